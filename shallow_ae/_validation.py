@@ -1,0 +1,116 @@
+"""The one door for user input: behind it everything is finite, float and csr or ndarray."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+Array: TypeAlias = NDArray[Any]
+Interactions: TypeAlias = Array | sp.csr_array[Any]
+
+
+def check_interactions(
+    estimator: Any, X: Any, *, reset: bool, ensure_all_finite: bool = True
+) -> Interactions:
+    """Return users x items as float ndarray or canonical csr_array, never writing to `X`.
+
+    float64 stays float64, everything else becomes float32. A csr result has its duplicates
+    summed, its indices sorted and no explicit zeros, so that an entry *is* an interaction and
+    no result depends on how the caller's matrix happened to be stored.
+    """
+    sparse = sp.issparse(X)
+    if sparse and X.dtype.kind in "biuf" and X.dtype != np.float64:
+        X = X.astype(np.float32)  # before the csr conversion sums duplicates: uint8 would overflow
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=[np.float32, np.float64],
+        ensure_all_finite=ensure_all_finite,
+    )
+    return canonical(X) if sparse else np.asarray(X)
+
+
+def canonical(X: Any) -> sp.csr_array[Any]:
+    """Return `X` as csr_array with summed duplicates, sorted indices and no stored zeros."""
+    rows = sp.csr_array(X)
+    if rows.has_canonical_format and np.all(rows.data):
+        return rows
+    rows = rows.copy()  # what follows works in place, and the arrays may be the caller's
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_users: int, dtype: Any) -> Array:
+    """Return one weight >= 0 for each user; None means 1 for everyone."""
+    if sample_weight is None:
+        return np.ones(n_users, dtype=dtype)
+    weights: Array = check_array(
+        sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+    )
+    if weights.shape != (n_users,):
+        raise ValueError(
+            f"`sample_weight` has shape {weights.shape}, expected ({n_users},): "
+            "one number for each row of X."
+        )
+    if weights.min() < 0 or not weights.any():
+        raise ValueError(
+            f"`sample_weight` must be >= 0 and not all zero, found a minimum of {weights.min()} "
+            f"and a sum of {weights.sum()}."
+        )
+    return weights
+
+
+def check_real(name: str, value: Any, *, low: float, high: float = np.inf, open_low: bool) -> float:
+    """Return `value` if it is a finite number in the interval, else raise naming it."""
+    bound = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high < np.inf else "")
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"`{name}`={value!r} must be a number {bound}, got {type(value).__name__}.")
+    number = float(value)
+    too_low = number <= low if open_low else number < low
+    if not np.isfinite(number) or too_low or number > high:
+        raise ValueError(f"`{name}`={value!r} must be a finite number {bound}.")
+    return number
+
+
+def check_integer(name: str, value: Any, *, low: int) -> int:
+    """Return `value` as int if it is an integer >= `low`, else raise naming it."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(
+            f"`{name}`={value!r} must be an integer >= {low}, got {type(value).__name__}."
+        )
+    if value < low:
+        raise ValueError(f"`{name}`={value!r} must be an integer >= {low}.")
+    return int(value)
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, else raise naming them."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"`{name}`={value!r} must be one of {', '.join(map(repr, choices))}.")
+    return value
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Give the estimator its attributes back when the block raises: a failed fit changes nothing.
+
+    scikit-learn's `validate_data` sets `n_features_in_` before the fit has succeeded.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
