@@ -1,0 +1,118 @@
+"""Reading interactions: three checked columns of whatever table, ids as numbers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shallow_ae._validation import Array
+
+_NO_INTERACTIONS = (
+    "Found no interactions: 0 rows, where a minimum of 1 is required. "
+    "Pass at least one (user, item)."
+)
+
+
+class Encoded(NamedTuple):
+    """Interactions with their ids numbered by first appearance."""
+
+    users: NDArray[np.intp]  # one code an interaction
+    items: NDArray[np.intp]
+    counts: NDArray[np.float64]
+    dtype: type[np.floating[Any]]  # of the matrix: float64 where the counts came as such
+    user_ids: Array  # one raw id a code
+    item_ids: Array
+
+
+def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
+    """Read, check and number the interactions of a frame, a list of tuples or an array.
+
+    The names are those of a frame's columns. Raises as :meth:`shallow_ae.IdMapper.fit` says.
+    """
+    users, items, counts = _columns(interactions, user, item, count)
+    user_codes, user_ids = _factorize(users, user)
+    item_codes, item_ids = _factorize(items, item)
+    numbers, dtype = _check_counts(counts, len(user_codes), count)
+    return Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
+
+
+def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
+    """Return the columns of users, items and counts; counts are None where there are none."""
+    frame = nw.from_native(interactions, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        missing = [name for name in (user, item) if name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"The frame has no column {' and no '.join(map(repr, missing))}, only "
+                f"{frame.columns}. Rename its columns, or name them: "
+                "IdMapper(user=..., item=..., count=...)."
+            )
+        counts = _native(frame[count]) if count in frame.columns else None
+        return _native(frame[user]), _native(frame[item]), counts
+    if isinstance(interactions, np.ndarray):
+        shape = interactions.shape
+        if interactions.ndim != 2:
+            raise ValueError(
+                f"Expected 2D array of shape (n_interactions, 2 or 3), got {interactions.ndim}D "
+                f"array of shape {shape} instead. Reshape your data: columns are user, item, count."
+            )
+        table = pd.DataFrame(interactions)
+    elif isinstance(interactions, (list, tuple)):
+        table = pd.DataFrame.from_records(interactions)
+    else:
+        raise TypeError(
+            "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
+            f"tuples or an array with those columns, got {type(interactions).__name__}."
+        )
+    if table.empty:
+        raise ValueError(_NO_INTERACTIONS)
+    if table.shape[1] not in (2, 3):
+        raise ValueError(
+            f"Interactions have {table.shape[1]} columns, expected 2 or 3: user, item and, "
+            "if there is one, count."
+        )
+    first, second, *third = (table[name] for name in table.columns)
+    return first, second, third[0] if third else None
+
+
+def _native(column: nw.Series[Any]) -> Any:
+    """Return a pandas Series as it is and any other frame's column as ndarray."""
+    return column.to_native() if column.implementation.is_pandas() else column.to_numpy()
+
+
+def _factorize(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
+    if len(column) == 0:
+        raise ValueError(_NO_INTERACTIONS)
+    codes, ids = pd.factorize(column)
+    if codes.min() < 0:
+        missing = np.flatnonzero(codes < 0)
+        raise ValueError(
+            f"Column {name!r} holds {len(missing):,} missing ids (NaN or None), the first in row "
+            f"{missing[0]}. Drop those rows or give them an id."
+        )
+    return codes, np.asarray(ids)
+
+
+def _check_counts(
+    counts: Any, n_interactions: int, name: str
+) -> tuple[NDArray[np.float64], type[np.floating[Any]]]:
+    """Return the counts as float64, to be summed as such, and the type of the matrix."""
+    if counts is None:
+        return np.ones(n_interactions), np.float32
+    values = np.asarray(counts)
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
+    bad = ~(numbers >= 0) | np.isinf(numbers)  # the first is true for NaN too
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"Column {name!r} holds {int(bad.sum()):,} counts that are negative, infinite or NaN, "
+            f"the first in row {row}: {numbers[row]}. Counts must be finite and >= 0."
+        )
+    return numbers, np.float64 if values.dtype == np.float64 else np.float32

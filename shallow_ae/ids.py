@@ -1,0 +1,305 @@
+"""Raw ids <-> rows and columns: from interactions to a users x items matrix and back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._interactions import Encoded, encode
+from shallow_ae._validation import Array, canonical, check_choice
+
+
+class IdMapper(TransformerMixin, BaseEstimator):
+    """Turn interactions with raw ids into a sparse users x items matrix of counts.
+
+    Interactions are any of
+
+    - a DataFrame (pandas, polars or any other eager frame that narwhals reads) with the columns
+      named by `user`, `item` and `count`; without a count column each row counts 1;
+    - a list of `(user, item)` or `(user, item, count)` tuples;
+    - an array of shape (n_interactions, 2 or 3) with the same columns.
+
+    ids may be of any hashable kind and are numbered by first appearance. Interactions of the same
+    user and item are summed.
+
+    Parameters
+    ----------
+    user, item, count : str, default="user", "item", "count"
+        Column names, for DataFrames only.
+    unknown : {"ignore", "error"}, default="ignore"
+        What `transform` does with items that `fit` did not see: leave them out and warn with
+        their number, or raise a ValueError.
+
+    Attributes
+    ----------
+    users_ : ndarray of shape (n_users,)
+        The raw user ids of `fit`, in order of first appearance.
+    items_ : ndarray of shape (n_items,)
+        The raw item ids of `fit`: the columns of every matrix that `transform` returns.
+
+    Notes
+    -----
+    Users carry no state in the model: `transform` gives one row to each user *of the frame it is
+    handed*, in order of first appearance there, so new users can be scored. `users_in` tells
+    whose rows they are. Sums are taken in float64; the result is float64 where the counts are
+    float64 and float32 otherwise (exact for sums up to 2**24).
+
+    Time is that of hashing both id columns and of one csr construction; there is no Python loop
+    over rows, except that a list of tuples is read by pandas.
+
+    Examples
+    --------
+    >>> from shallow_ae import IdMapper
+    >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+    >>> mapper = IdMapper()
+    >>> mapper.fit_transform(listens).toarray()
+    array([[3., 2.],
+           [0., 1.]], dtype=float32)
+    >>> mapper.users_, mapper.items_
+    (array(['ann', 'bob'], dtype=object), array(['Hey Jude', 'Kashmir'], dtype=object))
+    >>> mapper.transform([("cleo", "Kashmir")]).toarray()
+    array([[0., 1.]], dtype=float32)
+    """
+
+    users_: Array
+    items_: Array
+
+    def __init__(
+        self,
+        user: str = "user",
+        item: str = "item",
+        count: str = "count",
+        *,
+        unknown: str = "ignore",
+    ) -> None:
+        self.user = user
+        self.item = item
+        self.count = count
+        self.unknown = unknown
+
+    def fit(self, interactions: Any, y: None = None) -> Self:
+        """Give the users and items of `interactions` numbers, by first appearance.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For no interactions, missing columns, missing ids, and counts that are missing,
+            infinite, negative or not numbers; the message says which row.
+        """
+        self._fit(interactions)
+        return self
+
+    def fit_transform(self, interactions: Any, y: None = None) -> sp.csr_array[Any]:
+        """Fit to `interactions` and return their matrix; the same as `fit` and `transform`.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        X : csr_array of shape (n_users, n_items)
+        """
+        return _to_csr(self._fit(interactions), len(self.items_))
+
+    def transform(self, interactions: Any) -> sp.csr_array[Any]:
+        """Return the matrix of `interactions`: a row for each of their users, the fitted items.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+
+        Returns
+        -------
+        X : csr_array of shape (n_users of interactions, n_items)
+            Users stand in order of first appearance, see `users_in`. A user with unknown items
+            only has an empty row.
+
+        Raises
+        ------
+        ValueError
+            As `fit`, and for unknown items where `unknown="error"`.
+        """
+        check_is_fitted(self)
+        columns = encode(interactions, self.user, self.item, self.count)
+        fitted = _index(self.items_).get_indexer(
+            _index(columns.item_ids)
+        )  # looked up once an item, not a row
+        columns = columns._replace(items=fitted[columns.items])
+        known = columns.items >= 0
+        if not known.all():
+            self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
+            columns = columns._replace(
+                users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
+            )
+        return _to_csr(columns, len(self.items_))
+
+    def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
+        """Return the nonzero entries of `X` as interactions.
+
+        Parameters
+        ----------
+        X : sparse matrix or ndarray of shape (n_users, n_items)
+        users : sequence of n_users raw ids, default=None
+            Whose rows these are; None means the users of `fit`.
+
+        Returns
+        -------
+        interactions : pandas.DataFrame
+            Columns as named by `user`, `item` and `count`, row by row of `X`.
+        """
+        check_is_fitted(self)
+        rows = canonical(X).tocoo()
+        ids = self.users_ if users is None else _index(users).to_numpy()
+        if rows.shape != (len(ids), len(self.items_)):
+            raise ValueError(
+                f"X has shape {rows.shape}, expected ({len(ids)}, {len(self.items_)}): a row for "
+                "each user and a column for each fitted item. Pass `users` for rows of others "
+                "than the users of `fit`."
+            )
+        return pd.DataFrame(
+            {
+                self.user: ids[rows.coords[0]],
+                self.item: self.items_[rows.coords[1]],
+                self.count: rows.data,
+            }
+        )
+
+    def users_in(self, interactions: Any) -> Array:
+        """Return the raw ids of the rows that `transform(interactions)` has, in order.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+
+        Returns
+        -------
+        users : ndarray of shape (n_users,)
+        """
+        return encode(interactions, self.user, self.item, self.count).user_ids
+
+    def user_index(self, users: Iterable[Any]) -> NDArray[np.intp]:
+        """Return the row of each user in the fitted matrix, -1 for users that `fit` did not see.
+
+        Parameters
+        ----------
+        users : sequence of raw ids
+
+        Returns
+        -------
+        rows : ndarray of int of shape (n,)
+        """
+        check_is_fitted(self)
+        return _index(self.users_).get_indexer(_index(users))
+
+    def item_index(self, items: Iterable[Any]) -> NDArray[np.intp]:
+        """Return the column of each item, -1 for items that `fit` did not see.
+
+        Parameters
+        ----------
+        items : sequence of raw ids
+
+        Returns
+        -------
+        columns : ndarray of int of shape (n,)
+        """
+        check_is_fitted(self)
+        return _index(self.items_).get_indexer(_index(items))
+
+    def item_ids(self, indices: ArrayLike) -> Array:
+        """Return the raw id of each column index; None where the index is -1.
+
+        Parameters
+        ----------
+        indices : array-like of int of any shape
+            For instance what `recommend` returns, in which -1 means "nothing left to offer".
+
+        Returns
+        -------
+        items : ndarray of object of the same shape
+        """
+        check_is_fitted(self)
+        columns = np.asarray(indices)
+        n_items = len(self.items_)
+        if columns.size and (columns.min() < -1 or columns.max() >= n_items):
+            raise ValueError(
+                f"Item indices must lie in [-1, {n_items - 1}], found {columns.min()} "
+                f"to {columns.max()}."
+            )
+        ids = np.empty(n_items + 1, dtype=object)  # the last stays None, and -1 points to it
+        ids[:n_items] = self.items_
+        return ids[columns.astype(np.intp)]
+
+    def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
+        """Return the fitted item ids as strings: the names of the matrix's columns.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str of shape (n_items,)
+        """
+        check_is_fitted(self)
+        return np.array([str(item) for item in self.items_], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # rows are interactions, not samples
+        tags.input_tags.positive_only = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _fit(self, interactions: Any) -> Encoded:
+        check_choice("unknown", self.unknown, ("ignore", "error"))
+        columns = encode(interactions, self.user, self.item, self.count)
+        self.users_ = columns.user_ids
+        self.items_ = columns.item_ids
+        return columns
+
+    def _tell_unknown(self, n_unknown: int, n_interactions: int, ids: Array) -> None:
+        message = (
+            f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
+            f"not seen in fit, such as {ids[0]!r}"
+        )
+        if self.unknown == "error":
+            raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
+        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=3)
+
+
+def _to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
+    shape = (len(columns.user_ids), n_items)
+    X: sp.csr_array[Any]
+    X = sp.coo_array((columns.counts, (columns.users, columns.items)), shape=shape).tocsr()
+    X.eliminate_zeros()
+    return sp.csr_array(X.astype(columns.dtype))
+
+
+def _index(ids: Iterable[Any]) -> pd.Index[Any]:
+    """Return ids of any hashable kind as an index that compares them as Python does."""
+    # Neither does pandas make a MultiIndex of tuples so, nor NumPy a table.
+    values = ids if isinstance(ids, np.ndarray) else list(ids)
+    return pd.Index(values, dtype=object, tupleize_cols=False)
