@@ -1,0 +1,144 @@
+"""Weights for counts: what a listen more is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._validation import Array, Interactions, check_interactions, unchanged_on_error
+
+
+class LogCountTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Weight counts by 1 + log(1 + count), leaving zeros zero.
+
+    The first listen is worth 1.69, the hundredth of the same song adds 0.01: what was heard
+    matters more than how often.
+
+    The formula at 0 gives 1 + log(1 + 0) = 1, which would turn every song *not* heard into one
+    heard; the transform is therefore applied to counts above 0 only, in dense input too.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of items seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_items,)
+        Names of the items, where X has names that are all strings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import LogCountTransformer
+    >>> counts = np.array([[0, 1, 99]])
+    >>> weights = LogCountTransformer().fit_transform(counts)
+    >>> weights
+    array([[0.       , 1.6931472, 5.6051702]], dtype=float32)
+    >>> LogCountTransformer().fit(counts).inverse_transform(weights).round(3)
+    array([[ 0.,  1., 99.]], dtype=float32)
+    """
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Check `X` and remember the number and names of its items.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Counts, finite and >= 0.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For negative, infinite or NaN counts; the message says where.
+        """
+        with unchanged_on_error(self):
+            self._check(X, above=0, what="counts", reset=True)
+        return self
+
+    def transform(self, X: Any) -> Interactions:
+        """Return 1 + log(1 + count) for counts above 0 and 0 for 0, in time linear in `X`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+
+        Returns
+        -------
+        weights : ndarray or csr_array of shape (n_users, n_items)
+            A new one; float64 for float64 input, else float32.
+        """
+        check_is_fitted(self)
+        counts = self._check(X, above=0, what="counts", reset=False)
+        return _on_positive(counts, lambda count: np.log1p(count) + 1)
+
+    def inverse_transform(self, X: Any) -> Interactions:
+        """Return the counts that weights came from, exact to rounding.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Weights, 0 or > 1.
+
+        Returns
+        -------
+        counts : ndarray or csr_array of shape (n_users, n_items)
+        """
+        check_is_fitted(self)
+        weights = self._check(X, above=1, what="weights", reset=False)
+        return _on_positive(weights, lambda weight: np.expm1(weight - 1))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_features_in_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _check(self, X: Any, *, above: float, what: str, reset: bool) -> Interactions:
+        """Return `X` as float; its entries must be 0 or finite and > `above`."""
+        checked = check_interactions(self, X, reset=reset, ensure_all_finite=False)
+        values = checked.data if isinstance(checked, sp.csr_array) else checked
+        bad = ~((values == 0) | (values > above)) | np.isinf(values)  # NaN is not > either
+        if bad.any():
+            self._tell_bad(checked, bad, f"{what} that are 0 or finite and > {above:g}")
+        return checked
+
+    def _tell_bad(self, X: Interactions, bad: Array, expected: str) -> None:
+        first = int(bad.ravel().argmax())
+        if isinstance(X, sp.csr_array):
+            row = int(np.searchsorted(X.indptr, first, side="right")) - 1
+            column = int(X.indices[first])
+        else:
+            row, column = divmod(first, X.shape[1])
+        value = X[row, column]
+        names = getattr(self, "feature_names_in_", None)
+        name = "" if names is None else f" ({names[column]!r})"
+        kind = "Negative values" if value < 0 else "Unusable values"
+        raise ValueError(
+            f"{kind} in data passed to {type(self).__name__}: {_spell(value)} in row {row}, column "
+            f"{column}{name}, the first of {int(bad.sum()):,}. Expected {expected}."
+        )
+
+
+def _spell(value: Any) -> str:
+    return "NaN" if np.isnan(value) else f"{value:g}"
+
+
+def _on_positive(X: Interactions, function: Callable[[Array], Array]) -> Interactions:
+    """Return a copy of `X` with `function` applied to its entries above 0."""
+    X = X.copy()
+    values = X.data if isinstance(X, sp.csr_array) else X
+    np.copyto(values, function(values), where=values > 0)
+    return X
