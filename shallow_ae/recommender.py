@@ -1,0 +1,144 @@
+"""What every fitted item-item model can do: score, recommend, be judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._row_blocks import block_rows, row_blocks
+from shallow_ae._top_k import top_k
+from shallow_ae._validation import Array, Interactions, check_integer, check_interactions
+from shallow_ae.metrics import ndcg_score
+from shallow_ae.splits import hold_out_items
+
+_SCORE_CUTOFF = 100
+_SCORE_HOLDOUT = 0.2
+
+
+class RecommenderMixin:
+    """Methods of an estimator whose scores are X P, with P in `item_weights_`.
+
+    The estimator must be a scikit-learn one and set `item_weights_` and `n_features_in_` in `fit`.
+    """
+
+    item_weights_: Array
+
+    def predict(self, X: Any) -> Array:
+        """Return the score of every item for every user, X P.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of any users, whether `fit` saw them or not.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items)
+            Of the weights' type. Dense: `recommend` needs no such array.
+        """
+        check_is_fitted(self)
+        X = check_interactions(self, X, reset=False)
+        return self._scores(X)
+
+    def recommend(
+        self, X: Any, k: int = 100, *, exclude_seen: bool = True, return_scores: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], Array]:
+        """Return the `k` best items of each user, best first.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of any users, whether `fit` saw them or not.
+        k : int, default=100
+            Items a user; may exceed what there is.
+        exclude_seen : bool, default=True
+            Leave out the items that the user has in `X`: its nonzero entries.
+        return_scores : bool, default=False
+            Return the scores as well.
+
+        Returns
+        -------
+        items : ndarray of int of shape (n_users, k)
+            Column indices by falling score, equal scores by rising index. Where fewer than `k`
+            items are left to offer, the rest is -1.
+        scores : ndarray of shape (n_users, k)
+            Only if `return_scores`; NaN where the item is -1.
+
+        Notes
+        -----
+        Users are scored in blocks: memory beside the result does not grow with `n_users`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]])
+        >>> model = ShallowAutoEncoder(random_state=0).fit(X)
+        >>> model.recommend(X, k=2)
+        array([[ 2, -1],
+               [ 2, -1],
+               [ 0, -1]])
+        """
+        check_is_fitted(self)
+        k = check_integer("k", k, low=1)
+        X = check_interactions(self, X, reset=False)
+        items, scores = self._best(X, k, exclude_seen=exclude_seen)
+        return (items, scores) if return_scores else items
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean NDCG@100 of recommendations, for model selection.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions to recommend from.
+        y : sparse matrix or ndarray of shape (n_users, n_items), default=None
+            Held-out items of the same users: its nonzero entries are relevant. Where None (or
+            one-dimensional, the target of other estimators, which means nothing here), a fifth
+            of each user's items in `X` is hidden, the same ones each time, and to be found again
+            from the rest.
+
+        Returns
+        -------
+        ndcg : float
+            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default.
+
+        Raises
+        ------
+        ValueError
+            If no user has held-out items.
+        """
+        check_is_fitted(self)
+        X = check_interactions(self, X, reset=False)
+        if y is None or np.ndim(y) == 1:
+            visible, hidden = hold_out_items(X, _SCORE_HOLDOUT, random_state=0)
+        else:
+            visible, hidden = X, sp.csr_array(y)
+            if hidden.shape != X.shape:
+                raise ValueError(f"y has shape {hidden.shape}, expected that of X, {X.shape}.")
+        items, _ = self._best(visible, _SCORE_CUTOFF, exclude_seen=True)
+        return ndcg_score(hidden, items, k=_SCORE_CUTOFF)
+
+    def _best(
+        self, X: Interactions, k: int, *, exclude_seen: bool
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Return items and scores of the best `k` of each of the checked rows."""
+        n_users, n_items = X.shape
+        items = np.empty((n_users, k), dtype=np.int64)
+        scores = np.empty((n_users, k), dtype=self.item_weights_.dtype)
+        n_rows = block_rows(n_users, n_items)
+        for block in row_blocks(n_users, n_rows):
+            block_scores = self._scores(X[block])
+            if exclude_seen:
+                block_scores[X[block].nonzero()] = -np.inf
+            items[block], scores[block] = top_k(block_scores, k, n_rows=n_rows)
+        return items, scores
+
+    def _scores(self, X: Interactions) -> Array:
+        """Return X P of a block of checked rows."""
+        scores: Array = X.astype(self.item_weights_.dtype, copy=False) @ self.item_weights_
+        return scores
