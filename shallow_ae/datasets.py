@@ -1,0 +1,292 @@
+"""Listens to learn from: files of the library's formats, made-up ones, and Last.fm's."""
+
+from __future__ import annotations
+
+from csv import QUOTE_NONE
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.datasets import get_data_home
+from sklearn.utils import Bunch, check_random_state
+
+from shallow_ae._row_blocks import block_rows, row_blocks
+from shallow_ae._validation import check_integer, check_real
+from shallow_ae.splits import hold_out_items
+
+_LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
+_LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
+_LASTFM_FILES = ("user_artists.dat", "artists.dat")
+_LISTENS_FORMAT = "Expected lines of `user item count`, with a finite count >= 0."
+
+
+def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
+    r"""Read a text file of `user item count` lines, separated by white space, without a header.
+
+    Parameters
+    ----------
+    path : path of a text file in UTF-8, compressed where its ending says so (`.gz`, `.zip`, ...)
+
+    Returns
+    -------
+    listens : pandas.DataFrame
+        Columns user and item (ids as strings) and count (float where the file has fractions,
+        else int), in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        For an empty file, and for lines with other than three fields or with a count that is not
+        a finite number >= 0; the message has the number of the line.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from shallow_ae.datasets import load_listens
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "listen_count.txt")
+    >>> _ = path.write_text("ann kashmir 3\nbob kashmir 1\n")
+    >>> load_listens(path)
+      user     item  count
+    0  ann  kashmir      3
+    1  bob  kashmir      1
+    """
+    names = ["user", "item", "count"]
+    try:
+        lines = pd.read_csv(
+            path,
+            sep=r"\s+",
+            header=None,
+            names=[*names, "surplus"],
+            dtype=str,
+            keep_default_na=False,  # an id may be "NA" or "nan"
+            na_values=[""],
+            quoting=QUOTE_NONE,  # an id may hold a quotation mark
+            skip_blank_lines=False,  # so that row r is line r + 1
+        )
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty. {_LISTENS_FORMAT}") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path}: {error} {_LISTENS_FORMAT}") from error
+    blank = lines.isna().all(axis=1)
+    counts = pd.to_numeric(lines["count"], errors="coerce")
+    bad = ~blank & (~counts.between(0, np.inf, inclusive="left") | lines["surplus"].notna())
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        raise ValueError(
+            f"{path}, line {row + 1} ({' '.join(lines.iloc[row].dropna())!r}) is the first of "
+            f"{int(bad.sum()):,} bad lines. {_LISTENS_FORMAT}"
+        )
+    return lines.assign(count=counts)[~blank].drop(columns="surplus").reset_index(drop=True)
+
+
+def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
+    r"""Read a text file of `user item item ...` lines, separated by white space.
+
+    This is the format of held-out truth and of written recommendations.
+
+    Parameters
+    ----------
+    path : path of a text file in UTF-8
+
+    Returns
+    -------
+    items : dict of str to list of str
+        The items of each user in the order of the line; a user may have none.
+
+    Raises
+    ------
+    ValueError
+        Where a user has two lines; the message has the number of the second.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from shallow_ae.datasets import load_item_lists
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "rec_result.txt")
+    >>> _ = path.write_text("ann kashmir clocks\nbob yellow\n")
+    >>> load_item_lists(path)
+    {'ann': ['kashmir', 'clocks'], 'bob': ['yellow']}
+    """
+    lists: dict[str, list[str]] = {}
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            user, *items = line.split()
+            if user in lists:
+                raise ValueError(
+                    f"{path}, line {number}: a second line for user {user!r}. "
+                    "Expected one line a user: `user item item ...`."
+                )
+            lists[user] = items
+    return lists
+
+
+def make_listens(
+    n_users: int = 2000,
+    n_items: int = 1000,
+    *,
+    n_groups: int = 8,
+    items_per_user: float = 30,
+    holdout: float = 0.2,
+    random_state: Any = None,
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Make believable listens and a held-out truth to find again.
+
+    Songs have a popularity with a heavy tail and belong to one of `n_groups` groups; users have a
+    taste, a share for each group, and listen to distinct songs by popularity times taste. How many
+    songs a user knows and how often each is played have heavy tails too.
+
+    Parameters
+    ----------
+    n_users, n_items : int, default=2000, 1000
+    n_groups : int, default=8
+        Groups of taste; more make the popular songs a worse guess.
+    items_per_user : float, default=30
+        Median number of distinct songs a user, the held-out ones included.
+    holdout : float, default=0.2
+        Fraction of each user's songs that goes to the truth, see :func:`hold_out_items`.
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same listens each time.
+
+    Returns
+    -------
+    listens : pandas.DataFrame
+        Columns user, item (ids as strings) and count, in random order: the content of a file for
+        :func:`load_listens`.
+    truth : dict of str to list of str
+        The held-out songs of each user, as :func:`load_item_lists` reads them.
+
+    Notes
+    -----
+    Time is that of `n_users * n_items` random numbers, memory that of a block of users.
+
+    Examples
+    --------
+    >>> from shallow_ae.datasets import make_listens
+    >>> listens, truth = make_listens(100, 50, random_state=0)
+    >>> list(listens.columns), len(truth)
+    (['user', 'item', 'count'], 100)
+    """
+    check_integer("n_users", n_users, low=1)
+    check_integer("n_items", n_items, low=2)
+    check_integer("n_groups", n_groups, low=1)
+    check_real("items_per_user", items_per_user, low=1, open_low=False)
+    rng = check_random_state(random_state)
+    X = _draw_listens(n_users, n_items, n_groups, items_per_user, rng)
+    visible, hidden = hold_out_items(X, holdout, random_state=rng)
+
+    users = np.array([f"user_{u:0{len(str(n_users - 1))}}" for u in range(n_users)], dtype=object)
+    items = np.array([f"song_{i:0{len(str(n_items - 1))}}" for i in range(n_items)], dtype=object)
+    rows = visible.tocoo()
+    order = rng.permutation(rows.nnz)
+    listens = pd.DataFrame(
+        {
+            "user": users[rows.coords[0][order]],
+            "item": items[rows.coords[1][order]],
+            "count": rows.data[order],
+        }
+    )
+    truth = [items[hidden.indices[a:b]].tolist() for a, b in pairwise(hidden.indptr)]
+    return listens, dict(zip(users.tolist(), truth, strict=True))
+
+
+def _draw_listens(
+    n_users: int, n_items: int, n_groups: int, items_per_user: float, rng: np.random.RandomState
+) -> sp.csr_array[Any]:
+    """Return a users x items matrix of counts."""
+    popularity = 1 / (np.arange(n_items) + 10.0)  # a flattened Zipf law
+    group = rng.randint(n_groups, size=n_items)
+    tastes = rng.dirichlet(np.full(n_groups, 0.3), size=n_users) + 0.02
+    known = np.clip(rng.lognormal(np.log(items_per_user), 0.6, size=n_users), 2, n_items / 2)
+    known = np.rint(known).astype(np.int64)
+
+    users, items = [], []
+    for block in row_blocks(n_users, block_rows(n_users, n_items)):
+        # The largest of log(weight) + Gumbel noise are a weighted draw without replacement.
+        keys = np.log(popularity * tastes[block][:, group])
+        keys += rng.gumbel(size=keys.shape)
+        ranked = np.argsort(-keys, axis=1)
+        row, place = np.nonzero(np.arange(n_items) < known[block][:, None])
+        users.append(row + block.start)
+        items.append(ranked[row, place])
+    counts = 1 + np.minimum(rng.pareto(1.0, size=known.sum()), 1e5).astype(np.int64)
+    return sp.csr_array(
+        (counts, (np.concatenate(users), np.concatenate(items))), shape=(n_users, n_items)
+    )
+
+
+def fetch_lastfm(
+    data_home: str | PathLike[str] | None = None, *, download_if_missing: bool = True
+) -> Bunch:
+    """Load the HetRec 2011 Last.fm data: how often each user played each artist.
+
+    1,892 users, 17,632 artists, 92,834 counts, at most 50 artists a user. Made available for
+    non-commercial use; see the README in the archive for its terms and how to cite it.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        A folder that holds `user_artists.dat` and `artists.dat`, or into whose subfolder
+        `lastfm_2k` they are downloaded (2.6 MB). None means scikit-learn's data folder.
+    download_if_missing : bool, default=True
+        If False, raise an OSError instead of downloading.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        `listens` : pandas.DataFrame with columns user, item and count, all int;
+        `artists` : pandas.Series of names by item id.
+
+    Raises
+    ------
+    OSError
+        If the files are neither there nor can be downloaded; the message says what to do.
+    ImportError
+        If they must be downloaded and pooch is not installed.
+
+    References
+    ----------
+    I. Cantador, P. Brusilovsky and T. Kuflik, "Second Workshop on Information Heterogeneity and
+    Fusion in Recommender Systems (HetRec 2011)", RecSys 2011.
+    """
+    home = Path(get_data_home() if data_home is None else data_home)
+    folder = home / "lastfm_2k"
+    for place in (home, folder):
+        if all((place / name).is_file() for name in _LASTFM_FILES):
+            folder = place
+            break
+    else:
+        if not download_if_missing:
+            raise OSError(f"{_LASTFM_FILES} are not in {home}, and download_if_missing is False.")
+        _download_lastfm(folder)
+    tables = [
+        pd.read_csv(folder / name, sep="\t", encoding="utf-8", quoting=QUOTE_NONE, na_filter=False)
+        for name in _LASTFM_FILES
+    ]
+    listens = tables[0].rename(columns={"userID": "user", "artistID": "item", "weight": "count"})
+    return Bunch(listens=listens, artists=tables[1].set_index("id")["name"])
+
+
+def _download_lastfm(folder: Path) -> None:
+    try:
+        import pooch
+    except ImportError as error:
+        raise ImportError("Downloading needs pooch: pip install 'shallow-ae[fetch]'.") from error
+    try:
+        pooch.retrieve(
+            _LASTFM_URL,
+            known_hash=f"sha256:{_LASTFM_SHA256}",
+            path=folder,
+            fname="lastfm-2k.zip",
+            processor=pooch.Unzip(members=list(_LASTFM_FILES), extract_dir="."),
+        )
+    except (OSError, ValueError) as error:  # no network; a wrong checksum
+        raise OSError(
+            f"Could not download {_LASTFM_URL}: {error}. Unpack that archive by hand and pass its "
+            "folder: fetch_lastfm(data_home=folder)."
+        ) from error
