@@ -96,7 +96,7 @@ def descend(
     width = _block_columns(max(n_items, min(batch_size, n_users)), X.dtype)
     losses: list[float] = []
     with jax.enable_x64(X.dtype == np.float64), jax.default_matmul_precision("highest"):
-        blocks = _start(n_items, width, init_scale, X.dtype, start_rng)
+        blocks = _start(X, width, init_scale, start_rng)
         draws = draw_users(n_users, batch_size, batch_rng)
         for t, learning_rate in enumerate(learning_rates):
             users = next(draws)
@@ -149,21 +149,30 @@ def _row_squares(X: Interactions) -> Array:
     return np.asarray(squares.sum(axis=1))
 
 
-def _start(
-    n_items: int, width: int, scale: float, dtype: Any, rng: np.random.Generator
-) -> list[jax.Array]:
+def _start(X: Interactions, width: int, scale: float, rng: np.random.Generator) -> list[jax.Array]:
     """Return the blocks of D = P - I for P ~ normal(0, scale), diagonal 0.
 
-    Drawn in float32 and column after column of P, so that the start depends neither on the type
-    nor on the width of a block.
+    P is drawn in float32 and column after column, so that the start depends neither on the type
+    nor on the width of a block. Items that nobody has start, and stay, at weight 0.
     """
+    n_items = X.shape[1]
+    spread = np.float32(scale) * _item_counts(X).astype(bool).astype(np.float32)
     blocks = []
     for first in range(0, n_items, width):
         columns = np.arange(min(width, n_items - first))
-        block = rng.standard_normal((len(columns), n_items), dtype=np.float32).T * np.float32(scale)
+        block = rng.standard_normal((len(columns), n_items), dtype=np.float32).T
+        block *= spread[:, None]
+        block *= spread[first + columns] > 0
         block[first + columns, columns] = -1
-        blocks.append(jnp.array(block, dtype=dtype))  # a copy: it will be donated
+        blocks.append(jnp.array(block, dtype=X.dtype))  # a copy: it will be donated
     return blocks
+
+
+def _item_counts(X: Interactions) -> Array:
+    """Return how many users have each item."""
+    if isinstance(X, sp.csr_array):
+        return np.bincount(X.indices, minlength=X.shape[1])
+    return np.asarray(np.count_nonzero(X, axis=0))
 
 
 def _assemble(blocks: list[jax.Array], n_items: int, dtype: Any) -> Array:

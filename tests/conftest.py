@@ -1,0 +1,26 @@
+"""Strict JAX for every test, and the real data sets where they are."""
+
+import os
+
+os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
+
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+DATA = Path(
+    os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
+)
+
+
+@pytest.fixture(scope="session")
+def lastfm_folder():
+    """Return the folder of the HetRec 2011 Last.fm files, or skip."""
+    folder = DATA / "lastfm-2k"
+    if not folder.is_dir():
+        pytest.skip(f"the Last.fm data are not at {folder}; name their parent in SHALLOW_AE_DATA")
+    return folder

@@ -1,0 +1,213 @@
+"""The gradient solver against plain NumPy, and against itself in other cuts and types."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, _gradient
+from shallow_ae._batches import _padded, draw_users, make_batch
+from shallow_ae.datasets import make_listens
+
+NOTEBOOK = {
+    "regularization": 0.02,
+    "learning_rate": 0.05,
+    "learning_rate_decay": 0.99,
+    "max_iter": 100,
+    "batch_size": 1024,
+    "init_scale": 1e-3,
+}
+
+
+@pytest.fixture(scope="module")
+def listens():
+    """Log-weighted listens of 1,500 users to 203 songs, each song heard, in float64."""
+    frame, _ = make_listens(1500, 203, items_per_user=20, random_state=0)
+    return LogCountTransformer().fit_transform(IdMapper().fit_transform(frame).astype(np.float64))
+
+
+def notebook_weights(X, seed):
+    """Return P after the notebook's run: dense, one product after the other, nothing shared."""
+    X = X.toarray()
+    n_users, n_items = X.shape
+    generator = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
+    start, batches, _ = generator.spawn(3)
+    P = start.standard_normal((n_items, n_items), dtype=np.float32).T.astype(np.float64) * 0.001
+    np.fill_diagonal(P, 0)
+    learning_rate = 0.05
+    for _ in range(100):
+        x = X[batches.integers(n_users, size=1024)]
+        gradient = 2 / 1024 * x.T @ (x @ P - x) + 2 * 0.02 * P
+        P = P - learning_rate * gradient
+        np.fill_diagonal(P, 0)
+        learning_rate *= 0.99
+    return P
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-9)])
+@pytest.mark.parametrize("layout", ["sparse", "dense"])
+def test_follows_the_notebook_step_by_step(listens, dtype, tolerance, layout):
+    X = listens.astype(dtype)
+    X = X.toarray() if layout == "dense" else X
+
+    model = ShallowAutoEncoder(**NOTEBOOK, random_state=3).fit(X)
+
+    expected = notebook_weights(listens, seed=3)
+    assert model.item_weights_.dtype == dtype
+    error = np.abs(model.item_weights_ - expected).max() / np.abs(expected).max()
+    assert error < tolerance
+
+
+def test_sparse_and_dense_input_agree(listens):
+    sparse = ShallowAutoEncoder(random_state=0).fit(listens)
+    dense = ShallowAutoEncoder(random_state=0).fit(listens.toarray())
+    np.testing.assert_allclose(sparse.item_weights_, dense.item_weights_, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=1e-12)
+
+
+def test_float32_and_float64_agree(listens):
+    double = ShallowAutoEncoder(random_state=0).fit(listens)
+    single = ShallowAutoEncoder(random_state=0).fit(listens.astype(np.float32))
+    assert single.item_weights_.dtype == np.float32
+    np.testing.assert_allclose(single.item_weights_, double.item_weights_, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1, 7, 203, 1000])
+def test_weights_do_not_depend_on_the_width_of_a_block(listens, monkeypatch, width):
+    expected = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
+    monkeypatch.setattr(_gradient, "_BLOCK_COLUMNS", width)
+    model = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
+    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14)
+
+
+def one_block(X, rng):
+    """Return all of a random D = P - I for the items of `X`."""
+    block = rng.normal(size=(X.shape[1], X.shape[1])) / 100
+    np.fill_diagonal(block, -1)
+    return block
+
+
+@pytest.mark.parametrize("cut", [1, 100, 399])
+def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut):
+    rng = np.random.default_rng(0)
+    users = rng.integers(listens.shape[0], size=400)
+    weights = rng.uniform(0.5, 2, size=400)
+    block = one_block(listens, rng)
+    with jax.enable_x64(True):
+
+        def stepped(part):
+            batch = make_batch(listens[users[part]], weights[part])
+            return map(np.asarray, _gradient.step(jnp.array(block), batch, 0, 0.01, 0.02))
+
+        whole, loss = stepped(slice(None))
+        (first, first_loss), (second, second_loss) = stepped(slice(cut)), stepped(slice(cut, None))
+    share = cut / 400
+    np.testing.assert_allclose(whole, share * first + (1 - share) * second, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(loss, share * first_loss + (1 - share) * second_loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["sparse", "dense"])
+def test_the_step_follows_the_gradient_of_the_loss(listens, layout):
+    rng = np.random.default_rng(0)
+    rows = listens[:50] if layout == "sparse" else listens[:50].toarray()
+    dense = listens[:50].toarray()
+    weights = rng.uniform(0.5, 2, size=50)
+    P = one_block(listens, rng)
+    np.fill_diagonal(P, 0)
+
+    def objective(P):
+        residual = dense - dense @ P
+        return (weights * (residual**2).sum(axis=1)).mean() + 0.02 * (P**2).sum()
+
+    with jax.enable_x64(True):
+        gradient = np.array(jax.grad(objective)(jnp.array(P)))
+        eye = jnp.eye(len(P))
+        after, loss = _gradient.step(P - eye, make_batch(rows, weights), 0, 0.01, 0.02)
+        after += eye
+    np.fill_diagonal(gradient, 0)
+    np.testing.assert_allclose(after, P - 0.01 * gradient, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(loss, objective(P), rtol=1e-12)
+
+
+def test_all_rows_in_every_step_do_not_depend_on_their_order(listens):
+    order = np.random.default_rng(0).permutation(listens.shape[0])
+    settings = {"batch_size": listens.shape[0], "random_state": 0}
+    model = ShallowAutoEncoder(**settings).fit(listens)
+    other = ShallowAutoEncoder(**settings).fit(listens[order])
+    np.testing.assert_allclose(model.item_weights_, other.item_weights_, rtol=0, atol=1e-13)
+
+
+def test_a_weight_of_two_is_the_row_given_twice(listens):
+    X = listens[:200]
+    weights = np.random.default_rng(0).integers(0, 4, size=200)
+    weighted = ShallowAutoEncoder(random_state=0).fit(X, sample_weight=weights)
+    repeated = ShallowAutoEncoder(random_state=0).fit(X[np.repeat(np.arange(200), weights)])
+    np.testing.assert_allclose(weighted.item_weights_, repeated.item_weights_, rtol=0, atol=1e-12)
+
+
+def test_the_automatic_learning_rate_is_one_over_the_lipschitz_constant(listens):
+    weights = np.random.default_rng(0).uniform(0, 3, size=listens.shape[0])
+    model = ShallowAutoEncoder(regularization=0.3, max_iter=1, random_state=0)
+    model.fit(listens, sample_weight=weights)
+    gram = (listens.T @ (listens * weights[:, None])).toarray() / weights.sum()
+    lipschitz = 2 * (np.linalg.eigvalsh(gram)[-1] + 0.3)
+    assert model.learning_rate_ == pytest.approx(1 / lipschitz, rel=1e-3)
+
+
+@pytest.mark.parametrize("learning_rate", [1e-6, 1e-4, 1e-2, 1.0, 1e1, 1e3])
+@pytest.mark.parametrize("max_iter", [1, 40])
+def test_any_learning_rate_trains_or_ends_in_a_clear_error(listens, learning_rate, max_iter):
+    model = ShallowAutoEncoder(learning_rate=learning_rate, max_iter=max_iter, random_state=0)
+    X = listens.astype(np.float32)
+    if learning_rate <= 0.01:
+        model.fit(X)
+        assert np.isfinite(model.item_weights_).all()
+        assert model.loss_curve_[-1] < model.loss_curve_[0] * 1.1  # batches differ by as much
+    elif learning_rate >= 10 or max_iter > 1:
+        length = re.escape(f"{learning_rate:.3g}")
+        told = rf"after step \d+, .* steps of {length}\. Lower `learning_rate`"
+        with pytest.raises(ValueError, match=told):
+            model.fit(X)
+        assert not hasattr(model, "item_weights_")
+    else:  # one step too long is not yet a hundredfold loss
+        assert np.isfinite(model.fit(X).item_weights_).all()
+
+
+def test_users_of_very_different_sizes_are_no_divergence():
+    X = sp.csr_array(np.vstack([np.zeros((5, 40)), np.eye(40) / 50, np.ones((5, 40)) * 9]))
+    model = ShallowAutoEncoder(batch_size=1, learning_rate=1e-5, max_iter=200, random_state=0)
+    assert model.fit(X).n_iter_ == 200
+
+
+def test_few_padded_sizes_serve_all_batches():
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for n_stored in range(1000, 2000, 9):
+        matrix = sp.random_array((100, 100), density=n_stored / 1e4, rng=rng, format="csr")
+        sizes.add(_padded(matrix).data.shape[0])
+    assert len(sizes) <= 17
+    product = _padded(matrix.astype(np.float32)) @ jnp.eye(100)
+    np.testing.assert_array_equal(product, matrix.toarray().astype(np.float32))
+
+
+def test_a_padded_empty_matrix_is_empty():
+    padded = _padded(sp.csr_array((3, 4), dtype=np.float32))
+    np.testing.assert_array_equal(padded @ jnp.ones((4, 2)), np.zeros((3, 2)))
+
+
+def test_a_batch_of_all_users_is_no_draw():
+    rng = np.random.default_rng(0)
+    assert next(draw_users(10, 10, rng)) == slice(None)
+    assert next(draw_users(10, 9, rng)).shape == (9,)
+
+
+def test_items_that_nobody_has_get_weight_zero(listens):
+    X = listens.tolil()
+    X[:, [0, 50]] = 0
+    model = ShallowAutoEncoder(random_state=0).fit(X.tocsr())
+    assert not model.item_weights_[[0, 50]].any()
+    assert not model.item_weights_[:, [0, 50]].any()
+    assert np.count_nonzero(model.item_weights_) == 201 * 200
