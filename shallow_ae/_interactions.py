@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._validation import Array
@@ -53,30 +54,45 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
             )
         counts = _native(frame[count]) if count in frame.columns else None
         return _native(frame[user]), _native(frame[item]), counts
-    if isinstance(interactions, np.ndarray):
-        shape = interactions.shape
-        if interactions.ndim != 2:
-            raise ValueError(
-                f"Expected 2D array of shape (n_interactions, 2 or 3), got {interactions.ndim}D "
-                f"array of shape {shape} instead. Reshape your data: columns are user, item, count."
-            )
-        table = pd.DataFrame(interactions)
-    elif isinstance(interactions, (list, tuple)):
-        table = pd.DataFrame.from_records(interactions)
-    else:
+    table = _table(interactions)
+    n_columns = table.shape[1]
+    if n_columns < 2:
+        raise ValueError(
+            f"Found array with {n_columns} feature(s) (shape={table.shape}) while a minimum of 2 "
+            "is required: user, item and, if there is one, count."
+        )
+    if n_columns > 3:
+        raise ValueError(
+            f"Interactions have {n_columns} columns, expected 2 or 3: user, item and, if there is "
+            "one, count."
+        )
+    first, second, *third = (table[name] for name in table.columns)
+    return first, second, third[0] if third else None
+
+
+def _table(interactions: Any) -> pd.DataFrame:
+    """Return a list of tuples or an array as a frame with columns 0, 1, ..."""
+    if sp.issparse(interactions):
+        raise TypeError(
+            "Sparse input is not supported here: a users x items matrix needs no IdMapper. "
+            "Pass it to the next step, or pass the interactions with their raw ids."
+        )
+    if isinstance(interactions, (list, tuple)):
+        if not interactions:
+            raise ValueError(_NO_INTERACTIONS)
+        return pd.DataFrame.from_records(interactions)
+    if not hasattr(interactions, "__array__"):
         raise TypeError(
             "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
             f"tuples or an array with those columns, got {type(interactions).__name__}."
         )
-    if table.empty:
-        raise ValueError(_NO_INTERACTIONS)
-    if table.shape[1] not in (2, 3):
+    array = np.asarray(interactions)
+    if array.ndim != 2:
         raise ValueError(
-            f"Interactions have {table.shape[1]} columns, expected 2 or 3: user, item and, "
-            "if there is one, count."
+            f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
+            f"shape {array.shape} instead. Reshape your data: columns are user, item, count."
         )
-    first, second, *third = (table[name] for name in table.columns)
-    return first, second, third[0] if third else None
+    return pd.DataFrame(array)
 
 
 def _native(column: nw.Series[Any]) -> Any:

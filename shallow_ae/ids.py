@@ -268,7 +268,6 @@ class IdMapper(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False  # rows are interactions, not samples
-        tags.input_tags.positive_only = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags

@@ -1,0 +1,262 @@
+"""Raw ids to rows and columns and back, from every kind of interactions."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from shallow_ae import IdMapper
+
+LISTENS = [("ann", "x", 3), ("bob", "y", 1), ("ann", "y", 2), ("ann", "x", 4)]
+MATRIX = [[7, 2], [0, 1]]
+FRAME = pd.DataFrame(LISTENS, columns=["user", "item", "count"])
+
+KINDS = {
+    "tuples": LISTENS,
+    "lists": [list(listen) for listen in LISTENS],
+    "pandas": FRAME,
+    "pandas object": FRAME.astype({"user": object, "item": object}),
+    "pandas categories": FRAME.astype({"user": "category", "item": "category"}),
+    "pandas odd index": FRAME.set_axis([7, 7, 3, 1]),
+    "pandas more columns": FRAME.assign(when=0)[["when", "count", "item", "user"]],
+    "polars": pl.DataFrame(FRAME.to_dict("list")),
+    "pyarrow": pl.DataFrame(FRAME.to_dict("list")).to_arrow(),
+    "array of objects": np.array(LISTENS, dtype=object),
+    "array of strings": np.array(LISTENS),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_interactions_gives_the_same_matrix(kind):
+    mapper = IdMapper()
+    X = mapper.fit_transform(KINDS[kind])
+    np.testing.assert_array_equal(X.toarray(), MATRIX)
+    assert X.has_canonical_format
+    assert mapper.users_.tolist() == ["ann", "bob"]
+    assert mapper.items_.tolist() == ["x", "y"]
+    np.testing.assert_array_equal(mapper.transform(KINDS[kind]).toarray(), MATRIX)
+
+
+@pytest.mark.parametrize(
+    "interactions",
+    [
+        [(10, 7), (20, 8), (10, 7)],
+        np.array([[10, 7], [20, 8], [10, 7]]),
+        np.array([[10, 7], [20, 8], [10, 7]], dtype=np.uint8),
+        pd.DataFrame({"user": [10, 20, 10], "item": [7, 8, 7]}),
+        pl.DataFrame({"user": [10, 20, 10], "item": [7, 8, 7]}),
+    ],
+)
+def test_without_counts_every_row_counts_one(interactions):
+    mapper = IdMapper()
+    assert mapper.fit_transform(interactions).toarray().tolist() == [[2, 0], [0, 1]]
+    assert mapper.items_.tolist() == [7, 8]
+
+
+def test_columns_may_have_other_names():
+    frame = FRAME.rename(columns={"user": "uid", "item": "sid", "count": "plays"})
+    mapper = IdMapper("uid", "sid", "plays")
+    assert mapper.fit_transform(frame).toarray().tolist() == MATRIX
+    assert list(mapper.inverse_transform(np.array(MATRIX)).columns) == ["uid", "sid", "plays"]
+
+
+IDS = [1, "1", 1.5, ("a", 1), ("a", "b"), frozenset({2}), b"1", "ä", pd.Timestamp(0), True]
+
+
+def test_ids_are_of_any_hashable_kind_and_compare_as_in_python():
+    # True == 1 in Python, so the last is the first again.
+    mapper = IdMapper()
+    X = mapper.fit_transform([(user, item) for user in IDS for item in reversed(IDS)])
+    assert X.shape == (len(IDS) - 1, len(IDS) - 1)
+    assert mapper.user_index(IDS).tolist() == [*range(9), 0]
+    assert mapper.item_index(mapper.items_).tolist() == list(range(9))
+    assert mapper.item_ids([3, -1]).tolist() == [mapper.items_[3], None]
+    again = mapper.transform([("someone", item) for item in IDS])
+    assert again.nnz == 9
+    assert again.sum() == 10
+
+
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 5)),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_the_matrix_is_what_a_dictionary_counts(listens):
+    users = list(dict.fromkeys(user for user, _, _ in listens))
+    items = list(dict.fromkeys(item for _, item, _ in listens))
+    expected = np.zeros((len(users), len(items)))
+    for user, item, count in listens:
+        expected[users.index(user), items.index(item)] += count
+
+    mapper = IdMapper()
+    X = mapper.fit_transform(listens)
+    np.testing.assert_array_equal(X.toarray(), expected)
+    assert X.nnz == np.count_nonzero(expected)  # a count of 0 is no interaction
+    np.testing.assert_array_equal(mapper.fit(listens).transform(listens).toarray(), expected)
+
+    back = mapper.inverse_transform(X)
+    assert list(zip(back["user"], back["item"], back["count"], strict=True)) == [
+        (users[u], items[i], expected[u, i]) for u, i in zip(*expected.nonzero(), strict=True)
+    ]
+
+
+def test_transform_has_a_row_for_each_user_of_its_frame_and_the_fitted_columns():
+    mapper = IdMapper().fit(LISTENS)
+    new = [("cleo", "y", 5), ("bob", "x", 1), ("cleo", "y", 1)]
+    assert mapper.transform(new).toarray().tolist() == [[0, 6], [1, 0]]
+    assert mapper.users_in(new).tolist() == ["cleo", "bob"]
+    back = mapper.inverse_transform(mapper.transform(new), users=mapper.users_in(new))
+    assert back.values.tolist() == [["cleo", "y", 6.0], ["bob", "x", 1.0]]
+
+
+def test_unknown_items_are_left_out_and_their_number_told():
+    mapper = IdMapper().fit(LISTENS)
+    new = [("cleo", "z"), ("bob", "x"), ("bob", "w"), ("bob", "z")]
+    with pytest.warns(UserWarning, match=r"3 of 4 interactions name 2 items .* such as 'z'; they"):
+        X = mapper.transform(new)
+    assert X.toarray().tolist() == [[0, 0], [1, 0]]  # cleo keeps an empty row
+
+
+def test_unknown_items_are_an_error_where_asked():
+    mapper = IdMapper(unknown="error").fit(LISTENS)
+    with pytest.raises(ValueError, match=r"1 of 2 interactions name 1 items .* unknown='ignore'"):
+        mapper.transform([("bob", "x"), ("bob", "w")])
+
+
+def test_indices_of_unknown_ids_are_minus_one():
+    mapper = IdMapper().fit(LISTENS)
+    assert mapper.user_index(["bob", "nobody", "ann"]).tolist() == [1, -1, 0]
+    assert mapper.item_index(pd.Series(["y", "x", "w"])).tolist() == [1, 0, -1]
+
+
+def test_item_ids_keep_the_shape_and_name_no_item_for_minus_one():
+    mapper = IdMapper().fit(LISTENS)
+    assert mapper.item_ids([[1, -1], [0, 1]]).tolist() == [["y", None], ["x", "y"]]
+    assert mapper.item_ids([]).shape == (0,)
+
+
+@pytest.mark.parametrize("indices", [[2], [-2]])
+def test_item_ids_refuse_what_is_no_column(indices):
+    with pytest.raises(ValueError, match=r"must lie in \[-1, 1\]"):
+        IdMapper().fit(LISTENS).item_ids(indices)
+
+
+def test_feature_names_are_the_items_as_strings():
+    mapper = IdMapper().fit([("ann", 7), ("ann", 8)])
+    assert mapper.get_feature_names_out().tolist() == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("count_type", "matrix_type"),
+    [
+        (np.float64, np.float64),
+        (np.float32, np.float32),
+        (np.float16, np.float32),
+        (np.int64, np.float32),
+        (np.uint8, np.float32),
+        (bool, np.float32),
+    ],
+)
+def test_sums_do_not_overflow_and_the_type_follows_the_counts(count_type, matrix_type):
+    frame = pd.DataFrame({"user": 1, "item": 2, "count": np.full(600, 1, dtype=count_type)})
+    X = IdMapper().fit_transform(frame)
+    assert X.dtype == matrix_type
+    assert X.toarray() == [[600]]
+    large = frame.assign(count=np.full(600, 200 if count_type != bool else 1, dtype=count_type))
+    assert IdMapper().fit_transform(large).sum() == large["count"].astype(float).sum()
+
+
+def test_sums_of_integers_are_taken_before_they_are_rounded():
+    frame = pd.DataFrame({"user": 1, "item": 2, "count": [2**24, 1, 1]})
+    assert IdMapper().fit_transform(frame).toarray() == [[2**24 + 2]]
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "error"])
+def test_the_callers_frame_is_not_changed(unknown):
+    frame = FRAME.copy()
+    IdMapper(unknown=unknown).fit(frame).transform(frame)
+    pd.testing.assert_frame_equal(frame, FRAME)
+
+
+BAD = {
+    "empty list": ([], ValueError, "Found no interactions: 0 rows"),
+    "empty frame": (FRAME[:0], ValueError, "Found no interactions: 0 rows"),
+    "empty array": (np.empty((0, 2)), ValueError, "Found no interactions: 0 rows"),
+    "no column": (
+        FRAME.drop(columns="item"),
+        ValueError,
+        r"has no column 'item', only \['user', 'count'\]",
+    ),
+    "NaN id": (
+        FRAME.assign(item=["x", None, "y", None]),
+        ValueError,
+        "Column 'item' holds 2 missing ids .* the first in row 1",
+    ),
+    "NaN id in tuples": ([(1, "x"), (np.nan, "y")], ValueError, "Column 'user' holds 1 missing"),
+    "NaN id in polars": (
+        pl.DataFrame({"user": ["ann", None], "item": [1, 2]}),
+        ValueError,
+        "Column 'user' holds 1 missing ids .* in row 1",
+    ),
+    "NaN count": (
+        FRAME.assign(count=[1, 2, np.nan, np.nan]),
+        ValueError,
+        "Column 'count' holds 2 counts .* the first in row 2: nan",
+    ),
+    "negative count": (FRAME.assign(count=[1, -2, 3, 4]), ValueError, "in row 1: -2"),
+    "infinite count": (FRAME.assign(count=[1, 2, 3, np.inf]), ValueError, "in row 3: inf"),
+    "count no number": (FRAME.assign(count="many"), ValueError, "Column 'count' must hold numbers"),
+    "four columns": ([(1, 2, 3, 4)], ValueError, "have 4 columns, expected 2 or 3"),
+    "one column": ([(1,)], ValueError, r"1 feature\(s\) \(shape=\(1, 1\)\)"),
+    "1D array": (np.arange(3), ValueError, "Expected 2D array"),
+    "sparse": (IdMapper().fit_transform(LISTENS), TypeError, "Sparse input is not supported"),
+    "no table": (42, TypeError, "Interactions must be a DataFrame, .* got int"),
+    "lazy": (pl.LazyFrame({"user": [1]}), TypeError, "got LazyFrame"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_interactions_get_a_clear_error_and_change_nothing(case):
+    interactions, error, message = BAD[case]
+    mapper = IdMapper().fit([("eve", "z")])
+    for method in (mapper.fit, mapper.fit_transform, mapper.transform):
+        with pytest.raises(error, match=message):
+            method(interactions)
+    assert mapper.users_.tolist() == ["eve"]
+    assert mapper.items_.tolist() == ["z"]
+
+
+def test_a_bad_way_with_unknown_items_is_refused():
+    with pytest.raises(ValueError, match="`unknown`='drop' must be one of 'ignore', 'error'"):
+        IdMapper(unknown="drop").fit(LISTENS)
+
+
+def test_rows_of_others_than_the_fitted_users_need_names():
+    mapper = IdMapper().fit(LISTENS)
+    with pytest.raises(ValueError, match=r"shape \(1, 2\), expected \(2, 2\).* Pass `users`"):
+        mapper.inverse_transform(np.ones((1, 2)))
+
+
+def test_use_before_fit_is_an_error():
+    for use in (
+        lambda mapper: mapper.transform(LISTENS),
+        lambda mapper: mapper.inverse_transform(np.eye(2)),
+        lambda mapper: mapper.user_index(["ann"]),
+        lambda mapper: mapper.item_ids([0]),
+        lambda mapper: mapper.get_feature_names_out(),
+    ):
+        with pytest.raises(NotFittedError):
+            use(IdMapper())
+
+
+def test_parameters_set_after_construction_win():
+    mapper = clone(IdMapper()).set_params(user="uid")
+    with pytest.raises(ValueError, match="no column 'uid'"):
+        mapper.fit(FRAME)
