@@ -67,11 +67,11 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
             quoting=QUOTE_NONE,  # an id may hold a quotation mark
             skip_blank_lines=False,  # so that row r is line r + 1
         )
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty. {_LISTENS_FORMAT}") from None
     except pd.errors.ParserError as error:
         raise ValueError(f"{path}: {error} {_LISTENS_FORMAT}") from error
     blank = lines.isna().all(axis=1)
+    if blank.all():
+        raise ValueError(f"{path} is empty. {_LISTENS_FORMAT}")
     counts = pd.to_numeric(lines["count"], errors="coerce")
     bad = ~blank & (~counts.between(0, np.inf, inclusive="left") | lines["surplus"].notna())
     if bad.any():
@@ -130,7 +130,7 @@ def make_listens(
     n_users: int = 2000,
     n_items: int = 1000,
     *,
-    n_groups: int = 8,
+    n_groups: int = 20,
     items_per_user: float = 30,
     holdout: float = 0.2,
     random_state: Any = None,
@@ -144,7 +144,7 @@ def make_listens(
     Parameters
     ----------
     n_users, n_items : int, default=2000, 1000
-    n_groups : int, default=8
+    n_groups : int, default=20
         Groups of taste; more make the popular songs a worse guess.
     items_per_user : float, default=30
         Median number of distinct songs a user, the held-out ones included.
@@ -199,9 +199,9 @@ def _draw_listens(
     n_users: int, n_items: int, n_groups: int, items_per_user: float, rng: np.random.RandomState
 ) -> sp.csr_array[Any]:
     """Return a users x items matrix of counts."""
-    popularity = 1 / (np.arange(n_items) + 10.0)  # a flattened Zipf law
+    popularity = 1 / (rng.permutation(n_items) + 10.0)  # a flattened Zipf law
     group = rng.randint(n_groups, size=n_items)
-    tastes = rng.dirichlet(np.full(n_groups, 0.3), size=n_users) + 0.02
+    tastes = rng.dirichlet(np.full(n_groups, 0.1), size=n_users) + 0.005
     known = np.clip(rng.lognormal(np.log(items_per_user), 0.6, size=n_users), 2, n_items / 2)
     known = np.rint(known).astype(np.int64)
 
