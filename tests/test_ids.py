@@ -169,7 +169,7 @@ def test_sums_do_not_overflow_and_the_type_follows_the_counts(count_type, matrix
     X = IdMapper().fit_transform(frame)
     assert X.dtype == matrix_type
     assert X.toarray() == [[600]]
-    large = frame.assign(count=np.full(600, 200 if count_type != bool else 1, dtype=count_type))
+    large = frame.assign(count=np.full(600, 200 if count_type is not bool else 1, dtype=count_type))
     assert IdMapper().fit_transform(large).sum() == large["count"].astype(float).sum()
 
 

@@ -73,7 +73,7 @@ ITEM_LISTS = st.dictionaries(st.integers(0, 6), st.lists(st.integers(0, 9), uniq
 def test_full_and_omit_are_the_notebooks_definition(truth, recommended, k):
     ruler = {"k": k, "ideal": "full", "no_recommendations": "omit"}
     if not any(items and recommended.get(user) for user, items in truth.items()):
-        with pytest.raises(ValueError, match="none of .* users has held-out items and recommend"):
+        with pytest.raises(ValueError, match=r"none of .* users has held-out items and recommend"):
             ndcg_score(truth, recommended, **ruler)
         return
     expected = notebook_ndcg(truth, recommended, k)
