@@ -41,6 +41,15 @@ def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
     return Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
 
 
+def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
+    """Return the users x items matrix, summed in float64 and then of the stated type."""
+    shape = (len(columns.user_ids), n_items)
+    X: sp.csr_array[Any]
+    X = sp.coo_array((columns.counts, (columns.users, columns.items)), shape=shape).tocsr()
+    X.eliminate_zeros()
+    return sp.csr_array(X.astype(columns.dtype))
+
+
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
     """Return the columns of users, items and counts; counts are None where there are none."""
     frame = nw.from_native(interactions, eager_only=True, pass_through=True)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._interactions import Encoded, encode
+from shallow_ae._interactions import Encoded, encode, to_csr
 from shallow_ae._validation import Array, canonical, check_choice
 
 
@@ -120,7 +120,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         -------
         X : csr_array of shape (n_users, n_items)
         """
-        return _to_csr(self._fit(interactions), len(self.items_))
+        return to_csr(self._fit(interactions), len(self.items_))
 
     def transform(self, interactions: Any) -> sp.csr_array[Any]:
         """Return the matrix of `interactions`: a row for each of their users, the fitted items.
@@ -152,7 +152,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
             columns = columns._replace(
                 users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
             )
-        return _to_csr(columns, len(self.items_))
+        return to_csr(columns, len(self.items_))
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -287,14 +287,6 @@ class IdMapper(TransformerMixin, BaseEstimator):
         if self.unknown == "error":
             raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
         warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=3)
-
-
-def _to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
-    shape = (len(columns.user_ids), n_items)
-    X: sp.csr_array[Any]
-    X = sp.coo_array((columns.counts, (columns.users, columns.items)), shape=shape).tocsr()
-    X.eliminate_zeros()
-    return sp.csr_array(X.astype(columns.dtype))
 
 
 def _index(ids: Iterable[Any]) -> pd.Index[Any]:
