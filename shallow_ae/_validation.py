@@ -27,7 +27,7 @@ def check_interactions(
     no result depends on how the caller's matrix happened to be stored.
     """
     sparse = sp.issparse(X)
-    if sparse and X.dtype.kind in "biuf" and X.dtype != np.float64:
+    if sparse and X.dtype.kind in "biuf" and X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float32)  # before the csr conversion sums duplicates: uint8 would overflow
     X = validate_data(
         estimator,
