@@ -71,15 +71,26 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_users: int, dtype: An
     return weights
 
 
-def check_real(name: str, value: Any, *, low: float, high: float = np.inf, open_low: bool) -> float:
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
     """Return `value` if it is a finite number in the interval, else raise naming it."""
-    bound = f"{'>' if open_low else '>='} {low:g}" + (f" and <= {high:g}" if high < np.inf else "")
+    bounds = [f"{'>' if open_low else '>='} {low:g}"] * (low > -np.inf)
+    bounds += [f"{'<' if open_high else '<='} {high:g}"] * (high < np.inf)
+    wanted = " ".join(["number", " and ".join(bounds)]).strip()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"`{name}`={value!r} must be a number {bound}, got {type(value).__name__}.")
+        raise TypeError(f"`{name}`={value!r} must be a {wanted}, got {type(value).__name__}.")
     number = float(value)
     too_low = number <= low if open_low else number < low
-    if not np.isfinite(number) or too_low or number > high:
-        raise ValueError(f"`{name}`={value!r} must be a finite number {bound}.")
+    too_high = number >= high if open_high else number > high
+    if not np.isfinite(number) or too_low or too_high:
+        raise ValueError(f"`{name}`={value!r} must be a finite {wanted}.")
     return number
 
 

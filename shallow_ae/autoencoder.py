@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from typing import Any, Self
 
-import numpy as np
+import jax
+from numpy.random import RandomState
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
-from tqdm.auto import tqdm
 
-from shallow_ae._gradient import descend, safe_learning_rate
+from shallow_ae._batches import choose_layout
+from shallow_ae._descent import descent_cost
+from shallow_ae._memory import Cost
+from shallow_ae._parameters import check_parameters
+from shallow_ae._training import Training
 from shallow_ae._validation import (
     Array,
-    check_choice,
     check_integer,
     check_interactions,
-    check_real,
     check_sample_weight,
-    unchanged_on_error,
 )
 from shallow_ae.recommender import RecommenderMixin
 
@@ -42,18 +44,45 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         and `learning_rate_decay` do, it regularises as much as `regularization` does.
     learning_rate : float or "auto", default="auto"
         Length of the first step, > 0. "auto" is 1/L with L = 2 * (largest eigenvalue of X'WX/n +
-        regularization), by power iteration; steps of more than 2/L diverge.
+        penalty), by power iteration; steps of more than 2/L diverge.
     learning_rate_decay : float, default=0.99
-        Factor on the length of each further step, in (0, 1].
+        Factor on the length of each further step of `fit`, in (0, 1].
     max_iter : int, default=100
-        Number of steps.
+        Number of steps at most.
     batch_size : int, default=1024
         Users a step, drawn with replacement. From the number of users on, every step takes each
         user once and none is drawn.
     init_scale : float, default=1e-3
         Standard deviation of the normal weights that the descent starts from, >= 0.
+    tol : float or None, default=None
+        Stop when the mean loss of the last `n_iter_no_change` steps is less than `tol` below that
+        of as many steps before; with `early_stopping`, when the validation score of none of them
+        exceeds the best before by more than `tol`. It is looked at after every 16 steps at the
+        latest. Warns where `max_iter` comes first.
+    n_iter_no_change : int, default=20
+        Steps that `tol` and `early_stopping` look back on.
+    early_stopping : bool, default=False
+        Hold out some users, hide a fifth of their items, and after every fifth step score how well
+        these are found again: by NDCG@100, as `score` does. Stop when no score of the last
+        `n_iter_no_change` steps is a new best one, and keep the weights of the best: the steps up
+        to it are taken a second time, where a copy would double the memory.
+    validation_fraction : float, default=0.1
+        Share of the users that `early_stopping` holds out, in (0, 1).
+    dropout : float, default=0.0
+        Share of a user's items that is hidden from the input, in [0, 1): in expectation over all
+        choices, which adds `dropout / (1 - dropout)` times the mean square of an item to the
+        penalty on its row of P (EDLAE [2]_).
+    diagonal_slack : float, default=0.0
+        Up to which weight an item may explain itself in training, in [0, 1]; the diagonal of P is
+        dropped afterwards. 0 is EASE, 1 plain ridge regression (RLAE [3]_).
+    user_exponent : float, default=0.0
+        A user with m items weighs m ** -user_exponent, times `sample_weight` (DAN [4]_).
+    item_exponent : float, default=0.0
+        The finished P_ij is multiplied by (users of j / users of i) ** item_exponent (DAN [4]_).
+    warm_start : bool, default=False
+        Start `fit` from the weights of the fit before, if there was one, and go on with its decay.
     random_state : int, RandomState instance or None, default=None
-        Determines the start and the draws. Pass an int for reproducible fits.
+        Determines the start, the draws and the held-out users. Pass an int for reproducible fits.
     verbose : int, default=0
         1 shows a progress bar with the loss.
 
@@ -62,12 +91,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     item_weights_ : ndarray of shape (n_items, n_items)
         P: entry (i, j) is what a unit of item i adds to the score of item j. Not symmetric;
         the diagonal is 0.
+    item_counts_ : ndarray of shape (n_items,)
+        Users of each item in training, their sample weights summed.
     learning_rate_ : float
-        Length of the first step.
+        Length of the first step of the last `fit` or `partial_fit`.
     loss_curve_ : list of float
         The objective before each step, on that step's batch.
+    validation_curve_ : list of float
+        With `early_stopping`, NDCG@100 of the held-out users after each fifth step and the last.
     n_iter_ : int
-        Number of steps taken.
+        Number of steps that led to the weights. `loss_curve_` is longer if `early_stopping` went
+        back to better ones.
+    n_samples_seen_ : int
+        Users seen in the last `fit` and each `partial_fit` since.
+    batch_layout_ : {"sparse", "dense"}
+        Form in which batches are multiplied: "sparse" on a CPU if under a fifth of X is nonzero.
     n_features_in_ : int
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
@@ -75,13 +113,18 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     Notes
     -----
-    A step costs 4 * n_items multiplications for each interaction in its batch, and a pass over
-    the n_items^2 weights. Memory is n_items^2 numbers beside `X`. float64 data are computed in
-    float64, everything else in float32.
+    A step costs 2 * n_items multiplications for each interaction in its batch, and 2 for each of
+    the n_items^2 weights. Memory is little more than these weights beside `X`; `plan` says how
+    much before a fit. float64 data are computed in float64, everything else in float32.
 
     References
     ----------
     .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+    .. [2] H. Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020.
+    .. [3] J. Moon, H. Kim and J. Lee, "It's Enough: Relaxing Diagonal Constraints in Linear
+       Autoencoders for Recommendation", SIGIR 2023.
+    .. [4] S. Park, M. Yoon, H. Choi and J. Lee, "Why is Normalization Necessary for Linear
+       Recommenders?", SIGIR 2025.
 
     Examples
     --------
@@ -93,9 +136,13 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     array([[1]])
     """
 
+    item_counts_: Array
     learning_rate_: float
     loss_curve_: list[float]
+    validation_curve_: list[float]
     n_iter_: int
+    n_samples_seen_: int
+    batch_layout_: str
 
     def __init__(
         self,
@@ -107,7 +154,16 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         max_iter: int = 100,
         batch_size: int = 1024,
         init_scale: float = 1e-3,
-        random_state: int | np.random.RandomState | None = None,
+        tol: float | None = None,
+        n_iter_no_change: int = 20,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        dropout: float = 0.0,
+        diagonal_slack: float = 0.0,
+        user_exponent: float = 0.0,
+        item_exponent: float = 0.0,
+        warm_start: bool = False,
+        random_state: int | RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.regularization = regularization
@@ -117,10 +173,27 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.init_scale = init_scale
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.dropout = dropout
+        self.diagonal_slack = diagonal_slack
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
+        self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        callback: Callable[[ShallowAutoEncoder], object] | None = None,
+        callback_every: int = 10,
+    ) -> Self:
         """Learn the item weights from interactions.
 
         Parameters
@@ -131,6 +204,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             Ignored, there for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None
             Weight of each user, >= 0; None means 1. Only ratios between weights matter.
+        callback : callable, default=None
+            Called with a model as trained so far: it recommends, scores and has all attributes,
+            but its weights are lent: copy what is to be kept. When it returns True, the fit ends.
+        callback_every : int, default=10
+            Steps between two calls.
 
         Returns
         -------
@@ -141,53 +219,101 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         ValueError
             For parameters out of range, data that are not finite, and a loss that is not finite
             or has grown a hundredfold; the estimator is then as it was before.
+        MemoryError
+            If the weights do not fit in the free memory, before anything is allocated.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `tol` is set and not reached within `max_iter` steps.
+        UserWarning
+            If interrupted from the keyboard after the first steps: the model is then the one
+            trained so far.
         """
-        with unchanged_on_error(self):
-            self._check_parameters()
-            X = check_interactions(self, X, reset=True)
-            weights = check_sample_weight(sample_weight, X.shape[0], X.dtype)
-            self._fit_sgd(X, weights)
-        return self
+        check_parameters(self)
+        if callback is not None and not callable(callback):
+            raise TypeError(f"`callback`={callback!r} must be callable, with the model.")
+        check_integer("callback_every", callback_every, low=1)
+        continues = self.warm_start and hasattr(self, "item_weights_")
+        training = self._training(X, sample_weight, continues=continues)
+        training.fit(callback, callback_every)
+        return self._become(training.model)
 
-    def _fit_sgd(self, X: Any, sample_weight: Array) -> None:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        start_rng, batch_rng, power_rng = np.random.default_rng(seed).spawn(3)
-        if self.learning_rate == "auto":
-            rate = safe_learning_rate(X, sample_weight, self.regularization, power_rng)
-        else:
-            rate = float(self.learning_rate)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on learning from the rows given, in one pass over them.
 
-        with tqdm(total=self.max_iter, desc="fit", unit="step", disable=not self.verbose) as bar:
+        Each user is taken once, in batches of at most `batch_size` in random order, with steps of
+        `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
+        these rows, or shorter if earlier ones were. `max_iter`, `tol` and `warm_start` play no
+        part.
 
-            def on_step(loss: float) -> None:
-                bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-                bar.update()
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of further users, with the items of the first call.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; only ratios within one call matter to a step.
 
-            item_weights, loss_curve = descend(
-                X,
-                sample_weight,
-                learning_rates=rate * self.learning_rate_decay ** np.arange(self.max_iter),
-                regularization=float(self.regularization),
-                batch_size=self.batch_size,
-                init_scale=self.init_scale,
-                start_rng=start_rng,
-                batch_rng=batch_rng,
-                on_step=on_step,
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As in `fit`, and where `early_stopping` is set; the estimator is then as before.
+        """
+        check_parameters(self)
+        if self.early_stopping:
+            raise ValueError(
+                "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
             )
-        self.learning_rate_ = rate
-        self.loss_curve_ = loss_curve
-        self.n_iter_ = len(loss_curve)
-        self.item_weights_ = item_weights
+        training = self._training(X, sample_weight, continues=hasattr(self, "item_weights_"))
+        training.one_pass()
+        return self._become(training.model)
 
-    def _check_parameters(self) -> None:
-        check_choice("solver", self.solver, ("sgd",))
-        check_real("regularization", self.regularization, low=0, open_low=False)
-        if self.learning_rate != "auto":
-            check_real("learning_rate", self.learning_rate, low=0, open_low=True)
-        check_real("learning_rate_decay", self.learning_rate_decay, low=0, high=1, open_low=True)
-        check_integer("max_iter", self.max_iter, low=1)
-        check_integer("batch_size", self.batch_size, low=1)
-        check_real("init_scale", self.init_scale, low=0, open_low=False)
+    def plan(self, X: Any) -> dict[str, Cost]:
+        """Return what fitting to `X` takes, without doing it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, as for `fit`.
+
+        Returns
+        -------
+        costs : dict of str to (bytes, multiplications)
+            For each solver: memory at its peak beside `X`, the weights included, and the number
+            of multiplications for `max_iter` steps.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = sp.random_array((2000, 20_000), density=0.001, dtype="float32", rng=0)
+        >>> cost = ShallowAutoEncoder().plan(X)["sgd"]
+        >>> cost.bytes / 20_000**2 < 5
+        True
+        """
+        check_parameters(self)
+        X = check_interactions(copy(self), X, reset=True)
+        layout = choose_layout(X, jax.default_backend())
+        return {"sgd": descent_cost(X, self.batch_size, self.max_iter, layout)}
+
+    def _training(self, X: Any, sample_weight: Any, *, continues: bool) -> Training:
+        """Return a training of a copy of this estimator, on checked data."""
+        model = copy(self)
+        X = check_interactions(model, X, reset=not continues)
+        weights = check_sample_weight(sample_weight, X.shape[0], X.dtype)
+        return Training(model, X, weights, continues=continues)
+
+    def _become(self, trained: ShallowAutoEncoder) -> Self:
+        """Take over all that a trained copy has learned."""
+        self.__dict__.clear()
+        self.__dict__.update(trained.__dict__)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

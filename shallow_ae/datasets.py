@@ -175,7 +175,7 @@ def make_listens(
     check_integer("n_users", n_users, low=1)
     check_integer("n_items", n_items, low=2)
     check_integer("n_groups", n_groups, low=1)
-    check_real("items_per_user", items_per_user, low=1, open_low=False)
+    check_real("items_per_user", items_per_user, low=1)
     rng = check_random_state(random_state)
     X = _draw_listens(n_users, n_items, n_groups, items_per_user, rng)
     visible, hidden = hold_out_items(X, holdout, random_state=rng)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, _gradient
-from shallow_ae._batches import _padded, draw_users, make_batch
+from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, _descent, _gradient
+from shallow_ae._batches import Feed, deal_users, draw_users
 from shallow_ae.datasets import make_listens
 
 NOTEBOOK = {
@@ -34,8 +34,8 @@ def notebook_weights(X, seed):
     X = X.toarray()
     n_users, n_items = X.shape
     generator = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
-    start, batches, _ = generator.spawn(3)
-    P = start.standard_normal((n_items, n_items), dtype=np.float32).T.astype(np.float64) * 0.001
+    start, batches, *_ = generator.spawn(4)
+    P = start.standard_normal((n_items, n_items), dtype=np.float32).astype(np.float64) * 0.001
     np.fill_diagonal(P, 0)
     learning_rate = 0.05
     for _ in range(100):
@@ -78,7 +78,7 @@ def test_float32_and_float64_agree(listens):
 @pytest.mark.parametrize("width", [1, 7, 203, 1000])
 def test_weights_do_not_depend_on_the_width_of_a_block(listens, monkeypatch, width):
     expected = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
-    monkeypatch.setattr(_gradient, "_BLOCK_COLUMNS", width)
+    monkeypatch.setattr(_descent, "block_columns", lambda *_: width)
     model = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
     np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14)
 
@@ -90,17 +90,27 @@ def one_block(X, rng):
     return block
 
 
+def one_batch(rows, weights, layout="sparse", **penalty):
+    """Return a batch of all the rows; call it with x64 on."""
+    settings = {"regularization": 0.02, "dropout": 0.0, **penalty}
+    feed = Feed(
+        rows, weights, draw_users(len(weights), len(weights), None), layout=layout, **settings
+    )
+    return jax.tree.map(lambda leaf: leaf[0], feed.take(1, 1)[0])
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("cut", [1, 100, 399])
-def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut):
+def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut, dropout):
     rng = np.random.default_rng(0)
-    users = rng.integers(listens.shape[0], size=400)
+    rows = listens[rng.integers(listens.shape[0], size=400)]
     weights = rng.uniform(0.5, 2, size=400)
     block = one_block(listens, rng)
     with jax.enable_x64(True):
 
         def stepped(part):
-            batch = make_batch(listens[users[part]], weights[part])
-            return map(np.asarray, _gradient.step(jnp.array(block), batch, 0, 0.01, 0.02))
+            batch = one_batch(rows[part], weights[part], dropout=dropout)
+            return map(np.asarray, _gradient.step(jnp.array(block), batch, 0, 1e-3, 0.0))
 
         whole, loss = stepped(slice(None))
         (first, first_loss), (second, second_loss) = stepped(slice(cut)), stepped(slice(cut, None))
@@ -109,26 +119,29 @@ def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut):
     np.testing.assert_allclose(loss, share * first_loss + (1 - share) * second_loss, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("layout", ["sparse", "dense"])
-def test_the_step_follows_the_gradient_of_the_loss(listens, layout):
+def test_the_step_follows_the_gradient_of_the_loss(listens, layout, dropout):
     rng = np.random.default_rng(0)
     rows = listens[:50] if layout == "sparse" else listens[:50].toarray()
     dense = listens[:50].toarray()
     weights = rng.uniform(0.5, 2, size=50)
     P = one_block(listens, rng)
-    np.fill_diagonal(P, 0)
+    np.fill_diagonal(P, rng.uniform(0, 0.1, size=len(P)))
+    penalty = 0.02 + dropout / (1 - dropout) * (weights[:, None] * dense**2).mean(axis=0)
 
     def objective(P):
         residual = dense - dense @ P
-        return (weights * (residual**2).sum(axis=1)).mean() + 0.02 * (P**2).sum()
+        data = (weights * (residual**2).sum(axis=1)).mean()
+        return data + (penalty[:, None] * P**2).sum()
 
     with jax.enable_x64(True):
         gradient = np.array(jax.grad(objective)(jnp.array(P)))
-        eye = jnp.eye(len(P))
-        after, loss = _gradient.step(P - eye, make_batch(rows, weights), 0, 0.01, 0.02)
-        after += eye
-    np.fill_diagonal(gradient, 0)
-    np.testing.assert_allclose(after, P - 0.01 * gradient, rtol=0, atol=1e-12)
+        batch = one_batch(rows, weights, layout, dropout=dropout)
+        after, loss = map(np.asarray, _gradient.step(P - np.eye(len(P)), batch, 0, 1e-3, 0.1))
+    expected = P - 1e-3 * gradient
+    np.fill_diagonal(expected, expected.diagonal().clip(0, 0.1))
+    np.testing.assert_allclose(after + np.eye(len(P)), expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(loss, objective(P), rtol=1e-12)
 
 
@@ -182,20 +195,48 @@ def test_users_of_very_different_sizes_are_no_divergence():
     assert model.fit(X).n_iter_ == 200
 
 
-def test_few_padded_sizes_serve_all_batches():
-    rng = np.random.default_rng(0)
-    sizes = set()
-    for n_stored in range(1000, 2000, 9):
-        matrix = sp.random_array((100, 100), density=n_stored / 1e4, rng=rng, format="csr")
-        sizes.add(_padded(matrix).data.shape[0])
-    assert len(sizes) <= 17
-    product = _padded(matrix.astype(np.float32)) @ jnp.eye(100)
-    np.testing.assert_array_equal(product, matrix.toarray().astype(np.float32))
+def test_few_padded_sizes_serve_all_batches(listens):
+    draws = draw_users(listens.shape[0], 50, np.random.default_rng(0))
+    feed = Feed(listens, np.ones(1500), draws, layout="sparse", regularization=0.02, dropout=0.0)
+    with jax.enable_x64(True):
+        sizes = {feed.take(3, 3)[0].rows.data.shape for _ in range(100)}
+    assert len(sizes) <= 4  # for sums that differ by half
 
 
-def test_a_padded_empty_matrix_is_empty():
-    padded = _padded(sp.csr_array((3, 4), dtype=np.float32))
-    np.testing.assert_array_equal(padded @ jnp.ones((4, 2)), np.zeros((3, 2)))
+def test_a_stack_holds_its_batches_whatever_their_sizes(listens):
+    draws = [np.arange(7), np.arange(10, 16)]
+    weights = np.random.default_rng(0).uniform(size=1500)
+    for layout in ("sparse", "dense"):
+        feed = Feed(listens, weights, iter(draws), layout=layout, regularization=0.1, dropout=0.5)
+        with jax.enable_x64(True):
+            stack, zero_losses = feed.take(2, 3)
+            products = [
+                np.asarray(jax.tree.map(lambda leaf, i=i: leaf[i], stack.rows) @ jnp.eye(203))
+                for i in range(3)
+            ]
+        for i, users in enumerate(draws):
+            rows = listens[users].toarray()
+            np.testing.assert_array_equal(products[i][: len(users)], rows)
+            of_rows = weights[users] / len(users)
+            np.testing.assert_allclose(stack.weights[i], np.append(of_rows, [0] * i), rtol=1e-15)
+            mean_squares = of_rows @ rows**2
+            np.testing.assert_allclose(stack.penalty[i], 0.1 + mean_squares, rtol=1e-14)
+            assert zero_losses[i] == pytest.approx(mean_squares.sum(), rel=1e-14)
+        np.testing.assert_array_equal(products[1], products[2])
+
+
+def test_batches_without_interactions_are_empty():
+    empty = sp.csr_array((3, 4), dtype=np.float32)
+    batch = one_batch(empty, np.ones(3, np.float32))
+    np.testing.assert_array_equal(batch.rows @ jnp.ones((4, 2)), np.zeros((3, 2)))
+    np.testing.assert_array_equal(batch.columns @ jnp.ones((3, 2)), np.zeros((4, 2)))
+
+
+def test_dealt_users_are_each_user_once_in_batches_of_nearly_one_size():
+    parts = deal_users(23, 5, np.random.default_rng(0))
+    assert sorted(np.concatenate(parts)) == list(range(23))
+    assert [len(part) for part in parts] == [5, 5, 5, 4, 4]
+    assert deal_users(5, 5, np.random.default_rng(0)) == [slice(None)]
 
 
 def test_a_batch_of_all_users_is_no_draw():

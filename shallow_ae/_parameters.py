@@ -1,0 +1,37 @@
+"""The ranges of the estimators' parameters, each in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from shallow_ae._validation import check_choice, check_integer, check_real
+
+_positive = partial(check_real, low=0, open_low=True)
+_at_least_zero = partial(check_real, low=0)
+_at_least_one = partial(check_integer, low=1)
+
+_CHECKS: dict[str, Callable[[str, Any], object]] = {
+    "regularization": _at_least_zero,
+    "solver": partial(check_choice, choices=("sgd",)),
+    "learning_rate": lambda name, value: value == "auto" or _positive(name, value),
+    "learning_rate_decay": partial(_positive, high=1),
+    "max_iter": _at_least_one,
+    "batch_size": _at_least_one,
+    "init_scale": _at_least_zero,
+    "tol": lambda name, value: value is None or _at_least_zero(name, value),
+    "n_iter_no_change": _at_least_one,
+    "validation_fraction": partial(_positive, high=1, open_high=True),
+    "dropout": partial(_at_least_zero, high=1, open_high=True),
+    "diagonal_slack": partial(_at_least_zero, high=1),
+    "user_exponent": check_real,
+    "item_exponent": check_real,
+}
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise an error that names the first parameter out of its range."""
+    for name, value in estimator.get_params(deep=False).items():
+        if name in _CHECKS:
+            _CHECKS[name](name, value)

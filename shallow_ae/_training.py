@@ -1,0 +1,231 @@
+"""One fit by gradient descent: from checked data to the attributes of a trained model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from tqdm.auto import tqdm
+
+from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, draw_users
+from shallow_ae._descent import Descent, descent_cost, steps_at_once
+from shallow_ae._gradient import random_start, safe_learning_rate
+from shallow_ae._memory import check_memory
+from shallow_ae._stopping import has_peaked, has_settled
+from shallow_ae._validation import Array, Interactions
+from shallow_ae._weighting import item_counts, scale_by_counts, user_weights
+from shallow_ae.splits import hold_out_items
+
+_VALIDATION_STEPS = 5  # between two looks at the held-out users
+_HOLDOUT = 0.2  # of the held-out users' items
+_START, _BATCHES, _POWER, _SPLIT = range(4)  # the uses of random numbers, each with its own
+
+
+def _go_on(P: Array, losses: list[float]) -> bool:  # noqa: ARG001
+    return False
+
+
+class Training:
+    """Trains `model`, a copy of the caller's estimator, so that an error leaves no trace.
+
+    Where it `continues`, the model's weights are the start and its curves go on.
+    """
+
+    def __init__(
+        self, model: Any, X: Interactions, sample_weight: Array, *, continues: bool
+    ) -> None:
+        if not continues:
+            model.n_iter_, model.n_samples_seen_ = 0, 0
+            model.loss_curve_, model.validation_curve_ = [], []
+        self.model = model
+        self._before = copy(model)
+        self._continues = continues
+        self._seed = check_random_state(model.random_state).randint(np.iinfo(np.int32).max)
+        self._n_samples = X.shape[0]
+        self._held_out: tuple[Any, Any] | None = None
+        if model.early_stopping:
+            X, sample_weight, self._held_out = self._hold_out(X, sample_weight)
+        self._X = X
+        self._counts = item_counts(X, sample_weight)
+        self._weights = user_weights(X, sample_weight, model.user_exponent)
+        model.batch_layout_ = choose_layout(X, jax.default_backend())
+
+    def fit(self, callback: Callable[[Any], object] | None, callback_every: int) -> None:
+        """Take `max_iter` steps, or fewer where something ends them."""
+        model = self.model
+        model.learning_rate_ = self._learning_rate()
+        n_before = self._before.n_iter_
+        steps = np.arange(n_before, n_before + model.max_iter)
+        rates = model.learning_rate_ * model.learning_rate_decay**steps
+        scores: list[float] = []
+        settled = stopped = False
+
+        def look(P: Array, losses: list[float]) -> bool:
+            nonlocal settled, stopped
+            n_steps = len(losses)
+            if self._held_out and (n_steps % _VALIDATION_STEPS == 0 or n_steps == len(rates)):
+                with self._readable(P):
+                    scores.append(model.score(*self._held_out))
+                patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
+                settled = has_peaked(scores, patience, model.tol or 0.0)
+            elif model.tol is not None and not self._held_out:
+                settled = has_settled(losses, model.n_iter_no_change, model.tol)
+            if callback and n_steps % callback_every == 0:
+                with self._readable(P):
+                    self._record(losses, scores, n_steps)
+                    stopped = bool(callback(model))
+            return settled or stopped
+
+        pauses = [callback_every] * bool(callback) + [_VALIDATION_STEPS] * bool(self._held_out)
+        users = draw_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
+        P, losses, interrupted = self._descend(users, rates, pauses, look)
+        if model.tol is not None and not (settled or stopped or interrupted):
+            warnings.warn(
+                f"`max_iter`={model.max_iter} steps were taken before training settled to within "
+                f"`tol`={model.tol:g}. Raise `max_iter`, or `tol`.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        n_steps = len(losses)
+        if scores and not interrupted:
+            n_steps = min((int(np.argmax(scores)) + 1) * _VALIDATION_STEPS, n_steps)
+        if n_steps < len(losses):
+            # The best weights are taken anew and not kept: that would need a second matrix.
+            del P
+            users = draw_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
+            P, again, _ = self._descend(users, rates[:n_steps], [], _go_on)
+            n_steps = len(again)
+        self._finish(P)
+        self._record(losses, scores, n_steps)
+        model.n_samples_seen_ = self._n_samples
+
+    def one_pass(self) -> None:
+        """Take each user once, in batches, with steps of equal length."""
+        model = self.model
+        rate = self._learning_rate()
+        model.learning_rate_ = rate
+        if self._continues:
+            self._counts = self._counts + self._before.item_counts_
+            if model.learning_rate == "auto":
+                model.learning_rate_ = min(rate, self._before.learning_rate_)
+        users = deal_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
+        rates = np.full(len(users), model.learning_rate_)
+        P, losses, _ = self._descend(iter(users), rates, [], _go_on)
+        self._finish(P)
+        self._record(losses, [], len(losses))
+        model.n_samples_seen_ += self._n_samples
+
+    def _descend(
+        self,
+        users: Iterator[Any],
+        rates: Array,
+        pauses: list[int],
+        look: Callable[[Array, list[float]], bool],
+    ) -> tuple[Array, list[float], bool]:
+        """Return the weights, the loss before each step and whether the user has interrupted."""
+        model, X = self.model, self._X
+        cost = descent_cost(X, model.batch_size, len(rates), model.batch_layout_)
+        check_memory("sgd", cost, X.shape[1], X.dtype.itemsize)
+        feed = Feed(
+            X,
+            self._weights,
+            users,
+            layout=model.batch_layout_,
+            regularization=float(model.regularization),
+            dropout=float(model.dropout),
+        )
+        _, batch_bytes = batch_cost(X, model.batch_size, model.batch_layout_)
+        descent = Descent(
+            feed,
+            rates,
+            float(model.diagonal_slack),
+            at_once=steps_at_once(batch_bytes),
+            pauses=pauses,
+        )
+        P = self._start()
+        with tqdm(total=len(rates), desc="fit", unit="step", disable=not model.verbose) as bar:
+
+            def look_and_show() -> bool:
+                bar.set_postfix(loss=f"{descent.losses[-1]:.4g}", refresh=False)
+                bar.update(len(descent.losses) - bar.n)
+                return look(P, descent.losses)
+
+            interrupted = descent.run(P, look_and_show)
+        return P, descent.losses, interrupted
+
+    def _start(self) -> Array:
+        """Return the weights that the descent starts from."""
+        model, before = self.model, self._before
+        if not self._continues:
+            return random_start(self._counts, model.init_scale, self._X.dtype, self._random(_START))
+        P: Array = before.item_weights_.astype(self._X.dtype)
+        scale_by_counts(P, before.item_counts_, -model.item_exponent)
+        np.fill_diagonal(P, before._diagonal)
+        return P
+
+    def _learning_rate(self) -> float:
+        model = self.model
+        if model.learning_rate != "auto":
+            return float(model.learning_rate)
+        return safe_learning_rate(
+            self._X,
+            self._weights,
+            regularization=float(model.regularization),
+            dropout=float(model.dropout),
+            rng=self._random(_POWER),
+        )
+
+    def _finish(self, P: Array) -> None:
+        """Turn the weights of the descent into those of the model, in place."""
+        self.model._diagonal = P.diagonal().copy()
+        np.fill_diagonal(P, 0)
+        scale_by_counts(P, self._counts, self.model.item_exponent)
+        self.model.item_weights_ = P
+
+    @contextmanager
+    def _readable(self, P: Array) -> Iterator[None]:
+        """Lend the model the weights of the descent while it stands still."""
+        self._finish(P)
+        self.model.item_weights_ = P.view()
+        self.model.item_weights_.flags.writeable = False
+        try:
+            yield
+        finally:
+            del self.model.item_weights_
+            scale_by_counts(P, self._counts, -self.model.item_exponent)
+            np.fill_diagonal(P, self.model._diagonal)
+
+    def _record(self, losses: list[float], scores: list[float], n_steps: int) -> None:
+        model, before = self.model, self._before
+        model.loss_curve_ = before.loss_curve_ + losses
+        model.validation_curve_ = before.validation_curve_ + scores
+        model.n_iter_ = before.n_iter_ + n_steps
+        model.item_counts_ = self._counts
+
+    def _hold_out(
+        self, X: Interactions, sample_weight: Array
+    ) -> tuple[Interactions, Array, tuple[Any, Any]]:
+        """Return the users to learn from, their weights, and items to find again of the others."""
+        n_users = X.shape[0]
+        n_held_out = int(np.ceil(self.model.validation_fraction * n_users))
+        order = self._random(_SPLIT).permutation(n_users)
+        chosen, others = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+        visible, hidden = hold_out_items(X[chosen], _HOLDOUT, random_state=self._seed)
+        if not hidden.nnz or not sample_weight[others].any():
+            raise ValueError(
+                f"`early_stopping` holds out {n_held_out} of {n_users} users, and needs one among "
+                "them with two items, and one of weight > 0 among the others. Pass more users, or "
+                f"another `validation_fraction` than {self.model.validation_fraction:g}."
+            )
+        return X[others], sample_weight[others], (visible, hidden)
+
+    def _random(self, use: int) -> np.random.Generator:
+        """Return the random numbers for one use, from their beginning."""
+        return np.random.default_rng(self._seed).spawn(4)[use]

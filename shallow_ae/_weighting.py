@@ -1,0 +1,66 @@
+"""How much each user and each item counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._validation import Array, Interactions
+
+
+def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) -> Array:
+    """Return the weight of each user in the objective, scaled to a mean of 1.
+
+    A user counts sample_weight * (number of the user's items) ** -user_exponent.
+    """
+    if isinstance(X, sp.csr_array):
+        n_items: Array = np.diff(X.indptr)
+    else:
+        n_items = np.count_nonzero(X, axis=1)
+    weights = sample_weight * np.maximum(n_items, 1).astype(np.float64) ** -user_exponent
+    return np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
+
+
+def item_counts(X: Interactions, sample_weight: Array) -> Array:
+    """Return how many users have each item, their sample weights summed, in float64."""
+    if isinstance(X, sp.csr_array):
+        of_entries = np.repeat(sample_weight, np.diff(X.indptr))
+        return np.bincount(X.indices, of_entries, minlength=X.shape[1])
+    return np.asarray(np.einsum("u,ui->i", sample_weight.astype(np.float64), X != 0))
+
+
+def item_penalty(
+    X: Interactions, mean_weights: Array, regularization: float, dropout: float
+) -> Array:
+    """Return the penalty on the squared weights of each item's row; one number if all are equal.
+
+    `dropout` is not a random mask but its expectation over all masks, in closed form: items left
+    out at random, and the others scaled up to match, add dropout / (1 - dropout) times an item's
+    mean square to its penalty. The minimum is the one that masks have on average, without their
+    noise and for next to no time.
+    """
+    if not dropout:
+        return np.full(1, regularization)
+    return regularization + dropout / (1 - dropout) * column_squares(X, mean_weights)
+
+
+def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
+    """Multiply P_ij by (users of j / users of i) ** exponent, in place; none counts as one."""
+    if exponent:
+        scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
+        P /= scale[:, None]
+        P *= scale[None, :]
+
+
+def row_squares(X: Interactions) -> Array:
+    """Return ||x_u||^2 of each row."""
+    if isinstance(X, sp.csr_array):
+        return np.asarray(X.multiply(X).sum(axis=1))
+    return np.asarray(np.einsum("ui,ui->u", X, X))
+
+
+def column_squares(X: Interactions, weights: Array) -> Array:
+    """Return the sum of each column's squares with a weight for each row."""
+    if isinstance(X, sp.csr_array):
+        return np.asarray(X.multiply(X).T @ weights)
+    return np.asarray(np.einsum("u,ui,ui->i", weights, X, X))
