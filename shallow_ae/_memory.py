@@ -26,10 +26,10 @@ def check_memory(solver: str, cost: Cost, n_items: int, itemsize: int) -> None:
     if cost.bytes <= free:
         return
     fitting = int((free * n_items**2 / cost.bytes) ** 0.5)
-    halved = f", or pass float32 data ({cost.bytes / 2 / _GIB:.1f} GiB)" if itemsize > 4 else ""
+    halved = f", or pass float32 data ({cost.bytes / 2 / _GIB:.3g} GiB)" if itemsize > 4 else ""
     raise MemoryError(
-        f"solver={solver!r} needs {cost.bytes / _GIB:.1f} GiB for {n_items:,} items and "
-        f"{free / _GIB:.1f} GiB are free. Keep the {fitting:,} most frequent items{halved}."
+        f"solver={solver!r} needs {cost.bytes / _GIB:.3g} GiB for {n_items:,} items and "
+        f"{free / _GIB:.3g} GiB are free. Keep the {fitting:,} most frequent items{halved}."
     )
 
 

@@ -68,6 +68,13 @@ def test_the_first_loss_is_the_objective_at_the_start(X):
         ({"max_iter": 0}, ValueError, "`max_iter`=0 must be an integer >= 1"),
         ({"max_iter": 2.5}, TypeError, "`max_iter`=2.5 must be an integer >= 1, got float"),
         ({"batch_size": 0}, ValueError, "`batch_size`=0 must be an integer >= 1"),
+        ({"tol": -1.0}, ValueError, "`tol`=-1.0 must be a finite number >= 0"),
+        ({"n_iter_no_change": 0}, ValueError, "`n_iter_no_change`=0 must be an integer >= 1"),
+        ({"validation_fraction": 1}, ValueError, "must be a finite number > 0 and < 1"),
+        ({"dropout": 1.0}, ValueError, "`dropout`=1.0 must be a finite number >= 0 and < 1"),
+        ({"diagonal_slack": 1.5}, ValueError, "must be a finite number >= 0 and <= 1"),
+        ({"user_exponent": np.inf}, ValueError, "`user_exponent`=inf must be a finite number."),
+        ({"item_exponent": "x"}, TypeError, "`item_exponent`='x' must be a number, got str"),
         ({"init_scale": -1e-3}, ValueError, "`init_scale`=-0.001 must be a finite number >= 0"),
     ],
 )

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, _descent, _gradient
-from shallow_ae._batches import Feed, deal_users, draw_users
+from shallow_ae import (
+    IdMapper,
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    _descent,
+    _gradient,
+    _training,
+)
+from shallow_ae._batches import Feed, choose_layout, deal_users, draw_users
 from shallow_ae.datasets import make_listens
 
 NOTEBOOK = {
@@ -66,6 +73,20 @@ def test_sparse_and_dense_input_agree(listens):
     dense = ShallowAutoEncoder(random_state=0).fit(listens.toarray())
     np.testing.assert_allclose(sparse.item_weights_, dense.item_weights_, rtol=0, atol=1e-13)
     np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["sparse", "dense"])
+def test_the_layout_of_batches_follows_density_and_backend(listens, layout, monkeypatch):
+    assert ShallowAutoEncoder(max_iter=1).fit(listens).batch_layout_ == "sparse"
+    crowded = sp.csr_array(listens.toarray() + (np.arange(203) % 4 == 0))
+    assert ShallowAutoEncoder(max_iter=1).fit(crowded).batch_layout_ == "dense"
+    assert choose_layout(listens, "gpu") == "dense"
+    expected = ShallowAutoEncoder(max_iter=9, random_state=0).fit(listens).item_weights_
+    monkeypatch.setattr(_training, "choose_layout", lambda *_: layout)
+    for X in (listens, listens.toarray()):
+        model = ShallowAutoEncoder(max_iter=9, random_state=0).fit(X)
+        assert model.batch_layout_ == layout
+        np.testing.assert_allclose(model.item_weights_, expected, rtol=0, atol=1e-14)
 
 
 def test_float32_and_float64_agree(listens):
@@ -170,7 +191,7 @@ def test_the_automatic_learning_rate_is_one_over_the_lipschitz_constant(listens)
     assert model.learning_rate_ == pytest.approx(1 / lipschitz, rel=1e-3)
 
 
-@pytest.mark.parametrize("learning_rate", [1e-6, 1e-4, 1e-2, 1.0, 1e1, 1e3])
+@pytest.mark.parametrize("learning_rate", [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0, 1e1, 1e2, 1e3])
 @pytest.mark.parametrize("max_iter", [1, 40])
 def test_any_learning_rate_trains_or_ends_in_a_clear_error(listens, learning_rate, max_iter):
     model = ShallowAutoEncoder(learning_rate=learning_rate, max_iter=max_iter, random_state=0)

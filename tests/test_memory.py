@@ -1,0 +1,104 @@
+"""What a fit takes: planned, refused where it is not there, and measured from outside."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+import scipy.sparse as sp
+
+from shallow_ae import ShallowAutoEncoder, _memory, _training
+
+# A fit in a process of its own, which ends by printing its high-water mark and the plan, in bytes.
+CHILD = """
+import resource
+import numpy as np
+import scipy.sparse as sp
+from shallow_ae import ShallowAutoEncoder
+rng = np.random.default_rng(0)
+X = sp.random_array((4096, {n_items}), density=50 / {n_items}, dtype=np.float32, rng=rng)
+model = ShallowAutoEncoder(max_iter=10, **{parameters})
+planned = model.plan(X)["sgd"].bytes
+model.fit(X)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, planned)
+"""
+
+
+def measured(n_items, **parameters):
+    """Return the peak of memory of a process that fits, and what was planned."""
+    program = CHILD.format(n_items=n_items, parameters=parameters)
+    child = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return map(int, child.stdout.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units there")
+def test_a_fit_takes_little_more_than_its_weights():
+    n_items = 8192
+    peak, planned = measured(n_items)
+    assert peak < 1.5 * n_items**2 * 4 + 300 * 2**20
+    small_peak, small_planned = measured(512)
+    assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units there")
+def test_early_stopping_takes_no_second_matrix():
+    n_items = 8192
+    peak, _ = measured(n_items, early_stopping=True, n_iter_no_change=5)
+    small_peak, _ = measured(512, early_stopping=True, n_iter_no_change=5)
+    assert peak - small_peak < 1.5 * (n_items**2 - 512**2) * 4
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """Leave 8 MiB free."""
+    monkeypatch.setattr(_memory, "free_memory", lambda: 2**23)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        (
+            np.float32,
+            r"^solver='sgd' needs 0\.03\d+ GiB for 2,000 items and 0\.00781 GiB are free\. "
+            r"Keep the 9\d\d most frequent items\.$",
+        ),
+        (np.float64, r"most frequent items, or pass float32 data \(0\.0\d+ GiB\)\.$"),
+    ],
+)
+def test_a_fit_that_does_not_fit_is_refused_before_it_allocates(
+    little_memory, monkeypatch, dtype, message
+):
+    model = ShallowAutoEncoder().fit(np.eye(3, dtype=dtype))
+    before = pickle.dumps(model)
+    monkeypatch.setattr(_training, "Feed", None)  # would be the first to allocate
+    with pytest.raises(MemoryError, match=message):
+        model.fit(sp.eye_array(2000, dtype=dtype, format="csr"))
+    assert pickle.dumps(model) == before
+
+
+def test_a_plan_counts_bytes_and_multiplications_and_fits_nothing():
+    X = sp.random_array((500, 1000), density=0.02, dtype=np.float32, rng=0, format="csr")
+    model = ShallowAutoEncoder(max_iter=10, batch_size=100)
+    cost = model.plan(X)["sgd"]
+    assert cost.bytes > 4 * 1000**2
+    assert cost.multiplications == 10 * (2 * X.nnz // 5 * 1000 + 2 * 1000**2)
+    assert vars(model) == vars(ShallowAutoEncoder(max_iter=10, batch_size=100))
+    assert model.plan(X.astype(np.float64))["sgd"].bytes > 1.9 * 4 * 1000**2
+    dense = model.plan(np.ones((500, 1000), np.float32))["sgd"]
+    assert dense.multiplications == 10 * (2 * 100 * 1000 * 1000 + 2 * 1000**2)
+
+
+def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
+    available = psutil.virtual_memory().available
+    monkeypatch.setattr(_memory, "_CGROUP", tmp_path)
+    assert _memory.free_memory() == pytest.approx(available, rel=0.2)  # no container
+    (tmp_path / "memory.current").write_text("3000000\n")
+    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _memory.free_memory() == pytest.approx(available, rel=0.2)
+    (tmp_path / "memory.max").write_text("10000000\n")
+    assert _memory.free_memory() == 7_500_000
