@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 import jax
-import joblib
 import numpy as np
 
 from shallow_ae._batches import Batches, Feed, batch_cost
 from shallow_ae._gradient import steps
 from shallow_ae._memory import Cost, release_free_memory
+from shallow_ae._threads import n_threads
 from shallow_ae._validation import Array, Interactions
 
 # A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
@@ -23,9 +24,8 @@ _BLOCK_BYTES = 2**21
 _BLOCK_COLUMNS = (64, 512)
 _ACCELERATOR_BLOCK_BYTES = 2**28
 # Steps at once. More would gain little, for by then it is the products that take the time.
-_STEPS = 4
+_STEPS = 8
 _STACK_BYTES = 2**26
-_MAX_THREADS = 8
 _DIVERGED = 100  # times the usual loss
 
 
@@ -69,8 +69,8 @@ class Descent:
         self._width = block_columns(self._n_items, self._dtype)
         self._whole = True  # every column has been through the same steps
         self._dispatches = self._plan(min([len(learning_rates), at_once, *pauses]), pauses)
-        self._ahead = next(self._dispatches)
-        self._on_block(np.zeros((self._n_items, self._width), self._dtype), self._ahead, 0, 0)
+        self._first = next(self._dispatches)
+        self._on_block(np.zeros((self._n_items, self._width), self._dtype), self._first, 0, 0)
         release_free_memory()
 
     def run(self, P: Array, look: Callable[[], bool]) -> bool:
@@ -87,15 +87,13 @@ class Descent:
             error, P is of no use.
         """
         interrupted = False
-        ahead: Dispatch | None = self._ahead
         with ThreadPoolExecutor(n_threads()) as workers:
             try:
                 with ThreadPoolExecutor(1) as leader:
-                    while ahead is not None:
+                    for dispatch in chain([self._first], self._dispatches):
+                        last = dispatch
                         self._whole = False
-                        under_way = leader.submit(self._advance, P, ahead, workers)
-                        last, ahead = ahead, next(self._dispatches, None)  # prepared meanwhile
-                        under_way.result()
+                        leader.submit(self._advance, P, dispatch, workers).result()
                         if look():
                             break
             except KeyboardInterrupt:
@@ -180,7 +178,7 @@ def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) ->
     n_items, itemsize = X.shape[1], int(X.dtype.itemsize)
     n_entries, n_bytes = batch_cost(X, batch_size, layout)
     of_block = (4 * n_items + batch_size) * block_columns(n_items, X.dtype) * itemsize
-    of_batches = 3 * n_bytes * min(n_steps, steps_at_once(n_bytes))
+    of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
     return Cost(
         n_items**2 * itemsize + n_threads() * of_block + of_batches,
         n_steps * (2 * n_entries * n_items + 2 * n_items**2),
@@ -199,8 +197,3 @@ def block_columns(n_items: int, dtype: Any) -> int:
     block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
     width = max(fewest, min(most, block_bytes // (n_items * int(dtype.itemsize))))
     return -(-n_items // -(-n_items // width))
-
-
-def n_threads() -> int:
-    """Return how many blocks are worked on at once: one inside of joblib's processes."""
-    return min(_MAX_THREADS, int(joblib.effective_n_jobs(-1)))

@@ -16,6 +16,7 @@ step cost what the data cost:
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -24,12 +25,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from shallow_ae._batches import Batches
+from shallow_ae._threads import n_threads
 from shallow_ae._validation import Array, Interactions
 from shallow_ae._weighting import item_penalty
 
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not
 # until a tolerance is met, so that equal data in another order get the same step.
 _POWER_ITERATIONS = 30
+_DRAWN_ROWS = 256  # of the start, from one generator
 
 
 def loss(
@@ -106,13 +109,20 @@ def _diagonal(
 def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generator) -> Array:
     """Return P ~ normal(0, scale), diagonal 0, for items with the given counts.
 
-    Drawn in float32, so that the start does not depend on the type. Items that nobody has start,
-    and stay, at weight 0.
+    Drawn in float32, so that the start does not depend on the type, and for some rows at a time
+    from a generator of their own, so that it does not depend on the threads that do it. Items that
+    nobody has start, and stay, at weight 0.
     """
     n_items = len(counts)
     P = np.empty((n_items, n_items), dtype=dtype)
-    for row in P:
-        row[:] = rng.standard_normal(n_items, dtype=np.float32)
+
+    def draw(rows: Array, generator: np.random.Generator) -> None:
+        for row in rows:
+            row[:] = generator.standard_normal(n_items, dtype=np.float32)
+
+    parts = [P[first : first + _DRAWN_ROWS] for first in range(0, n_items, _DRAWN_ROWS)]
+    with ThreadPoolExecutor(n_threads()) as threads:
+        list(threads.map(draw, parts, rng.spawn(len(parts))))
     P *= np.asarray(scale, dtype)
     P[counts == 0] = 0
     P[:, counts == 0] = 0

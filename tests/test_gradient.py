@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.stats import kstest
 
 from shallow_ae import (
     IdMapper,
@@ -42,8 +43,7 @@ def notebook_weights(X, seed):
     n_users, n_items = X.shape
     generator = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
     start, batches, *_ = generator.spawn(4)
-    P = start.standard_normal((n_items, n_items), dtype=np.float32).astype(np.float64) * 0.001
-    np.fill_diagonal(P, 0)
+    P = _gradient.random_start(np.ones(n_items), 1e-3, X.dtype, start)
     learning_rate = 0.05
     for _ in range(100):
         x = X[batches.integers(n_users, size=1024)]
@@ -66,6 +66,23 @@ def test_follows_the_notebook_step_by_step(listens, dtype, tolerance, layout):
     assert model.item_weights_.dtype == dtype
     error = np.abs(model.item_weights_ - expected).max() / np.abs(expected).max()
     assert error < tolerance
+
+
+def test_the_start_is_normal_with_an_empty_diagonal():
+    counts = np.ones(600)
+    counts[[3, 500]] = 0
+    draws = [
+        _gradient.random_start(counts, 0.1, np.dtype(dtype), np.random.default_rng(0))
+        for dtype in (np.float64, np.float32)
+    ]
+    np.testing.assert_allclose(draws[0], draws[1], rtol=1e-6)
+    assert not draws[0][[3, 500]].any()
+    assert not draws[0][:, [3, 500]].any()
+    assert not draws[0].diagonal().any()
+    values = draws[0][draws[0] != 0]
+    assert len(values) == 598 * 597
+    assert len(np.unique(values)) > 0.99 * len(values)  # no part is drawn twice
+    assert kstest(values, "norm", args=(0, 0.1)).pvalue > 0.01
 
 
 def test_sparse_and_dense_input_agree(listens):
