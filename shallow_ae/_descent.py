@@ -177,7 +177,8 @@ def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) ->
     """Return what so many steps on batches of X take, the weights included."""
     n_items, itemsize = X.shape[1], int(X.dtype.itemsize)
     n_entries, n_bytes = batch_cost(X, batch_size, layout)
-    of_block = (4 * n_items + batch_size) * block_columns(n_items, X.dtype) * itemsize
+    # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
+    of_block = (6 * n_items + batch_size) * block_columns(n_items, X.dtype) * itemsize
     of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
     return Cost(
         n_items**2 * itemsize + n_threads() * of_block + of_batches,

@@ -25,7 +25,9 @@ def check_memory(solver: str, cost: Cost, n_items: int, itemsize: int) -> None:
     free = free_memory()
     if cost.bytes <= free:
         return
-    fitting = int((free * n_items**2 / cost.bytes) ** 0.5)
+    for_weights = free - (cost.bytes - n_items**2 * itemsize)
+    fitting = int((max(0, for_weights) / itemsize) ** 0.5)
+    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # what is beside them varies a little
     halved = f", or pass float32 data ({cost.bytes / 2 / _GIB:.3g} GiB)" if itemsize > 4 else ""
     raise MemoryError(
         f"solver={solver!r} needs {cost.bytes / _GIB:.3g} GiB for {n_items:,} items and "
