@@ -19,7 +19,7 @@ from shallow_ae._descent import Descent, descent_cost, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._memory import check_memory
 from shallow_ae._stopping import has_peaked, has_settled
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._validation import Array, Interactions, check_integer
 from shallow_ae._weighting import item_counts, scale_by_counts, user_weights
 from shallow_ae.splits import hold_out_items
 
@@ -59,6 +59,9 @@ class Training:
 
     def fit(self, callback: Callable[[Any], object] | None, callback_every: int) -> None:
         """Take `max_iter` steps, or fewer where something ends them."""
+        if callback is not None and not callable(callback):
+            raise TypeError(f"`callback`={callback!r} must be a function of the model.")
+        check_integer("callback_every", callback_every, low=1)
         model = self.model
         model.learning_rate_ = self._learning_rate()
         n_before = self._before.n_iter_

@@ -15,12 +15,7 @@ from shallow_ae._descent import descent_cost
 from shallow_ae._memory import Cost
 from shallow_ae._parameters import check_parameters
 from shallow_ae._training import Training
-from shallow_ae._validation import (
-    Array,
-    check_integer,
-    check_interactions,
-    check_sample_weight,
-)
+from shallow_ae._validation import check_interactions, check_sample_weight
 from shallow_ae.recommender import RecommenderMixin
 
 
@@ -56,22 +51,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Standard deviation of the normal weights that the descent starts from, >= 0.
     tol : float or None, default=None
         Stop when the mean loss of the last `n_iter_no_change` steps is less than `tol` below that
-        of as many steps before; with `early_stopping`, when the validation score of none of them
-        exceeds the best before by more than `tol`. It is looked at after every 16 steps at the
-        latest. Warns where `max_iter` comes first.
+        of as many steps before; with `early_stopping`, when no score of these steps exceeds the
+        best before by more than `tol`. Looked at every 8 steps or sooner.
     n_iter_no_change : int, default=20
         Steps that `tol` and `early_stopping` look back on.
     early_stopping : bool, default=False
         Hold out some users, hide a fifth of their items, and after every fifth step score how well
-        these are found again: by NDCG@100, as `score` does. Stop when no score of the last
-        `n_iter_no_change` steps is a new best one, and keep the weights of the best: the steps up
-        to it are taken a second time, where a copy would double the memory.
+        these are found again (NDCG@100). Stop when no score of the last `n_iter_no_change` steps
+        is a new best, and keep the best weights: their steps are taken a second time, where a copy
+        would double the memory.
     validation_fraction : float, default=0.1
         Share of the users that `early_stopping` holds out, in (0, 1).
     dropout : float, default=0.0
-        Share of a user's items that is hidden from the input, in [0, 1): in expectation over all
-        choices, which adds `dropout / (1 - dropout)` times the mean square of an item to the
-        penalty on its row of P (EDLAE [2]_).
+        Share of a user's items hidden from the input, in [0, 1): not by random masks but their
+        expectation, a penalty of `dropout / (1 - dropout)` times an item's mean square on its row
+        of P (EDLAE [2]_).
     diagonal_slack : float, default=0.0
         Up to which weight an item may explain itself in training, in [0, 1]; the diagonal of P is
         dropped afterwards. 0 is EASE, 1 plain ridge regression (RLAE [3]_).
@@ -100,8 +94,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     validation_curve_ : list of float
         With `early_stopping`, NDCG@100 of the held-out users after each fifth step and the last.
     n_iter_ : int
-        Number of steps that led to the weights. `loss_curve_` is longer if `early_stopping` went
-        back to better ones.
+        Steps behind the weights; fewer than in `loss_curve_` if `early_stopping` went back.
     n_samples_seen_ : int
         Users seen in the last `fit` and each `partial_fit` since.
     batch_layout_ : {"sparse", "dense"}
@@ -114,8 +107,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     Notes
     -----
     A step costs 2 * n_items multiplications for each interaction in its batch, and 2 for each of
-    the n_items^2 weights. Memory is little more than these weights beside `X`; `plan` says how
-    much before a fit. float64 data are computed in float64, everything else in float32.
+    the n_items^2 weights. Memory is little more than these; `plan` says how much. float64 data
+    are computed in float64, everything else in float32.
 
     References
     ----------
@@ -135,14 +128,6 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     >>> model.recommend([[1, 0, 0, 0]], k=1)
     array([[1]])
     """
-
-    item_counts_: Array
-    learning_rate_: float
-    loss_curve_: list[float]
-    validation_curve_: list[float]
-    n_iter_: int
-    n_samples_seen_: int
-    batch_layout_: str
 
     def __init__(
         self,
@@ -205,8 +190,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         sample_weight : array-like of shape (n_users,), default=None
             Weight of each user, >= 0; None means 1. Only ratios between weights matter.
         callback : callable, default=None
-            Called with a model as trained so far: it recommends, scores and has all attributes,
-            but its weights are lent: copy what is to be kept. When it returns True, the fit ends.
+            Called with the model as trained so far, which recommends, scores and has all
+            attributes; its weights are lent: copy them to keep them. Returns True to end the fit.
         callback_every : int, default=10
             Steps between two calls.
 
@@ -217,8 +202,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For parameters out of range, data that are not finite, and a loss that is not finite
-            or has grown a hundredfold; the estimator is then as it was before.
+            For parameters out of range, data that are not finite, and a diverging loss; the
+            estimator is then as it was before.
         MemoryError
             If the weights do not fit in the free memory, before anything is allocated.
 
@@ -227,25 +212,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         ConvergenceWarning
             If `tol` is set and not reached within `max_iter` steps.
         UserWarning
-            If interrupted from the keyboard after the first steps: the model is then the one
-            trained so far.
+            If interrupted from the keyboard: the model is the one trained so far.
         """
         check_parameters(self)
-        if callback is not None and not callable(callback):
-            raise TypeError(f"`callback`={callback!r} must be callable, with the model.")
-        check_integer("callback_every", callback_every, low=1)
         continues = self.warm_start and hasattr(self, "item_weights_")
         training = self._training(X, sample_weight, continues=continues)
         training.fit(callback, callback_every)
-        return self._become(training.model)
+        self.__dict__ = dict(training.model.__dict__)  # all at once
+        return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on learning from the rows given, in one pass over them.
 
         Each user is taken once, in batches of at most `batch_size` in random order, with steps of
         `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
-        these rows, or shorter if earlier ones were. `max_iter`, `tol` and `warm_start` play no
-        part.
+        these rows, or as before if that is shorter. `max_iter` and `tol` play no part.
 
         Parameters
         ----------
@@ -272,7 +253,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             )
         training = self._training(X, sample_weight, continues=hasattr(self, "item_weights_"))
         training.one_pass()
-        return self._become(training.model)
+        self.__dict__ = dict(training.model.__dict__)  # all at once
+        return self
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.
@@ -285,8 +267,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         costs : dict of str to (bytes, multiplications)
-            For each solver: memory at its peak beside `X`, the weights included, and the number
-            of multiplications for `max_iter` steps.
+            For each solver: peak memory beside `X`, weights included, and the multiplications
+            of `max_iter` steps.
 
         Examples
         --------
@@ -308,12 +290,6 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         X = check_interactions(model, X, reset=not continues)
         weights = check_sample_weight(sample_weight, X.shape[0], X.dtype)
         return Training(model, X, weights, continues=continues)
-
-    def _become(self, trained: ShallowAutoEncoder) -> Self:
-        """Take over all that a trained copy has learned."""
-        self.__dict__.clear()
-        self.__dict__.update(trained.__dict__)
-        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

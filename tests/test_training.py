@@ -130,7 +130,7 @@ def test_an_error_in_a_callback_leaves_the_fitted_model_as_it_was(X):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"callback": 3}, TypeError, "`callback`=3 must be callable"),
+        ({"callback": 3}, TypeError, "`callback`=3 must be a function of the model"),
         ({"callback_every": 0}, ValueError, "`callback_every`=0 must be an integer >= 1"),
     ],
 )
