@@ -8,16 +8,19 @@ float32, each in a child process of its own with all cores; the least time a ste
 - floor: reading and writing n_items^2 float32 once, by as many threads, at the best rate seen.
 - error: largest difference of the weights after five steps, in units of the largest weight.
 
-A second table has the products of dense and sparse batches by the density of their rows.
+A second table has a step with dense and with sparse batches by the density of their rows.
 
     python benchmarks/gradient_step.py [n_items ...]
+    python benchmarks/gradient_step.py densities
 """
 
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import jax
@@ -33,6 +36,8 @@ from shallow_ae._threads import n_threads
 SIZES = (2048, 4096, 8192, 16384)
 N_USERS, BATCH, ITEMS_PER_USER = 4096, 1024, 50
 REGULARIZATION, LEARNING_RATE = 0.02, 1e-3
+SAFE_LEARNING_RATE = 1e-6  # for dense rows, too
+DENSITIES, DENSE_SIZES = (0.05, 0.1, 0.15, 0.2, 0.3), (2048, 4096)
 CHECKED_STEPS = 5
 ROUNDS = 2
 
@@ -88,7 +93,7 @@ def notebook(n_items: int) -> tuple[float, np.ndarray]:
     return min(seconds[1:]), np.asarray(P)
 
 
-def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str) -> float:
+def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: float) -> float:
     """Return the seconds that a step of ours takes on average."""
     feed = Feed(
         X,
@@ -98,7 +103,7 @@ def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str) -> float:
         regularization=REGULARIZATION,
         dropout=0.0,
     )
-    rates = np.full(n_steps, LEARNING_RATE)
+    rates = np.full(n_steps, rate)
     _, batch_bytes = batch_cost(X, BATCH, layout)
     steps = Descent(feed, rates, 0.0, at_once=steps_at_once(batch_bytes), pauses=[])
     began = time.perf_counter()
@@ -110,8 +115,8 @@ def ours(n_items: int) -> tuple[float, np.ndarray]:
     """Return the seconds of our step, and our weights after some."""
     X = listens(n_items, ITEMS_PER_USER)
     P = start(X)
-    descent(P, X, CHECKED_STEPS, "sparse")
-    return min(descent(P.copy(), X, 48, "sparse") for _ in range(2)), P
+    descent(P, X, CHECKED_STEPS, "sparse", LEARNING_RATE)
+    return min(descent(P.copy(), X, 48, "sparse", LEARNING_RATE) for _ in range(2)), P
 
 
 def floor(n_items: int) -> tuple[float, np.ndarray]:
@@ -127,6 +132,13 @@ def floor(n_items: int) -> tuple[float, np.ndarray]:
     return min(seconds), np.empty(0)
 
 
+def layout(n_items: int, name: str, density: float) -> float:
+    """Return the seconds of our step with batches of one layout."""
+    X = listens(n_items, int(n_items * density))
+    P = start(X)
+    return min(descent(P, X, 8, name, SAFE_LEARNING_RATE) for _ in range(2))
+
+
 def in_child(*arguments: str) -> float:
     """Return the seconds that a child process of this program prints."""
     command = [sys.executable, __file__, *arguments]
@@ -135,8 +147,24 @@ def in_child(*arguments: str) -> float:
 
 
 def main() -> None:
-    """Print a row for each number of items, and one for each density."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
+    """Print the tables that the command line asks for."""
+    if sys.argv[1:] != ["densities"]:
+        compare_forms([int(argument) for argument in sys.argv[1:]] or SIZES)
+    if sys.argv[1:] in ([], ["densities"]):
+        compare_layouts()
+
+
+def compare_layouts() -> None:
+    """Print a row for each number of items and density."""
+    print(f"\n{BATCH} users a step by the density of their rows; ms a step")
+    print(f"{'items':>8}{'density':>10}{'sparse':>8}{'dense':>8}")
+    for n_items, density in product(DENSE_SIZES, DENSITIES):
+        seconds = [in_child(name, str(n_items), str(density)) for name in ("sparse", "dense")]
+        print(f"{n_items:>8,}{density:>10.2f}" + "".join(f"{1000 * s:>8.0f}" for s in seconds))
+
+
+def compare_forms(sizes: Sequence[int]) -> None:
+    """Print a row for each number of items."""
     print(f"{BATCH} users of {ITEMS_PER_USER} items a step, {n_threads()} threads; ms a step")
     print(
         f"{'items':>8}{'notebook':>10}{'ours':>8}{'ratio':>8}{'floor':>8}{'ours/floor':>12}{'error':>10}"
@@ -159,6 +187,9 @@ def main() -> None:
 
 def child(form: str, n_items: str, folder: str) -> None:
     """Print the seconds of a form's step and leave its weights in a folder."""
+    if form in ("sparse", "dense"):
+        print(layout(int(n_items), form, float(folder)))
+        return
     seconds, weights = {"notebook": notebook, "ours": ours, "floor": floor}[form](int(n_items))
     np.save(Path(folder, f"{form}.npy"), weights)
     print(seconds)

@@ -28,6 +28,12 @@ _HOLDOUT = 0.2  # of the held-out users' items
 _START, _BATCHES, _POWER, _SPLIT = range(4)  # the uses of random numbers, each with its own
 
 
+def _check_callback(callback: Any, callback_every: int) -> None:
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback`={callback!r} must be a function of the model.")
+    check_integer("callback_every", callback_every, low=1)
+
+
 def _go_on(P: Array, losses: list[float]) -> bool:  # noqa: ARG001
     return False
 
@@ -59,9 +65,7 @@ class Training:
 
     def fit(self, callback: Callable[[Any], object] | None, callback_every: int) -> None:
         """Take `max_iter` steps, or fewer where something ends them."""
-        if callback is not None and not callable(callback):
-            raise TypeError(f"`callback`={callback!r} must be a function of the model.")
-        check_integer("callback_every", callback_every, low=1)
+        _check_callback(callback, callback_every)
         model = self.model
         model.learning_rate_ = self._learning_rate()
         n_before = self._before.n_iter_
@@ -72,17 +76,10 @@ class Training:
 
         def look(P: Array, losses: list[float]) -> bool:
             nonlocal settled, stopped
-            n_steps = len(losses)
-            if self._held_out and (n_steps % _VALIDATION_STEPS == 0 or n_steps == len(rates)):
+            settled = self._is_enough(P, losses, scores, is_last=len(losses) == len(rates))
+            if callback and len(losses) % callback_every == 0:
                 with self._readable(P):
-                    scores.append(model.score(*self._held_out))
-                patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
-                settled = has_peaked(scores, patience, model.tol or 0.0)
-            elif model.tol is not None and not self._held_out:
-                settled = has_settled(losses, model.n_iter_no_change, model.tol)
-            if callback and n_steps % callback_every == 0:
-                with self._readable(P):
-                    self._record(losses, scores, n_steps)
+                    self._record(losses, scores, len(losses))
                     stopped = bool(callback(model))
             return settled or stopped
 
@@ -108,6 +105,19 @@ class Training:
         self._finish(P)
         self._record(losses, scores, n_steps)
         model.n_samples_seen_ = self._n_samples
+
+    def _is_enough(
+        self, P: Array, losses: list[float], scores: list[float], *, is_last: bool
+    ) -> bool:
+        """Return whether more steps are of no use; append a score where one is due."""
+        model = self.model
+        if self._held_out is None:
+            return model.tol is not None and has_settled(losses, model.n_iter_no_change, model.tol)
+        if is_last or len(losses) % _VALIDATION_STEPS == 0:
+            with self._readable(P):
+                scores.append(model.score(*self._held_out))
+        patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
+        return has_peaked(scores, patience, model.tol or 0.0)
 
     def one_pass(self) -> None:
         """Take each user once, in batches, with steps of equal length."""
