@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -67,7 +66,7 @@ class Descent:
         self._dtype = feed.dtype
         self._n_items = feed.n_items
         self._width = block_columns(self._n_items, self._dtype)
-        self._whole = True  # every column has been through the same steps
+        self.whole = True  # every column of P has been through the same steps
         self._dispatches = self._plan(min([len(learning_rates), at_once, *pauses]), pauses)
         self._first = next(self._dispatches)
         self._on_block(np.zeros((self._n_items, self._width), self._dtype), self._first, 0, 0)
@@ -77,8 +76,8 @@ class Descent:
         """Take the steps on `P`; return whether they were interrupted.
 
         `look` is called now and then, at each pause among others, and ends the descent by
-        returning True. So does a KeyboardInterrupt, with a warning, when the steps under way are
-        done.
+        returning True. So does a KeyboardInterrupt, when the steps under way are done; it is raised
+        where that leaves nothing to keep.
 
         Raises
         ------
@@ -92,19 +91,14 @@ class Descent:
                 with ThreadPoolExecutor(1) as leader:
                     for dispatch in chain([self._first], self._dispatches):
                         last = dispatch
-                        self._whole = False
+                        self.whole = False
                         leader.submit(self._advance, P, dispatch, workers).result()
                         if look():
                             break
             except KeyboardInterrupt:
-                if not (self._whole and self.losses):
+                if not (self.whole and self.losses):
                     raise
                 interrupted = True
-                warnings.warn(
-                    f"Interrupted: the weights are those after step {len(self.losses)} of "
-                    f"{len(self._learning_rates)}.",
-                    stacklevel=5,
-                )
             # One more step, of length 0, for the loss that the last one has led to.
             standing = last._replace(learning_rates=np.zeros_like(last.learning_rates))
             self._check(self._step(P, standing, 1, workers)[0], last.zero_losses[0])
@@ -127,7 +121,7 @@ class Descent:
         for value, zero_loss in zip(losses, dispatch.zero_losses, strict=True):
             self._check(value, zero_loss)
             self.losses.append(value)
-        self._whole = True
+        self.whole = True
 
     def _step(self, P: Array, dispatch: Dispatch, n_steps: int, workers: Executor) -> list[float]:
         """Take all columns through some steps; return the loss before each."""
@@ -178,7 +172,9 @@ def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) ->
     n_items, itemsize = X.shape[1], int(X.dtype.itemsize)
     n_entries, n_bytes = batch_cost(X, batch_size, layout)
     # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
-    of_block = (6 * n_items + batch_size) * block_columns(n_items, X.dtype) * itemsize
+    of_block = (
+        (6 * n_items + min(batch_size, X.shape[0])) * block_columns(n_items, X.dtype) * itemsize
+    )
     of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
     return Cost(
         n_items**2 * itemsize + n_threads() * of_block + of_batches,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from shallow_ae._validation import check_choice, check_integer, check_real
+from shallow_ae._validation import check_boolean, check_choice, check_integer, check_real
 
 _positive = partial(check_real, low=0, open_low=True)
 _at_least_zero = partial(check_real, low=0)
@@ -22,6 +22,8 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "init_scale": _at_least_zero,
     "tol": lambda name, value: value is None or _at_least_zero(name, value),
     "n_iter_no_change": _at_least_one,
+    "early_stopping": check_boolean,
+    "warm_start": check_boolean,
     "validation_fraction": partial(_positive, high=1, open_high=True),
     "dropout": partial(_at_least_zero, high=1, open_high=True),
     "diagonal_slack": partial(_at_least_zero, high=1),

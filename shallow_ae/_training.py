@@ -20,7 +20,7 @@ from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._memory import check_memory
 from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae._validation import Array, Interactions, check_integer
-from shallow_ae._weighting import item_counts, scale_by_counts, user_weights
+from shallow_ae._weighting import check_item_exponent, item_counts, scale_by_counts, user_weights
 from shallow_ae.splits import hold_out_items
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
@@ -48,7 +48,7 @@ class Training:
         self, model: Any, X: Interactions, sample_weight: Array, *, continues: bool
     ) -> None:
         if not continues:
-            model.n_iter_, model.n_samples_seen_ = 0, 0
+            model.n_iter_, model.n_samples_seen_, model._n_decays = 0, 0, 0
             model.loss_curve_, model.validation_curve_ = [], []
         self.model = model
         self._before = copy(model)
@@ -62,13 +62,16 @@ class Training:
         self._counts = item_counts(X, sample_weight)
         self._weights = user_weights(X, sample_weight, model.user_exponent)
         model.batch_layout_ = choose_layout(X, jax.default_backend())
+        check_item_exponent(self._counts, model.item_exponent, X.dtype)
+        cost = descent_cost(X, model.batch_size, model.max_iter, model.batch_layout_)
+        check_memory("sgd", cost, X.shape[1], X.dtype.itemsize)
 
     def fit(self, callback: Callable[[Any], object] | None, callback_every: int) -> None:
         """Take `max_iter` steps, or fewer where something ends them."""
         _check_callback(callback, callback_every)
         model = self.model
         model.learning_rate_ = self._learning_rate()
-        n_before = self._before.n_iter_
+        n_before = self._before._n_decays
         steps = np.arange(n_before, n_before + model.max_iter)
         rates = model.learning_rate_ * model.learning_rate_decay**steps
         scores: list[float] = []
@@ -80,13 +83,19 @@ class Training:
             if callback and len(losses) % callback_every == 0:
                 with self._readable(P):
                     self._record(losses, scores, len(losses))
-                    stopped = bool(callback(model))
+                    answer = callback(model)
+                stopped = isinstance(answer, bool | np.bool_) and bool(answer)
             return settled or stopped
 
         pauses = [callback_every] * bool(callback) + [_VALIDATION_STEPS] * bool(self._held_out)
         users = draw_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
         P, losses, interrupted = self._descend(users, rates, pauses, look)
-        if model.tol is not None and not (settled or stopped or interrupted):
+        if interrupted:
+            warnings.warn(
+                f"Interrupted: the weights are those after step {len(losses)} of {len(rates)}.",
+                stacklevel=3,
+            )
+        elif model.tol is not None and not (settled or stopped):
             warnings.warn(
                 f"`max_iter`={model.max_iter} steps were taken before training settled to within "
                 f"`tol`={model.tol:g}. Raise `max_iter`, or `tol`.",
@@ -104,7 +113,7 @@ class Training:
             n_steps = len(again)
         self._finish(P)
         self._record(losses, scores, n_steps)
-        model.n_samples_seen_ = self._n_samples
+        model._n_decays = n_before + n_steps
 
     def _is_enough(
         self, P: Array, losses: list[float], scores: list[float], *, is_last: bool
@@ -115,7 +124,7 @@ class Training:
             return model.tol is not None and has_settled(losses, model.n_iter_no_change, model.tol)
         if is_last or len(losses) % _VALIDATION_STEPS == 0:
             with self._readable(P):
-                scores.append(model.score(*self._held_out))
+                scores.append(model._ndcg(*self._held_out))
         patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
         return has_peaked(scores, patience, model.tol or 0.0)
 
@@ -130,10 +139,12 @@ class Training:
                 model.learning_rate_ = min(rate, self._before.learning_rate_)
         users = deal_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
         rates = np.full(len(users), model.learning_rate_)
-        P, losses, _ = self._descend(iter(users), rates, [], _go_on)
+        P, losses, interrupted = self._descend(iter(users), rates, [], _go_on)
+        if interrupted:  # nobody could tell which of the users were learned from
+            raise KeyboardInterrupt
         self._finish(P)
         self._record(losses, [], len(losses))
-        model.n_samples_seen_ += self._n_samples
+        model.n_samples_seen_ = self._before.n_samples_seen_ + self._n_samples
 
     def _descend(
         self,
@@ -144,8 +155,6 @@ class Training:
     ) -> tuple[Array, list[float], bool]:
         """Return the weights, the loss before each step and whether the user has interrupted."""
         model, X = self.model, self._X
-        cost = descent_cost(X, model.batch_size, len(rates), model.batch_layout_)
-        check_memory("sgd", cost, X.shape[1], X.dtype.itemsize)
         feed = Feed(
             X,
             self._weights,
@@ -155,7 +164,7 @@ class Training:
             dropout=float(model.dropout),
         )
         _, batch_bytes = batch_cost(X, model.batch_size, model.batch_layout_)
-        descent = Descent(
+        self._descent = descent = Descent(
             feed,
             rates,
             float(model.diagonal_slack),
@@ -179,7 +188,7 @@ class Training:
         if not self._continues:
             return random_start(self._counts, model.init_scale, self._X.dtype, self._random(_START))
         P: Array = before.item_weights_.astype(self._X.dtype)
-        scale_by_counts(P, before.item_counts_, -model.item_exponent)
+        scale_by_counts(P, before.item_counts_, -before._item_exponent)
         np.fill_diagonal(P, before._diagonal)
         return P
 
@@ -197,6 +206,7 @@ class Training:
 
     def _finish(self, P: Array) -> None:
         """Turn the weights of the descent into those of the model, in place."""
+        self.model._item_exponent = self.model.item_exponent
         self.model._diagonal = P.diagonal().copy()
         np.fill_diagonal(P, 0)
         scale_by_counts(P, self._counts, self.model.item_exponent)
@@ -204,16 +214,23 @@ class Training:
 
     @contextmanager
     def _readable(self, P: Array) -> Iterator[None]:
-        """Lend the model the weights of the descent while it stands still."""
+        """Lend the model the weights of the descent while it stands still.
+
+        Between the two states an interrupt would leave a model that is neither.
+        """
+        self._descent.whole = False
         self._finish(P)
         self.model.item_weights_ = P.view()
         self.model.item_weights_.flags.writeable = False
+        self._descent.whole = True
         try:
             yield
         finally:
+            self._descent.whole = False
             del self.model.item_weights_
             scale_by_counts(P, self._counts, -self.model.item_exponent)
             np.fill_diagonal(P, self.model._diagonal)
+            self._descent.whole = True
 
     def _record(self, losses: list[float], scores: list[float], n_steps: int) -> None:
         model, before = self.model, self._before
@@ -221,6 +238,7 @@ class Training:
         model.validation_curve_ = before.validation_curve_ + scores
         model.n_iter_ = before.n_iter_ + n_steps
         model.item_counts_ = self._counts
+        model.n_samples_seen_ = self._n_samples
 
     def _hold_out(
         self, X: Interactions, sample_weight: Array
@@ -241,4 +259,7 @@ class Training:
 
     def _random(self, use: int) -> np.random.Generator:
         """Return the random numbers for one use, from their beginning."""
-        return np.random.default_rng(self._seed).spawn(4)[use]
+        n_before = self._before.n_iter_ if use == _BATCHES else 0  # other draws each time
+        return np.random.default_rng([self._seed, n_before] if n_before else self._seed).spawn(4)[
+            use
+        ]

@@ -37,7 +37,7 @@ def check_interactions(
         dtype=[np.float32, np.float64],
         ensure_all_finite=ensure_all_finite,
     )
-    return canonical(X) if sparse else np.asarray(X)
+    return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
 
 
 def canonical(X: Any) -> sp.csr_array[Any]:
@@ -103,6 +103,13 @@ def check_integer(name: str, value: Any, *, low: int) -> int:
     if value < low:
         raise ValueError(f"`{name}`={value!r} must be an integer >= {low}.")
     return int(value)
+
+
+def check_boolean(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False, else raise naming it."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"`{name}`={value!r} must be True or False.")
+    return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -17,8 +19,22 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
         n_items: Array = np.diff(X.indptr)
     else:
         n_items = np.count_nonzero(X, axis=1)
-    weights = sample_weight * np.maximum(n_items, 1).astype(np.float64) ** -user_exponent
-    return np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
+    shares = np.maximum(n_items, 1) / max(1, n_items.max())  # no power of them is large alone
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = sample_weight * shares**-user_exponent
+        weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
+    _check_finite("user_exponent", user_exponent, weights)
+    return weights
+
+
+def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
+    """Raise an error if weights scaled by (users of j / users of i) ** exponent might overflow."""
+    present = counts[counts > 0]
+    if present.size:
+        with np.errstate(over="ignore"):
+            largest = (present.max() / present.min()) ** np.abs(exponent)
+            ends = np.array([largest, present.max() ** np.abs(exponent)]) * 1e3
+            _check_finite("item_exponent", exponent, ends.astype(dtype))
 
 
 def item_counts(X: Interactions, sample_weight: Array) -> Array:
@@ -47,7 +63,8 @@ def item_penalty(
 def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
     """Multiply P_ij by (users of j / users of i) ** exponent, in place; none counts as one."""
     if exponent:
-        scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
         P /= scale[:, None]
         P *= scale[None, :]
 
@@ -55,12 +72,24 @@ def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
 def row_squares(X: Interactions) -> Array:
     """Return ||x_u||^2 of each row."""
     if isinstance(X, sp.csr_array):
-        return np.asarray(X.multiply(X).sum(axis=1))
+        return np.asarray(_squares(X).sum(axis=1))
     return np.asarray(np.einsum("ui,ui->u", X, X))
 
 
 def column_squares(X: Interactions, weights: Array) -> Array:
     """Return the sum of each column's squares with a weight for each row."""
     if isinstance(X, sp.csr_array):
-        return np.asarray(X.multiply(X).T @ weights)
+        return np.asarray(_squares(X).T @ weights)
     return np.asarray(np.einsum("u,ui,ui->i", weights, X, X))
+
+
+def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
+    return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
+
+
+def _check_finite(name: str, value: float, numbers: Array) -> None:
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"`{name}`={value:g} gives weights that are too large for {numbers.dtype}: choose it "
+            "nearer to 0."
+        )

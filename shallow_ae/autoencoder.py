@@ -218,8 +218,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         continues = self.warm_start and hasattr(self, "item_weights_")
         training = self._training(X, sample_weight, continues=continues)
         training.fit(callback, callback_every)
-        self.__dict__ = dict(training.model.__dict__)  # all at once
-        return self
+        return self._become(training.model)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on learning from the rows given, in one pass over them.
@@ -253,8 +252,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             )
         training = self._training(X, sample_weight, continues=hasattr(self, "item_weights_"))
         training.one_pass()
-        self.__dict__ = dict(training.model.__dict__)  # all at once
-        return self
+        return self._become(training.model)
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.
@@ -290,6 +288,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         X = check_interactions(model, X, reset=not continues)
         weights = check_sample_weight(sample_weight, X.shape[0], X.dtype)
         return Training(model, X, weights, continues=continues)
+
+    def _become(self, trained: ShallowAutoEncoder) -> Self:
+        """Take over, at once, all that a trained copy has but its parameters."""
+        self.__dict__ = {**trained.__dict__, **self.get_params(deep=False)}
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

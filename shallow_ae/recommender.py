@@ -120,6 +120,10 @@ class RecommenderMixin:
             visible, hidden = X, sp.csr_array(y)
             if hidden.shape != X.shape:
                 raise ValueError(f"y has shape {hidden.shape}, expected that of X, {X.shape}.")
+        return self._ndcg(visible, hidden)
+
+    def _ndcg(self, visible: Interactions, hidden: sp.csr_array[Any]) -> float:
+        """Return how well items of the checked rows are found again from the others."""
         items, _ = self._best(visible, _SCORE_CUTOFF, exclude_seen=True)
         return ndcg_score(hidden, items, k=_SCORE_CUTOFF)
 
