@@ -268,3 +268,31 @@ def test_interrupts_that_leave_nothing_to_keep_are_raised(X, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
     assert pickle.dumps(model) == before
+
+
+def test_a_changed_exponent_does_not_scale_the_weights_twice(X):
+    for before, after in ((1.0, 0.0), (0.0, 1.0)):
+        model = quick(batch_size=300, warm_start=True, max_iter=5, item_exponent=before).fit(X)
+        model.set_params(item_exponent=after, max_iter=4).fit(X)
+        expected = quick(batch_size=300, max_iter=9, item_exponent=after).fit(X)
+        np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-13)
+
+
+def test_an_interrupted_pass_is_raised_and_changes_nothing(X, monkeypatch):
+    model = quick().partial_fit(X)
+    before = pickle.dumps(model)
+    interrupting(monkeypatch, 1, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X)
+    assert pickle.dumps(model) == before
+
+
+def test_exponents_out_of_all_proportion_are_a_clear_error(X):
+    with pytest.raises(ValueError, match="`item_exponent`=40 gives weights that are too large"):
+        quick(item_exponent=40).fit(X.astype(np.float32))
+    with pytest.raises(ValueError, match="`user_exponent`=5000 gives weights that are too large"):
+        quick(user_exponent=5000).fit(X)
+
+
+def test_a_batch_size_far_beyond_the_users_costs_nothing(X):
+    assert quick(batch_size=10**9, max_iter=2).fit(X).n_iter_ == 2
