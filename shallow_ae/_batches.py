@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from typing import Any, NamedTuple
 
@@ -87,30 +87,30 @@ class Feed:
 
     def _stack(self, users: list[Any]) -> Batches:
         rows, weights, penalties = [], [], []
-        of_columns: Csr | None
-        of_rows: Csr | jax.Array
         n_rows = len(self._weights[users[0]])
         for chosen in users:
             in_mean = self._weights[chosen] / len(self._weights[chosen])
             missing = n_rows - len(in_mean)
             padded = np.pad(chosen, (0, missing), mode="edge") if missing else chosen
             weights.append(np.pad(in_mean, (0, missing)))
-            rows.append(self._X[padded])
+            rows.append(self._laid_out(self._X[padded]))
             penalties.append(
                 item_penalty(rows[-1], weights[-1], self._regularization, self._dropout)
             )
+        of_users = jax.device_put(np.stack(weights))
+        penalty = jax.device_put(np.stack(penalties).astype(self.dtype))
+        if self._layout == "dense":
+            return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
+        # Never fewer than before: another number would have the steps compiled anew.
+        self._n_stored = max(self._n_stored, *(_rounded_up(part.nnz) for part in rows))
+        columns = _padded((part.T.tocsr() for part in rows), len(rows), self._n_stored)
+        return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
+
+    def _laid_out(self, rows: Interactions) -> Any:
+        """Return rows as csr or as ndarray, whatever X is."""
         if self._layout == "sparse":
-            # Never less than before: another number would have the steps compiled anew.
-            self._n_stored = max(self._n_stored, *map(_n_stored, rows))
-            of_rows, of_columns = _sparse_stack(rows, self._n_stored)
-        else:
-            of_rows, of_columns = _dense_stack(rows), None
-        return Batches(
-            of_rows,
-            of_columns,
-            jax.device_put(np.stack(weights)),
-            jax.device_put(np.stack(penalties).astype(self.dtype)),
-        )
+            return sp.csr_array(rows)
+        return rows.toarray() if isinstance(rows, sp.csr_array) else rows
 
 
 def choose_layout(X: Interactions, backend: str) -> str:
@@ -155,21 +155,9 @@ def _n_stored(X: Interactions) -> int:
     return int(X.nnz) if isinstance(X, sp.csr_array) else int(np.count_nonzero(X))
 
 
-def _dense_stack(rows: Sequence[Interactions]) -> jax.Array:
-    dense = [part.toarray() if isinstance(part, sp.csr_array) else part for part in rows]
-    stack: jax.Array = jax.device_put(np.stack(dense))
-    return stack
-
-
-def _sparse_stack(rows: Sequence[Interactions], n_stored: int) -> tuple[Csr, Csr]:
-    """Return rows and their transposes, all with one number of stored entries.
-
-    `n_stored` rounded up to four binary digits, for then most batches, fits and folds share it.
-    """
-    n_stored += -n_stored % (1 << max(4, n_stored.bit_length() - 4))
-    matrices = map(sp.csr_array, rows)
-    transposes = (sp.csr_array(part).T.tocsr() for part in rows)
-    return _padded(matrices, len(rows), n_stored), _padded(transposes, len(rows), n_stored)
+def _rounded_up(n_stored: int) -> int:
+    """Return `n_stored` up to four binary digits: then most batches, fits and folds share it."""
+    return n_stored + -n_stored % (1 << max(4, int(n_stored).bit_length() - 4))
 
 
 def _padded(matrices: Iterable[sp.csr_array[Any]], n_matrices: int, n_stored: int) -> Csr:

@@ -67,9 +67,10 @@ class Descent:
         self._n_items = feed.n_items
         self._width = block_columns(self._n_items, self._dtype)
         self.whole = True  # every column of P has been through the same steps
-        self._dispatches = self._plan(min([len(learning_rates), at_once, *pauses]), pauses)
-        self._first = next(self._dispatches)
-        self._on_block(np.zeros((self._n_items, self._width), self._dtype), self._first, 0, 0)
+        dispatches = self._plan(min([len(learning_rates), at_once, *pauses]), pauses)
+        first = next(dispatches)
+        self._dispatches = chain([first], dispatches)
+        self._on_block(np.zeros((self._n_items, self._width), self._dtype), first, 0, 0)
         release_free_memory()
 
     def run(self, P: Array, look: Callable[[], bool]) -> bool:
@@ -89,8 +90,7 @@ class Descent:
         with ThreadPoolExecutor(n_threads()) as workers:
             try:
                 with ThreadPoolExecutor(1) as leader:
-                    for dispatch in chain([self._first], self._dispatches):
-                        last = dispatch
+                    for dispatch in self._dispatches:
                         self.whole = False
                         leader.submit(self._advance, P, dispatch, workers).result()
                         if look():
@@ -100,8 +100,8 @@ class Descent:
                     raise
                 interrupted = True
             # One more step, of length 0, for the loss that the last one has led to.
-            standing = last._replace(learning_rates=np.zeros_like(last.learning_rates))
-            self._check(self._step(P, standing, 1, workers)[0], last.zero_losses[0])
+            standing = dispatch._replace(learning_rates=np.zeros_like(dispatch.learning_rates))
+            self._check(self._step(P, standing, 1, workers)[0], dispatch.zero_losses[0])
         return interrupted
 
     def _plan(self, size: int, pauses: list[int]) -> Iterator[Dispatch]:
@@ -188,7 +188,7 @@ def steps_at_once(batch_bytes: int) -> int:
 
 
 def block_columns(n_items: int, dtype: Any) -> int:
-    """Return how many columns of P make a block: all blocks have as many, but for a few."""
+    """Return how many columns of P make a block, so that the last one is nearly full."""
     on_cpu = jax.default_backend() == "cpu"
     fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
     block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES

@@ -38,7 +38,7 @@ def check_memory(solver: str, cost: Cost, n_items: int, itemsize: int) -> None:
 def release_free_memory() -> None:
     """Hand memory that the C library keeps for later use back to the system, if it can.
 
-    glibc keeps some 50 MiB of what compiling a kernel has taken.
+    glibc keeps much of what compiling a kernel has taken.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

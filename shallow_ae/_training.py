@@ -90,12 +90,7 @@ class Training:
         pauses = [callback_every] * bool(callback) + [_VALIDATION_STEPS] * bool(self._held_out)
         users = draw_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
         P, losses, interrupted = self._descend(users, rates, pauses, look)
-        if interrupted:
-            warnings.warn(
-                f"Interrupted: the weights are those after step {len(losses)} of {len(rates)}.",
-                stacklevel=3,
-            )
-        elif model.tol is not None and not (settled or stopped):
+        if model.tol is not None and not (settled or stopped or interrupted):
             warnings.warn(
                 f"`max_iter`={model.max_iter} steps were taken before training settled to within "
                 f"`tol`={model.tol:g}. Raise `max_iter`, or `tol`.",
@@ -109,8 +104,13 @@ class Training:
             # The best weights are taken anew and not kept: that would need a second matrix.
             del P
             users = draw_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
-            P, again, _ = self._descend(users, rates[:n_steps], [], _go_on)
+            P, again, interrupted = self._descend(users, rates[:n_steps], [], _go_on)
             n_steps = len(again)
+        if interrupted:
+            warnings.warn(
+                f"Interrupted: the weights are those after step {n_steps} of {len(rates)}.",
+                stacklevel=3,
+            )
         self._finish(P)
         self._record(losses, scores, n_steps)
         model._n_decays = n_before + n_steps
@@ -259,7 +259,6 @@ class Training:
 
     def _random(self, use: int) -> np.random.Generator:
         """Return the random numbers for one use, from their beginning."""
-        n_before = self._before.n_iter_ if use == _BATCHES else 0  # other draws each time
-        return np.random.default_rng([self._seed, n_before] if n_before else self._seed).spawn(4)[
-            use
-        ]
+        n_before = self._before.n_iter_ if use == _BATCHES else 0  # no batch is drawn twice
+        seed = [self._seed, n_before] if n_before else self._seed
+        return np.random.default_rng(seed).spawn(4)[use]

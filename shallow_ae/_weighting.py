@@ -29,12 +29,11 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
 
 def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
     """Raise an error if weights scaled by (users of j / users of i) ** exponent might overflow."""
-    present = counts[counts > 0]
-    if present.size:
-        with np.errstate(over="ignore"):
-            largest = (present.max() / present.min()) ** np.abs(exponent)
-            ends = np.array([largest, present.max() ** np.abs(exponent)]) * 1e3
-            _check_finite("item_exponent", exponent, ends.astype(dtype))
+    present = np.where(counts > 0, counts, 1)
+    with np.errstate(over="ignore"):
+        ratios = np.array([present.max() / present.min(), present.max(), 1 / present.min()])
+        scales = (1e3 * ratios ** np.abs(exponent)).astype(dtype)  # of weights well beyond 1
+    _check_finite("item_exponent", exponent, scales)
 
 
 def item_counts(X: Interactions, sample_weight: Array) -> Array:
@@ -63,8 +62,7 @@ def item_penalty(
 def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
     """Multiply P_ij by (users of j / users of i) ** exponent, in place; none counts as one."""
     if exponent:
-        with np.errstate(over="ignore", under="ignore"):
-            scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
+        scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
         P /= scale[:, None]
         P *= scale[None, :]
 

@@ -69,6 +69,8 @@ def test_the_first_loss_is_the_objective_at_the_start(X):
         ({"max_iter": 2.5}, TypeError, "`max_iter`=2.5 must be an integer >= 1, got float"),
         ({"batch_size": 0}, ValueError, "`batch_size`=0 must be an integer >= 1"),
         ({"tol": -1.0}, ValueError, "`tol`=-1.0 must be a finite number >= 0"),
+        ({"early_stopping": "no"}, TypeError, "`early_stopping`='no' must be True or False"),
+        ({"warm_start": 1}, TypeError, "`warm_start`=1 must be True or False"),
         ({"n_iter_no_change": 0}, ValueError, "`n_iter_no_change`=0 must be an integer >= 1"),
         ({"validation_fraction": 1}, ValueError, "must be a finite number > 0 and < 1"),
         ({"dropout": 1.0}, ValueError, "`dropout`=1.0 must be a finite number >= 0 and < 1"),

@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -12,31 +13,13 @@ import scipy.sparse as sp
 
 from shallow_ae import ShallowAutoEncoder, _memory, _training
 
-# A fit in a process of its own, which ends by printing its high-water mark and the plan, in bytes.
-# Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
-# pyarrow, which pandas imports where it finds it, is among the requirements of the tests only.
-CHILD = """
-import sys
-sys.modules["pyarrow"] = None
-import numpy as np
-import scipy.sparse as sp
-from shallow_ae import ShallowAutoEncoder
-rng = np.random.default_rng(0)
-X = sp.random_array((4096, {n_items}), density=50 / {n_items}, dtype=np.float32, rng=rng)
-model = ShallowAutoEncoder(max_iter=10, **{parameters})
-planned = model.plan(X)["sgd"].bytes
-model.fit(X)
-status = dict(line.split(":") for line in open("/proc/self/status"))
-print(int(status["VmHWM"].split()[0]) * 1024, planned)
-"""
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 
 
-def measured(n_items, **parameters):
+def measured(n_items, early_stopping="no"):
     """Return the peak of memory of a process that fits, and what was planned."""
-    program = CHILD.format(n_items=n_items, parameters=parameters)
-    child = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, BENCHMARK, "child", str(n_items), early_stopping]
+    child = subprocess.run(command, check=True, capture_output=True, text=True)
     return map(int, child.stdout.split())
 
 
@@ -52,8 +35,8 @@ def test_a_fit_takes_little_more_than_its_weights():
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_early_stopping_takes_no_second_matrix():
     n_items = 8192
-    peak, _ = measured(n_items, early_stopping=True, n_iter_no_change=5)
-    small_peak, _ = measured(512, early_stopping=True, n_iter_no_change=5)
+    peak, _ = measured(n_items, early_stopping="yes")
+    small_peak, _ = measured(512, early_stopping="yes")
     assert peak - small_peak < 1.5 * (n_items**2 - 512**2) * 4
 
 

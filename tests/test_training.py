@@ -255,6 +255,16 @@ def test_an_interrupt_with_early_stopping_keeps_the_weights_at_hand(X, monkeypat
     assert model.n_iter_ == len(model.loss_curve_)
 
 
+def test_an_interrupt_while_the_best_steps_are_taken_again_says_where(X, monkeypatch):
+    best = quick(early_stopping=True, max_iter=500).fit(X)
+    dispatches = len(best.validation_curve_)  # five steps each
+    interrupting(monkeypatch, dispatches + 2, _thread.interrupt_main)
+    with pytest.warns(UserWarning, match="the weights are those after step") as caught:
+        model = quick(early_stopping=True, max_iter=500).fit(X)
+    assert f"after step {model.n_iter_} of 500" in str(caught[0].message)
+    assert model.n_iter_ < best.n_iter_
+
+
 def test_interrupts_that_leave_nothing_to_keep_are_raised(X, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -279,9 +289,9 @@ def test_a_changed_exponent_does_not_scale_the_weights_twice(X):
 
 
 def test_an_interrupted_pass_is_raised_and_changes_nothing(X, monkeypatch):
-    model = quick().partial_fit(X)
+    model = quick(batch_size=20).partial_fit(X)  # 15 steps, in two dispatches
     before = pickle.dumps(model)
-    interrupting(monkeypatch, 1, _thread.interrupt_main)
+    interrupting(monkeypatch, 2, _thread.interrupt_main)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X)
     assert pickle.dumps(model) == before
