@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from shallow_ae._batches import Batches, Feed, batch_cost
 from shallow_ae._gradient import steps
-from shallow_ae._memory import Cost, release_free_memory
+from shallow_ae._memory import release_free_memory
+from shallow_ae._numerics import numerics
 from shallow_ae._threads import n_threads
 from shallow_ae._validation import Array, Interactions
 
@@ -160,15 +160,8 @@ class Descent:
         )
 
 
-@contextmanager
-def numerics(dtype: Any) -> Iterator[None]:
-    """Set JAX for this block of this thread: float64 where the data are, full products always."""
-    with jax.enable_x64(dtype == np.float64), jax.default_matmul_precision("highest"):
-        yield
-
-
-def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) -> Cost:
-    """Return what so many steps on batches of X take, the weights included."""
+def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) -> tuple[int, int]:
+    """Return bytes, the weights included, and multiplications of so many steps on batches of X."""
     n_items, itemsize = X.shape[1], int(X.dtype.itemsize)
     n_entries, n_bytes = batch_cost(X, batch_size, layout)
     # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
@@ -176,7 +169,7 @@ def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) ->
         (6 * n_items + min(batch_size, X.shape[0])) * block_columns(n_items, X.dtype) * itemsize
     )
     of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
-    return Cost(
+    return (
         n_items**2 * itemsize + n_threads() * of_block + of_batches,
         n_steps * (2 * n_entries * n_items + 2 * n_items**2),
     )

@@ -13,26 +13,41 @@ _CGROUP = Path("/sys/fs/cgroup")
 _GIB = 2**30
 
 
-class Cost(NamedTuple):
-    """What a fit takes beside its data: memory at its peak, and work."""
+class Need(NamedTuple):
+    """What must fit in memory: n^2 numbers, and what is beside them."""
 
-    bytes: int
-    multiplications: int
+    n: int
+    of_what: str  # "users" or "items"
+    itemsize: int
+    bytes: int  # in all
 
 
-def check_memory(solver: str, cost: Cost, n_items: int, itemsize: int) -> None:
-    """Raise a MemoryError that says what would fit, if `cost` does not."""
+def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
+    """Raise a MemoryError that says what would fit, if `need` does not."""
     free = free_memory()
-    if cost.bytes <= free:
+    if need.bytes <= free:
         return
-    for_weights = free - (cost.bytes - n_items**2 * itemsize)
-    fitting = int((max(0, for_weights) / itemsize) ** 0.5)
+    for_matrix = free - (need.bytes - need.n**2 * need.itemsize)
+    fitting = int((max(0, for_matrix) / need.itemsize) ** 0.5)
     fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # what is beside them varies a little
-    halved = f", or pass float32 data ({cost.bytes / 2 / _GIB:.3g} GiB)" if itemsize > 4 else ""
+    most = "frequent" if need.of_what == "items" else "active"
+    ways = [f"keep the {fitting:,} most {most} {need.of_what}"]
+    if need.itemsize > 4:
+        ways.append(f"pass float32 data ({gib(need.bytes / 2)})")
+    ways += [
+        f"set `solver`={name!r} ({gib(other.bytes)})"
+        for name, other in others.items()
+        if other.bytes <= free
+    ]
     raise MemoryError(
-        f"solver={solver!r} needs {cost.bytes / _GIB:.3g} GiB for {n_items:,} items and "
-        f"{free / _GIB:.3g} GiB are free. Keep the {fitting:,} most frequent items{halved}."
+        f"solver={solver!r} needs {gib(need.bytes)} for {need.n:,} {need.of_what} and "
+        f"{gib(free)} are free. You can {', or '.join(ways)}."
     )
+
+
+def gib(n_bytes: float) -> str:
+    """Return a number of bytes as text."""
+    return f"{n_bytes / _GIB:.3g} GiB"
 
 
 def release_free_memory() -> None:

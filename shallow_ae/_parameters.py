@@ -14,7 +14,7 @@ _at_least_one = partial(check_integer, low=1)
 
 _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "regularization": _at_least_zero,
-    "solver": partial(check_choice, choices=("sgd",)),
+    "solver": partial(check_choice, choices=("sgd", "exact")),
     "learning_rate": lambda name, value: value == "auto" or _positive(name, value),
     "learning_rate_decay": partial(_positive, high=1),
     "max_iter": _at_least_one,

@@ -10,17 +10,20 @@ from typing import Any
 
 import jax
 import numpy as np
+import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
 from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, draw_users
-from shallow_ae._descent import Descent, descent_cost, steps_at_once
+from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._memory import check_memory
+from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae._validation import Array, Interactions, check_integer
 from shallow_ae._weighting import check_item_exponent, item_counts, scale_by_counts, user_weights
+from shallow_ae._weights import DenseWeights
 from shallow_ae.splits import hold_out_items
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
@@ -50,6 +53,8 @@ class Training:
         if not continues:
             model.n_iter_, model.n_samples_seen_, model._n_decays = 0, 0, 0
             model.loss_curve_, model.validation_curve_ = [], []
+        for name in ("residual_", "_history"):  # of a fit before, by the other solver
+            vars(model).pop(name, None)
         self.model = model
         self._before = copy(model)
         self._continues = continues
@@ -63,8 +68,10 @@ class Training:
         self._weights = user_weights(X, sample_weight, model.user_exponent)
         model.batch_layout_ = choose_layout(X, jax.default_backend())
         check_item_exponent(self._counts, model.item_exponent, X.dtype)
-        cost = descent_cost(X, model.batch_size, model.max_iter, model.batch_layout_)
-        check_memory("sgd", cost, X.shape[1], X.dtype.itemsize)
+        need = descent_need(X, model.batch_size, model.max_iter, model.batch_layout_)
+        n_entries = X.nnz if sp.issparse(X) else X.size
+        exact = exact_need(X.shape, n_entries, X.dtype.itemsize)
+        check_memory("sgd", need, {"exact": exact})
 
     def fit(self, callback: Callable[[Any], object] | None, callback_every: int) -> None:
         """Take `max_iter` steps, or fewer where something ends them."""
@@ -136,7 +143,7 @@ class Training:
         if self._continues:
             self._counts = self._counts + self._before.item_counts_
             if model.learning_rate == "auto":
-                model.learning_rate_ = min(rate, self._before.learning_rate_)
+                model.learning_rate_ = min(rate, getattr(self._before, "learning_rate_", rate))
         users = deal_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
         rates = np.full(len(users), model.learning_rate_)
         P, losses, interrupted = self._descend(iter(users), rates, [], _go_on)
@@ -210,7 +217,7 @@ class Training:
         self.model._diagonal = P.diagonal().copy()
         np.fill_diagonal(P, 0)
         scale_by_counts(P, self._counts, self.model.item_exponent)
-        self.model.item_weights_ = P
+        self.model._weights = DenseWeights(P)
 
     @contextmanager
     def _readable(self, P: Array) -> Iterator[None]:
@@ -220,14 +227,15 @@ class Training:
         """
         self._descent.whole = False
         self._finish(P)
-        self.model.item_weights_ = P.view()
-        self.model.item_weights_.flags.writeable = False
+        lent = P.view()
+        lent.flags.writeable = False
+        self.model._weights = DenseWeights(lent)
         self._descent.whole = True
         try:
             yield
         finally:
             self._descent.whole = False
-            del self.model.item_weights_
+            del self.model._weights
             scale_by_counts(P, self._counts, -self.model.item_exponent)
             np.fill_diagonal(P, self.model._diagonal)
             self._descent.whole = True

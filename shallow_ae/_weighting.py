@@ -15,16 +15,19 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
 
     A user counts sample_weight * (number of the user's items) ** -user_exponent.
     """
-    if isinstance(X, sp.csr_array):
-        n_items: Array = np.diff(X.indptr)
-    else:
-        n_items = np.count_nonzero(X, axis=1)
-    shares = np.maximum(n_items, 1) / max(1, n_items.max())  # no power of them is large alone
+    n_items = items_per_user(X)
+    shares = n_items / n_items.max()  # no power of them is large alone
     with np.errstate(over="ignore", invalid="ignore"):
         weights = sample_weight * shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
-    _check_finite("user_exponent", user_exponent, weights)
+    check_finite("user_exponent", user_exponent, weights)
     return weights
+
+
+def items_per_user(X: Interactions) -> Array:
+    """Return how many items each user has, in float64; none counts as one."""
+    n_items = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
+    return np.asarray(np.maximum(n_items, 1.0))
 
 
 def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
@@ -33,7 +36,7 @@ def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
     with np.errstate(over="ignore"):
         ratios = np.array([present.max() / present.min(), present.max(), 1 / present.min()])
         scales = (1e3 * ratios ** np.abs(exponent)).astype(dtype)  # of weights well beyond 1
-    _check_finite("item_exponent", exponent, scales)
+    check_finite("item_exponent", exponent, scales)
 
 
 def item_counts(X: Interactions, sample_weight: Array) -> Array:
@@ -62,9 +65,14 @@ def item_penalty(
 def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
     """Multiply P_ij by (users of j / users of i) ** exponent, in place; none counts as one."""
     if exponent:
-        scale = (np.where(counts > 0, counts, 1) ** exponent).astype(P.dtype)
+        scale = count_scale(counts, exponent).astype(P.dtype)
         P /= scale[:, None]
         P *= scale[None, :]
+
+
+def count_scale(counts: Array, exponent: float) -> Array:
+    """Return (users of an item) ** exponent; none counts as one."""
+    return np.asarray(np.where(counts > 0, counts, 1) ** exponent)
 
 
 def row_squares(X: Interactions) -> Array:
@@ -85,7 +93,8 @@ def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
     return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
 
 
-def _check_finite(name: str, value: float, numbers: Array) -> None:
+def check_finite(name: str, value: float, numbers: Array) -> None:
+    """Raise an error if a parameter has led to numbers that are too large for their type."""
     if not np.isfinite(numbers).all():
         raise ValueError(
             f"`{name}`={value:g} gives weights that are too large for {numbers.dtype}: choose it "

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Self
 
-import jax
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._batches import choose_layout
-from shallow_ae._descent import descent_cost
-from shallow_ae._memory import Cost
+from shallow_ae._exact import fit_exactly, forget_exactly, learn_exactly
 from shallow_ae._parameters import check_parameters
+from shallow_ae._plan import Cost, plan
 from shallow_ae._training import Training
-from shallow_ae._validation import check_interactions, check_sample_weight
+from shallow_ae._validation import Array, Interactions, check_interactions, check_sample_weight
 from shallow_ae.recommender import RecommenderMixin
 
 
@@ -34,9 +33,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Strength of the penalty, >= 0. The data term is a mean over users, so its meaning does not
         change with their number. The unscaled lambda of the literature (EASE [1]_) is
         `n * regularization`.
-    solver : {"sgd"}, default="sgd"
+    solver : {"sgd", "exact"}, default="sgd"
         "sgd" descends on the gradient of minibatches of users. Stopped early, which `max_iter`
-        and `learning_rate_decay` do, it regularises as much as `regularization` does.
+        and `learning_rate_decay` do, it regularises as much as `regularization` does. "exact"
+        takes the minimum from one inverse of items x items or users x users, whichever is smaller;
+        of the parameters from `learning_rate` to `validation_fraction`, `warm_start` and
+        `random_state` nothing depends on then. It asks for `regularization` or `dropout` > 0.
     learning_rate : float or "auto", default="auto"
         Length of the first step, > 0. "auto" is 1/L with L = 2 * (largest eigenvalue of X'WX/n +
         penalty), by power iteration; steps of more than 2/L diverge.
@@ -84,19 +86,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     ----------
     item_weights_ : ndarray of shape (n_items, n_items)
         P: entry (i, j) is what a unit of item i adds to the score of item j. Not symmetric;
-        the diagonal is 0.
+        the diagonal is 0. After an inverse of users x users, formed when first asked for.
     item_counts_ : ndarray of shape (n_items,)
         Users of each item in training, their sample weights summed.
+    residual_ : float
+        With "exact", ||A C V - V|| / ||V|| for random columns V and the inverse C of A.
     learning_rate_ : float
         Length of the first step of the last `fit` or `partial_fit`.
     loss_curve_ : list of float
-        The objective before each step, on that step's batch.
+        The objective before each step, on that step's batch; with "exact", at the minimum.
     validation_curve_ : list of float
         With `early_stopping`, NDCG@100 of the held-out users after each fifth step and the last.
     n_iter_ : int
         Steps behind the weights; fewer than in `loss_curve_` if `early_stopping` went back.
     n_samples_seen_ : int
-        Users seen in the last `fit` and each `partial_fit` since.
+        Users seen in the last `fit` and each `partial_fit` since, but for those forgotten.
     batch_layout_ : {"sparse", "dense"}
         Form in which batches are multiplied: "sparse" on a CPU if under a fifth of X is nonzero.
     n_features_in_ : int
@@ -107,8 +111,9 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     Notes
     -----
     A step costs 2 * n_items multiplications for each interaction in its batch, and 2 for each of
-    the n_items^2 weights. Memory is little more than these; `plan` says how much. float64 data
-    are computed in float64, everything else in float32.
+    the n_items^2 weights; "exact" costs n^3/2 for n the smaller of n_users and n_items. Memory is
+    little more than n_items^2 or n^2 numbers; `plan` says how much. float64 data are computed in
+    float64, everything else in float32.
 
     References
     ----------
@@ -212,18 +217,28 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         ConvergenceWarning
             If `tol` is set and not reached within `max_iter` steps.
         UserWarning
+            If `residual_` is too large for the type of the data.
+        UserWarning
             If interrupted from the keyboard: the model is the one trained so far.
         """
         check_parameters(self)
-        continues = self.warm_start and hasattr(self, "item_weights_")
-        training = self._training(X, sample_weight, continues=continues)
+        if self.solver == "exact":
+            if callback is not None:
+                raise ValueError(
+                    "`callback` is called between steps: solver='exact' has none."
+                )
+            return self._become(fit_exactly(*self._checked(X, sample_weight, reset=True)))
+        continues = self.warm_start and hasattr(self, "_weights")
+        checked = self._checked(X, sample_weight, reset=not continues)
+        training = Training(*checked, continues=continues)
         training.fit(callback, callback_every)
         return self._become(training.model)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Go on learning from the rows given, in one pass over them.
+        """Go on learning from further rows.
 
-        Each user is taken once, in batches of at most `batch_size` in random order, with steps of
+        With "exact", the model becomes that of a `fit` on all rows so far. With "sgd", each user is
+        taken once, in batches of at most `batch_size` in random order, with steps of
         `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
         these rows, or as before if that is shorter. `max_iter` and `tol` play no part.
 
@@ -234,7 +249,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         y : None
             Ignored.
         sample_weight : array-like of shape (n_users,), default=None
-            Weight of each user, >= 0; only ratios within one call matter to a step.
+            Weight of each user, >= 0; with "sgd", only ratios within one call matter to a step.
 
         Returns
         -------
@@ -243,16 +258,63 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError, MemoryError
-            As in `fit`, and where `early_stopping` is set; the estimator is then as before.
+            As in `fit`, where `early_stopping` is set with "sgd", and where an exact update follows
+            a fit by "sgd"; the estimator is then as before.
         """
         check_parameters(self)
+        is_fitted = hasattr(self, "_weights")
+        if self.solver == "exact":
+            if not is_fitted:
+                return self.fit(X, y, sample_weight)
+            self._check_history()
+            return self._become(learn_exactly(*self._checked(X, sample_weight, reset=False)))
         if self.early_stopping:
             raise ValueError(
                 "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
             )
-        training = self._training(X, sample_weight, continues=hasattr(self, "item_weights_"))
+        checked = self._checked(X, sample_weight, reset=not is_fitted)
+        training = Training(*checked, continues=is_fitted)
         training.one_pass()
         return self._become(training.model)
+
+    def forget(self, X: Any, sample_weight: Any = None) -> Self:
+        """Become the model of a `fit` without the rows given, which it has learned from.
+
+        Nothing of them is left: neither in the weights nor in what is kept for updates. It takes an
+        inverse, as `partial_fit` does, but no Gram matrix of the rows that stay if that is kept.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
+            forgotten as are given.
+        sample_weight : array-like of shape (n_users,), default=None
+            The weights that they had; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted by "exact", has not learned from one of the rows, or would
+            have nobody left to learn from; the estimator is then as before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+        >>> model = ShallowAutoEncoder(solver="exact").fit(X).forget(X[1:2])
+        >>> expected = ShallowAutoEncoder(solver="exact").fit(X[[0, 2]])
+        >>> bool(np.allclose(model.item_weights_, expected.item_weights_))
+        True
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        self._check_history()
+        return self._become(forget_exactly(*self._checked(X, sample_weight, reset=False)))
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.
@@ -264,30 +326,36 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        costs : dict of str to (bytes, multiplications)
-            For each solver: peak memory beside `X`, weights included, and the multiplications
-            of `max_iter` steps.
+        costs : dict of str to (form, bytes, kept_bytes, multiplications, seconds)
+            For each solver: how it multiplies; peak memory beside `X`, and of that the model's own;
+            the work, of `max_iter` steps with "sgd"; and an estimate of the time.
 
         Examples
         --------
         >>> import scipy.sparse as sp
         >>> from shallow_ae import ShallowAutoEncoder
         >>> X = sp.random_array((2000, 20_000), density=0.001, dtype="float32", rng=0)
-        >>> cost = ShallowAutoEncoder().plan(X)["sgd"]
-        >>> cost.bytes / 20_000**2 < 5
-        True
+        >>> costs = ShallowAutoEncoder().plan(X)
+        >>> costs["exact"].form, costs["exact"].kept_bytes < costs["sgd"].kept_bytes / 50
+        ('dual', True)
         """
         check_parameters(self)
         X = check_interactions(copy(self), X, reset=True)
-        layout = choose_layout(X, jax.default_backend())
-        return {"sgd": descent_cost(X, self.batch_size, self.max_iter, layout)}
+        return plan(X, self.batch_size, self.max_iter)
 
-    def _training(self, X: Any, sample_weight: Any, *, continues: bool) -> Training:
-        """Return a training of a copy of this estimator, on checked data."""
+    def _checked(
+        self, X: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[ShallowAutoEncoder, Interactions, Array]:
+        """Return a copy of this estimator to be trained, with checked data."""
         model = copy(self)
-        X = check_interactions(model, X, reset=not continues)
-        weights = check_sample_weight(sample_weight, X.shape[0], X.dtype)
-        return Training(model, X, weights, continues=continues)
+        X = check_interactions(model, X, reset=reset)
+        return model, X, check_sample_weight(sample_weight, X.shape[0], X.dtype)
+
+    def _check_history(self) -> None:
+        if self.solver != "exact" or not hasattr(self, "_history"):
+            raise ValueError(
+                "Exact updates need a model fitted with solver='exact': set it and call `fit`."
+            )
 
     def _become(self, trained: ShallowAutoEncoder) -> Self:
         """Take over, at once, all that a trained copy has but its parameters."""

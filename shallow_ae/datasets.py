@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
-from shallow_ae._row_blocks import block_rows, row_blocks
+from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._validation import check_integer, check_real
 from shallow_ae.splits import hold_out_items
 
@@ -206,7 +206,7 @@ def _draw_listens(
     known = np.rint(known).astype(np.int64)
 
     users, items = [], []
-    for block in row_blocks(n_users, block_rows(n_users, n_items)):
+    for block in blocks(n_users, block_rows(n_users, n_items)):
         # The largest of log(weight) + Gumbel noise are a weighted draw without replacement.
         keys = np.log(popularity * tastes[block][:, group])
         keys += rng.gumbel(size=keys.shape)

@@ -9,9 +9,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._row_blocks import block_rows, row_blocks
+from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._top_k import top_k
 from shallow_ae._validation import Array, Interactions, check_integer, check_interactions
+from shallow_ae._weights import DenseWeights, Weights
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.splits import hold_out_items
 
@@ -20,12 +21,19 @@ _SCORE_HOLDOUT = 0.2
 
 
 class RecommenderMixin:
-    """Methods of an estimator whose scores are X P, with P in `item_weights_`.
+    """Methods of an estimator whose scores are X P.
 
-    The estimator must be a scikit-learn one and set `item_weights_` and `n_features_in_` in `fit`.
+    The estimator must be a scikit-learn one and set `_weights` and `n_features_in_` in `fit`.
     """
 
-    item_weights_: Array
+    _weights: Weights
+
+    @property
+    def item_weights_(self) -> Array:
+        """P as an array of shape (n_items, n_items), formed when first asked for."""
+        if not isinstance(self._weights, DenseWeights):
+            self._weights = DenseWeights(self._weights.dense())
+        return self._weights.P
 
     def predict(self, X: Any) -> Array:
         """Return the score of every item for every user, X P.
@@ -42,7 +50,8 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
-        return self._scores(X)
+        self._weights = self._weights.ready_for(X)
+        return self._weights.scores(X)
 
     def recommend(
         self, X: Any, k: int = 100, *, exclude_seen: bool = True, return_scores: bool = False
@@ -132,17 +141,13 @@ class RecommenderMixin:
     ) -> tuple[NDArray[np.int64], Array]:
         """Return items and scores of the best `k` of each of the checked rows."""
         n_users, n_items = X.shape
+        self._weights = self._weights.ready_for(X)
         items = np.empty((n_users, k), dtype=np.int64)
-        scores = np.empty((n_users, k), dtype=self.item_weights_.dtype)
+        scores = np.empty((n_users, k), dtype=self._weights.dtype)
         n_rows = block_rows(n_users, n_items)
-        for block in row_blocks(n_users, n_rows):
-            block_scores = self._scores(X[block])
+        for block in blocks(n_users, n_rows):
+            block_scores = self._weights.scores(X[block])
             if exclude_seen:
                 block_scores[X[block].nonzero()] = -np.inf
             items[block], scores[block] = top_k(block_scores, k, n_rows=n_rows)
         return items, scores
-
-    def _scores(self, X: Interactions) -> Array:
-        """Return X P of a block of checked rows."""
-        scores: Array = X.astype(self.item_weights_.dtype, copy=False) @ self.item_weights_
-        return scores

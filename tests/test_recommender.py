@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shallow_ae import ShallowAutoEncoder, _row_blocks, hold_out_items, ndcg_score
+from shallow_ae import ShallowAutoEncoder, _blocks, hold_out_items, ndcg_score
+from shallow_ae._weights import DenseWeights
 
 
 def fitted(weights):
@@ -15,7 +16,7 @@ def fitted(weights):
     weights = np.asarray(weights)
     model = ShallowAutoEncoder(max_iter=1, random_state=0)
     model.fit(np.ones((1, len(weights)), dtype=weights.dtype))
-    model.item_weights_ = weights
+    model._weights = DenseWeights(weights)
     return model
 
 
@@ -45,7 +46,7 @@ SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and
 def test_recommend_is_the_ranking_by_hand(X, weights, k, exclude_seen, layout, scores_per_block):
     model = fitted(weights)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_row_blocks, "_SCORES_PER_BLOCK", scores_per_block)
+        patch.setattr(_blocks, "_SCORES_PER_BLOCK", scores_per_block)
         items, scores = model.recommend(
             layout(X), k=k, exclude_seen=exclude_seen, return_scores=True
         )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shallow_ae._row_blocks import block_rows, row_blocks
+from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._top_k import top_k
 
 FEW_VALUES = st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 0.25, 3.0])  # so that ties are common
@@ -35,8 +35,8 @@ def test_top_k_is_a_stable_sort_without_minus_infinity(scores, k, padding, dtype
 
 
 @pytest.mark.parametrize(("n_rows", "size"), [(1, 1), (10, 3), (10, 10), (10, 100), (0, 5)])
-def test_row_blocks_cover_the_rows_in_order(n_rows, size):
-    rows = [row for block in row_blocks(n_rows, size) for row in range(block.start, block.stop)]
+def test_blocks_cover_the_rows_in_order(n_rows, size):
+    rows = [row for block in blocks(n_rows, size) for row in range(block.start, block.stop)]
     assert rows == list(range(n_rows))
 
 

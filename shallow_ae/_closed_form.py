@@ -1,0 +1,208 @@
+"""The minimum of the objective in closed form, by one inverse of the smaller side.
+
+With G = X'WX over rows whose weights w_u sum to n, and
+
+    A = G + diag(Lambda),    Lambda_j = n * regularization + dropout / (1 - dropout) * G_jj,
+
+the minimum is P_ij = -C_ij s_j off the diagonal, for C the inverse of A ("primal") and
+s_j = max((1 - diagonal_slack) / C_jj, Lambda_j). Where there are fewer users than items, C comes
+from an inverse of users x users ("dual", the Woodbury identity):
+
+    M = (X diag(1/Lambda) X' + diag(1/w))^-1,
+    C = diag(1/Lambda) - diag(1/Lambda) X' M X diag(1/Lambda).
+
+Sources: H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019 (the minimum) and
+"Autoencoders that don't overfit towards the Identity", NeurIPS 2020 (dropout); J. Moon, H. Kim and
+J. Lee, "It's Enough", SIGIR 2023 (slack).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._gram import add_gram
+from shallow_ae._history import Gram, History, Rows
+from shallow_ae._inverse import invert, sweep, unfold
+from shallow_ae._threads import workers
+from shallow_ae._validation import Array
+from shallow_ae._weighting import column_squares, count_scale
+from shallow_ae._weights import DenseWeights, DualWeights, Weights
+
+_PROBES = 8
+
+
+class Parameters(NamedTuple):
+    """What the minimum depends on beside the data."""
+
+    regularization: float
+    dropout: float
+    diagonal_slack: float
+    user_exponent: float
+    item_exponent: float
+
+
+class Minimum(NamedTuple):
+    """The weights at the minimum, and what is known about them."""
+
+    weights: Weights
+    diagonal: Array  # of P, which the weights leave out
+    objective: float
+    residual: float  # of the inverse, relative
+
+
+class _Scales(NamedTuple):
+    """What turns an inverse into weights, one number an item, in float64."""
+
+    penalty: Array  # Lambda
+    inverse_diagonal: Array  # C_jj
+    columns: Array  # s_j
+    counts: Array  # users ** item_exponent
+
+    def minimum(self, weights: Weights, n: float, residual: float) -> Minimum:
+        own = self.columns * self.inverse_diagonal
+        errors = self.columns * own - 2 * self.penalty * own + self.penalty
+        return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
+
+
+def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> Minimum:
+    """Return the minimum for what was learned from.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or none that the type of the data can tell.
+    """
+    _check_has_minimum(parameters)
+    try:
+        if isinstance(history, Rows) and is_dual(*history.X.shape):
+            return _dual(history, parameters, verbose)
+        return _primal(history, parameters, verbose)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(_indefinite(parameters.regularization, history.dtype)) from error
+
+
+def is_dual(n_users: int, n_items: int) -> bool:
+    """Return whether an inverse of users x users is the smaller one."""
+    return n_users < n_items
+
+
+def _primal(history: History, parameters: Parameters, verbose: int) -> Minimum:
+    A, n, times_gram = _normal_matrix(history, parameters.user_exponent)
+    penalty = _penalty(A.diagonal(), n, parameters)
+    A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
+    sweep(A, verbose=verbose)
+    scales = _scales(-A.diagonal(), penalty, history, parameters)
+    rows, columns = 1 / scales.counts, scales.columns * scales.counts
+    unfold(A, rows.astype(A.dtype), columns.astype(A.dtype))
+    np.fill_diagonal(A, 0)
+
+    def times_inverse(V: Array) -> Array:
+        U: Array = A @ (V / columns[:, None]).astype(A.dtype)
+        return scales.inverse_diagonal[:, None] * V - U / rows[:, None]
+
+    residual = _residual(len(A), times_inverse, lambda U: times_gram(U) + penalty[:, None] * U)
+    return scales.minimum(DenseWeights(A), n, residual)
+
+
+def _normal_matrix(
+    history: History, user_exponent: float
+) -> tuple[Array, float, Callable[[Array], Array]]:
+    """Return G, to be overwritten, the sum n of the weights, and the product with G."""
+    if isinstance(history, Gram):
+        G = history.matrix
+        return G.astype(history.dtype), history.total_weight, lambda V: G @ V
+    X, weights = history.weighted(user_exponent)
+    n = float(weights.sum(dtype=np.float64))
+    A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
+    add_gram(X.T.tocsr(), weights, A)
+    return A, n, lambda V: X.T @ (weights[:, None] * (X @ V))
+
+
+def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
+    X, weights = history.weighted(parameters.user_exponent)
+    n_users = X.shape[0]
+    n = float(weights.sum(dtype=np.float64))
+    penalty = _penalty(column_squares(X, weights), n, parameters)
+    shrink = (1 / penalty).astype(X.dtype)
+    K = np.zeros((n_users, n_users), X.dtype)
+    add_gram(X, shrink, K)
+    K[np.diag_indices_from(K)] += 1 / weights
+    invert(K, verbose=verbose)
+    items = X.T.tocsr()
+    explained = _quadratic_forms(X, items, K) / penalty
+    scales = _scales((1 - explained) / penalty, penalty, history, parameters)
+    input_scale = 1 / (penalty * scales.counts)
+    output_scale = scales.columns * scales.counts / penalty
+    diagonal = explained * scales.columns / penalty
+    dual = DualWeights(
+        items, K, *(scale.astype(X.dtype) for scale in (input_scale, output_scale, diagonal))
+    )
+    residual = _residual(
+        n_users,
+        lambda V: K @ V.astype(K.dtype),
+        lambda U: X @ (shrink[:, None] * (items @ U)) + U / weights[:, None],
+    )
+    return scales.minimum(dual, n, residual)
+
+
+def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -> Array:
+    """Return x_j' M x_j of each column of X, whose transpose is `items`."""
+    n_users, n_items = X.shape
+
+    def part(users: slice) -> Array:
+        products = items @ np.ascontiguousarray(M[:, users])  # of these users, M x_j
+        rows = X[users]
+        own = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        values = rows.data.astype(np.float64) * products[rows.indices, own]
+        return np.bincount(rows.indices, values, minlength=n_items)
+
+    with workers() as pool:
+        parts = list(pool.map(part, blocks(n_users, block_rows(n_users, n_items))))
+    return np.asarray(np.sum(parts, axis=0))
+
+
+def _penalty(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
+    """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
+    share = parameters.dropout / (1 - parameters.dropout)
+    penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
+    return np.where(penalty > 0, penalty, 1.0)
+
+
+def _scales(
+    inverse_diagonal: Array, penalty: Array, history: History, parameters: Parameters
+) -> _Scales:
+    inverse_diagonal = inverse_diagonal.astype(np.float64)
+    if not (inverse_diagonal > 0).all():
+        raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
+    columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
+    counts = count_scale(history.item_counts, parameters.item_exponent)
+    return _Scales(penalty, inverse_diagonal, columns, counts)
+
+
+def _residual(
+    n: int, times_inverse: Callable[[Array], Array], times_matrix: Callable[[Array], Array]
+) -> float:
+    """Return ||A C V - V|| / ||V|| for a few random columns V: what the inverse C of A misses."""
+    V = np.random.default_rng(0).standard_normal((n, _PROBES))
+    return float(np.linalg.norm(times_matrix(times_inverse(V)) - V) / np.linalg.norm(V))
+
+
+def _check_has_minimum(parameters: Parameters) -> None:
+    if not parameters.regularization and not parameters.dropout:
+        raise ValueError(
+            "`regularization`=0 must be > 0 with solver='exact' (unless `dropout` is): the closed "
+            "form does not exist at 0. Start at 0.02."
+        )
+
+
+def _indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
+    wider = ", or pass float64 data" if dtype == np.float32 else ""
+    return (
+        f"`regularization`={regularization:g} is too small for these data in {dtype}: the matrix "
+        f"to be inverted is not positive definite after rounding. Raise it{wider}."
+    )

@@ -1,0 +1,70 @@
+"""One fit in closed form: from checked data to the attributes of a trained model."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._batches import choose_layout
+from shallow_ae._closed_form import Parameters, minimize
+from shallow_ae._history import History, remember
+from shallow_ae._memory import check_memory
+from shallow_ae._plan import descent_need, exact_need
+from shallow_ae._validation import Array, Interactions
+from shallow_ae._weighting import check_item_exponent
+
+
+def fit_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
+    """Return the model as one that has learned from the checked rows X alone."""
+    rows = sp.csr_array(X)
+    layout = choose_layout(X, jax.default_backend())
+    descent = descent_need(X, model.batch_size, model.max_iter, layout)
+    need = exact_need(X.shape, rows.nnz, X.dtype.itemsize)
+    check_memory("exact", need, {"sgd": descent})
+    return _solve(model, remember(rows, sample_weight, model.user_exponent))
+
+
+def learn_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
+    """Return the model as one that has learned from the checked rows X, too."""
+    rows, history = sp.csr_array(X), model._history
+    itemsize = np.result_type(X.dtype, history.dtype).itemsize
+    n_rows, n_entries = history.n_rows + X.shape[0], history.n_entries + rows.nnz
+    check_memory("exact", exact_need((n_rows, X.shape[1]), n_entries, itemsize), {})
+    return _solve(model, history.learn(rows, sample_weight, model.user_exponent))
+
+
+def forget_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
+    """Return the model as one that has not learned from the checked rows X."""
+    history = model._history
+    n_rows, itemsize = history.n_rows, history.dtype.itemsize
+    check_memory("exact", exact_need((n_rows, X.shape[1]), history.n_entries, itemsize), {})
+    return _solve(model, history.forget(sp.csr_array(X), sample_weight, model.user_exponent))
+
+
+def _solve(model: Any, history: History) -> Any:
+    parameters = Parameters(*(float(getattr(model, name)) for name in Parameters._fields))
+    counts = history.item_counts
+    check_item_exponent(counts, parameters.item_exponent, history.dtype)
+    minimum = minimize(history, parameters, verbose=model.verbose)
+    tolerance = float(np.sqrt(np.finfo(history.dtype).eps))
+    if not minimum.residual <= tolerance:
+        wider = ", or pass float64 data" if history.dtype == np.float32 else ""
+        warnings.warn(
+            f"The weights are inexact: the relative residual of the inverse is "
+            f"{minimum.residual:.1e}, expected at most {tolerance:.1e} in {history.dtype}. Raise "
+            f"`regularization`={parameters.regularization:g}{wider}.",
+            stacklevel=4,
+        )
+    model._history, model._weights = history, minimum.weights
+    model._diagonal, model._item_exponent = minimum.diagonal, parameters.item_exponent
+    model._n_decays, model.n_iter_ = 0, 1
+    model.item_counts_, model.n_samples_seen_ = counts, history.n_rows
+    for name in ("learning_rate_", "batch_layout_"):  # of a fit before, by the other solver
+        vars(model).pop(name, None)
+    model.residual_ = minimum.residual
+    model.loss_curve_, model.validation_curve_ = [minimum.objective], []
+    return model

@@ -1,0 +1,186 @@
+"""What an exact model keeps of what it has learned from, so that users can come and go.
+
+The rows themselves, or their Gram matrix where that is no larger. Both are immutable: an update
+that fails leaves the model with what it had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._gram import add_gram
+from shallow_ae._inverse import unfold
+from shallow_ae._validation import Array
+from shallow_ae._weighting import check_finite, item_counts, items_per_user, user_weights
+
+_GRAM = np.float64  # so that what is taken away again leaves nothing behind
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows learned from, with their sample weights."""
+
+    X: sp.csr_array[Any]
+    sample_weight: Array
+
+    @property
+    def n_rows(self) -> int:
+        """Return how many rows were learned from."""
+        return int(self.X.shape[0])
+
+    @property
+    def n_entries(self) -> int:
+        """Return how many numbers are kept."""
+        return int(self.X.nnz)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the data."""
+        return self.X.dtype
+
+    @property
+    def item_counts(self) -> Array:
+        """Return how many users have each item, their sample weights summed."""
+        return item_counts(self.X, self.sample_weight)
+
+    def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
+        """Return the rows that count and their weights, which sum to `n_rows`."""
+        weights = user_weights(self.X, self.sample_weight, user_exponent)
+        counting = weights > 0
+        return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
+
+    def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+        """Return the history with rows added."""
+        both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
+        return _smaller(both, np.concatenate([self.sample_weight, sample_weight]), user_exponent)
+
+    def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+        """Return the history without rows, each of which it must have."""
+        X = X.astype(self.X.dtype, copy=False)
+        weights = sample_weight.astype(self.X.dtype, copy=False)
+        sought, known = _row_hashes(X, weights), _row_hashes(self.X, self.sample_weight)
+        places: dict[tuple[bytes, ...], list[int]] = {}
+        for place in np.flatnonzero(np.isin(known, sought)).tolist():
+            places.setdefault(_row_key(self.X, self.sample_weight, place), []).append(place)
+        kept = np.ones(self.n_rows, dtype=bool)
+        for row in range(X.shape[0]):
+            found = places.get(_row_key(X, weights, row))
+            if not found:
+                raise ValueError(
+                    f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the "
+                    f"sample weight {weights[row]:g}, is not among the {self.n_rows:,} rows "
+                    "learned from, or not so often. Pass rows and sample weights as they were in "
+                    "`fit` or `partial_fit`; nothing was forgotten."
+                )
+            kept[found.pop()] = False
+        _check_some_left(bool(self.sample_weight[kept].any()))
+        return _smaller(self.X[kept], self.sample_weight[kept], user_exponent)
+
+
+@dataclass(frozen=True)
+class Gram:
+    """The sum of w_u x_u' x_u over the rows learned from, and what else a fit asks for."""
+
+    matrix: Array  # of shape (n_items, n_items)
+    total_weight: float
+    n_rows: int
+    item_counts: Array
+    n_users: Array  # of each item, whatever their weights
+    user_exponent: float
+    dtype: np.dtype[Any]  # of the data
+
+    @property
+    def n_entries(self) -> int:
+        """Return how many numbers are kept."""
+        return self.matrix.size
+
+    def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
+        """Return the history with rows added."""
+        return self._plus(X, sample_weight, user_exponent, sign=1)
+
+    def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
+        """Return the history without rows. Rows that it cannot have had are an error."""
+        rest = self._plus(X, sample_weight, user_exponent, sign=-1)
+        least = -1e-9 * self.matrix.diagonal()
+        if rest.n_rows < 0 or (rest.n_users < 0).any() or (rest.matrix.diagonal() < least).any():
+            raise ValueError(
+                "X has rows that were not learned from: some of its items have more users or "
+                "larger values than all rows so far. Pass rows and sample weights as they were in "
+                "`fit` or `partial_fit`; nothing was forgotten."
+            )
+        _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * self.total_weight)
+        gone = rest.n_users == 0
+        rest.matrix[gone], rest.matrix[:, gone], rest.item_counts[gone] = 0, 0, 0
+        return rest
+
+    def _plus(
+        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, *, sign: int
+    ) -> Gram:
+        if user_exponent != self.user_exponent:
+            raise ValueError(
+                f"`user_exponent`={user_exponent:g} cannot be changed from "
+                f"{self.user_exponent:g} after `fit`: the rows are kept as a sum. Call `fit`."
+            )
+        with np.errstate(over="ignore"):
+            weights = sample_weight.astype(_GRAM) * items_per_user(X) ** -user_exponent
+        check_finite("user_exponent", user_exponent, weights)
+        matrix = self.matrix.copy()
+        add_gram(X.T.tocsr().astype(_GRAM), sign * weights, matrix)
+        ones = np.ones(len(matrix))
+        unfold(matrix, ones, ones)
+        return Gram(
+            matrix=matrix,
+            total_weight=self.total_weight + sign * float(weights.sum()),
+            n_rows=self.n_rows + sign * X.shape[0],
+            item_counts=self.item_counts + sign * item_counts(X, sample_weight),
+            n_users=self.n_users + sign * np.bincount(X.indices, minlength=X.shape[1]),
+            user_exponent=self.user_exponent,
+            dtype=np.result_type(self.dtype, X.dtype),
+        )
+
+
+History: TypeAlias = Rows | Gram
+
+
+def remember(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+    """Return a history of rows, with memory of its own."""
+    return _smaller(X.copy(), sample_weight.copy(), user_exponent)
+
+
+def keeps_gram(n_entries: int, n_items: int) -> bool:
+    """Return whether the Gram matrix is kept: it is no larger than the rows then."""
+    return n_entries >= n_items**2
+
+
+def _smaller(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+    n_items = X.shape[1]
+    if not keeps_gram(X.nnz, n_items):
+        return Rows(X, sample_weight)
+    zeros = np.zeros(n_items)
+    nothing = Gram(np.zeros((n_items, n_items)), 0, 0, zeros, zeros, user_exponent, X.dtype)
+    return nothing.learn(X, sample_weight, user_exponent)
+
+
+def _row_hashes(X: sp.csr_array[Any], sample_weight: Array) -> Array:
+    """Return a number for each row, equal for equal rows."""
+    words = X.data.view(f"u{X.dtype.itemsize}").astype(np.uint64)
+    words = (words + 1) * (2 * X.indices.astype(np.uint64) + 0x9E3779B97F4A7C15)
+    words ^= words >> np.uint64(29)
+    sums = np.concatenate([[np.uint64(0)], np.cumsum(words * words, dtype=np.uint64)])
+    weights = sample_weight.view(f"u{sample_weight.dtype.itemsize}").astype(np.uint64)
+    return np.asarray(sums[X.indptr[1:]] - sums[X.indptr[:-1]] + weights)
+
+
+def _row_key(X: sp.csr_array[Any], sample_weight: Array, row: int) -> tuple[bytes, ...]:
+    entries = slice(X.indptr[row], X.indptr[row + 1])
+    weight = sample_weight[row : row + 1].tobytes()
+    return X.indices[entries].astype(np.int64).tobytes(), X.data[entries].tobytes(), weight
+
+
+def _check_some_left(some_left: bool) -> None:
+    if not some_left:
+        raise ValueError("Nobody would be left to learn from; nothing was forgotten.")

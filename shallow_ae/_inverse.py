@@ -1,0 +1,192 @@
+"""The inverse of a symmetric positive definite matrix, in its own memory.
+
+A blocked sweep: with B the inverse of a diagonal block A_kk, one step is, for all other i and j,
+
+    A_ij <- A_ij - A_ik B A_kj,      A_ik <- A_ik B,      A_kk <- -B,
+
+and after a step for each block, A has become -A^-1. It takes n^3/2 multiplications, as many as
+LAPACK's Cholesky and inverse together, since only the lower triangle is worked on; nearly all are
+products of tiles. No second matrix is needed, and a pivot that is not positive is noticed at once.
+
+Source: J. H. Goodnight, "A Tutorial on the SWEEP Operator", The American Statistician, 1979.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import cho_solve
+from scipy.linalg import lapack
+from tqdm.auto import tqdm
+
+from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._numerics import numerics
+from shallow_ae._threads import n_threads, workers
+from shallow_ae._validation import Array
+
+# Rows in a block. Fewer mean more passes through memory, more mean that a greater share of the work
+# is the blocks' own inverses, on one thread. A tile has as many rows, and its columns fill L2.
+_WIDTH = 384
+_TILE_COLUMNS = 512
+_DEVICE_WIDTH = 1024
+
+
+def sweep(A: Array, *, verbose: int = 0) -> None:
+    """Write -A^-1 over the lower triangle of A, of which only that is read.
+
+    Parameters
+    ----------
+    A : C-contiguous ndarray of shape (n, n), float32 or float64
+        Symmetric and positive definite; of no use after an error.
+    verbose : int
+        1 shows a progress bar.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If A is not positive definite in its type.
+    """
+    if jax.default_backend() != "cpu":
+        _sweep_on_device(A)
+    else:
+        _sweep_on_threads(A, verbose)
+    with np.errstate(invalid="ignore"):
+        _check(bool((A.diagonal() < 0).all() and np.isfinite(A.diagonal()).all()), A.dtype)
+
+
+def unfold(A: Array, row_scale: Array, column_scale: Array) -> None:
+    """Replace A_ij by A_ij * row_scale_i * column_scale_j, A given by its lower triangle."""
+
+    def mirror(rows: slice) -> None:
+        for columns in blocks(rows.start, _WIDTH):
+            low, up = A[rows, columns], A[columns, rows]
+            np.multiply(low.T, column_scale[None, rows], out=up)
+            up *= row_scale[columns, None]
+            low *= row_scale[rows, None]
+            low *= column_scale[None, columns]
+        tile = A[rows, rows]
+        tile[:] = np.tril(tile) + np.tril(tile, -1).T
+        tile *= row_scale[rows, None]
+        tile *= column_scale[None, rows]
+
+    with workers() as pool:
+        list(pool.map(mirror, blocks(len(A), _WIDTH)[::-1]))
+
+
+def invert(A: Array, *, verbose: int = 0) -> None:
+    """Replace the symmetric positive definite A, given by its lower triangle, by its inverse.
+
+    Arguments and errors are those of :func:`sweep`.
+    """
+    sweep(A, verbose=verbose)
+    ones = np.ones(len(A), A.dtype)
+    unfold(A, -ones, ones)
+
+
+def sweep_bytes(n: int, itemsize: int) -> int:
+    """Return the memory that `sweep` takes beside the matrix."""
+    return (2 * n + n_threads() * _TILE_COLUMNS) * _WIDTH * itemsize
+
+
+def _sweep_on_threads(A: Array, verbose: int) -> None:
+    panels = np.empty((2, len(A), min(len(A), _WIDTH)), A.dtype)
+    with workers() as pool, tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
+        for pivot in blocks(len(A), _WIDTH):
+            _sweep_block(A, pivot, panels, pool)
+            bar.update(pivot.stop - pivot.start)
+
+
+def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
+    inverse = _inverse_of_block(A[pivot, pivot])
+    width = len(inverse)
+    columns, scaled = panels[:, :, :width]  # A_ik of all i, and A_ik B
+    products = threading.local()
+
+    def scale(rows: slice) -> None:
+        columns[rows] = A[rows, pivot] if rows.start >= pivot.stop else A[pivot, rows].T
+        np.matmul(columns[rows], inverse, out=scaled[rows])
+
+    def update(rows: slice) -> None:
+        if not hasattr(products, "of_tile"):
+            products.of_tile = np.empty(_WIDTH * _TILE_COLUMNS, A.dtype)
+        left = blocks(min(pivot.start, rows.stop), _TILE_COLUMNS)
+        for others in left + blocks(rows.stop, _TILE_COLUMNS, start=pivot.stop):
+            tile = A[rows, others]
+            product = products.of_tile[: tile.size].reshape(tile.shape)
+            np.matmul(scaled[rows], columns[others].T, out=product)
+            np.subtract(tile, product, out=tile)
+
+    other_rows = blocks(pivot.start, _WIDTH) + blocks(len(A), _WIDTH, start=pivot.stop)
+    list(pool.map(scale, other_rows))
+    list(pool.map(update, other_rows[::-1]))  # those with the longest part first
+    A[pivot, : pivot.start] = scaled[: pivot.start].T
+    A[pivot.stop :, pivot] = scaled[pivot.stop :]
+    A[pivot, pivot] = -inverse
+
+
+def _inverse_of_block(block: Array) -> Array:
+    """Return the inverse of a small matrix given by its lower triangle."""
+    single = block.dtype == np.float32
+    potrf, potri = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
+    factor, failed = potrf(block, lower=True)
+    _check(failed == 0, block.dtype)
+    inverse, _ = potri(factor, lower=True)
+    return np.ascontiguousarray(np.tril(inverse) + np.tril(inverse, -1).T)
+
+
+def _check(is_definite: bool, dtype: Any) -> None:
+    if not is_definite:
+        raise np.linalg.LinAlgError(f"The matrix is not positive definite in {dtype}.")
+
+
+def _sweep_on_device(A: Array) -> None:
+    with numerics(A.dtype):
+        swept = _sweep(jax.device_put(A))
+    for rows in blocks(len(A), block_rows(*A.shape)):
+        A[rows] = swept[rows]
+
+
+@partial(jax.jit, donate_argnums=0)
+def _sweep(A: jax.Array) -> jax.Array:
+    """Return -A^-1; NaN if A is not positive definite. Of A, only the lower triangle is read.
+
+    Both triangles are worked on: twice the multiplications, in few and large products.
+    """
+    n = len(A)
+    A = jnp.tril(A) + jnp.tril(A, -1).T
+
+    def sweep_block(start: Any, width: int, A: jax.Array) -> jax.Array:
+        rows = lax.dynamic_slice(A, (start, 0), (width, n))
+        block = lax.dynamic_slice(rows, (0, start), (width, width))
+        inverse = cho_solve((jnp.linalg.cholesky(block), True), jnp.eye(width, dtype=A.dtype))
+        scaled = inverse @ rows
+
+        def update(first: Any, height: int, A: jax.Array) -> jax.Array:
+            tile = lax.dynamic_slice(A, (first, 0), (height, n))
+            left = lax.dynamic_slice(rows, (0, first), (width, height))
+            return lax.dynamic_update_slice(A, tile - left.T @ scaled, (first, 0))
+
+        A = _for_blocks(n, update, A)
+        scaled = lax.dynamic_update_slice(scaled, -inverse, (0, start))
+        A = lax.dynamic_update_slice(A, scaled.T, (0, start))
+        return lax.dynamic_update_slice(A, scaled, (start, 0))
+
+    return _for_blocks(n, sweep_block, A)
+
+
+def _for_blocks(
+    n: int, body: Callable[[Any, int, jax.Array], jax.Array], A: jax.Array
+) -> jax.Array:
+    """Return A after body(start, width, A) for blocks that cover `range(n)`."""
+    n_full, rest = divmod(n, _DEVICE_WIDTH)
+    if n_full:
+        A = lax.fori_loop(0, n_full, lambda k, A: body(k * _DEVICE_WIDTH, _DEVICE_WIDTH, A), A)
+    return body(n_full * _DEVICE_WIDTH, rest, A) if rest else A

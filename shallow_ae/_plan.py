@@ -1,0 +1,101 @@
+"""What each solver takes for given data, before anything is allocated."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._batches import choose_layout
+from shallow_ae._blocks import block_rows
+from shallow_ae._closed_form import is_dual
+from shallow_ae._descent import descent_cost
+from shallow_ae._gram import gram_work
+from shallow_ae._history import keeps_gram
+from shallow_ae._inverse import sweep_bytes
+from shallow_ae._memory import Need
+from shallow_ae._speed import SPARSE, multiplications_per_second
+from shallow_ae._threads import n_threads
+from shallow_ae._validation import Interactions
+
+
+class Cost(NamedTuple):
+    """What a fit takes beside its data.
+
+    Attributes
+    ----------
+    form : str
+        Batches as "sparse" or "dense" matrices with "sgd"; an inverse of items x items, "primal",
+        or users x users, "dual", with "exact".
+    bytes : int
+        Memory at the peak, with what the model keeps.
+    kept_bytes : int
+        Memory of the model: its weights, and what `partial_fit` and `forget` of "exact" need.
+    multiplications : int
+        Of numbers.
+    seconds : float
+        An estimate, from a trial of how fast this machine multiplies.
+    """
+
+    form: str
+    bytes: int
+    kept_bytes: int
+    multiplications: int
+    seconds: float
+
+
+def plan(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
+    """Return the cost of each solver on checked rows."""
+    rate = multiplications_per_second(X.dtype)
+    layout = choose_layout(X, jax.default_backend())
+    n_bytes, work = descent_cost(X, batch_size, max_iter, layout)
+    seconds = work * (SPARSE if layout == "sparse" else 1) / rate
+    kept = X.shape[1] ** 2 * X.dtype.itemsize
+    return {
+        "sgd": Cost(layout, n_bytes, kept, work, seconds),
+        "exact": _exact_cost(sp.csr_array(X), rate),
+    }
+
+
+def _exact_cost(X: sp.csr_array[Any], rate: float) -> Cost:
+    n_users, n_items = X.shape
+    dual = is_dual(n_users, n_items)
+    lengths = np.bincount(X.indices, minlength=n_items) if dual else np.diff(X.indptr)
+    n = min(X.shape)
+    gram = gram_work(n, lengths)
+    products = X.nnz * n_users if dual else 0  # for the diagonal of the other inverse
+    return Cost(
+        "dual" if dual else "primal",
+        exact_need(X.shape, X.nnz, X.dtype.itemsize).bytes,
+        _kept_bytes(n_users, n_items, X.nnz, X.dtype.itemsize),
+        n**3 // 2 + gram.multiplications + products,
+        (n**3 // 2 + gram.as_dense + SPARSE * products) / rate,
+    )
+
+
+def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -> Need:
+    """Return the memory that gradient descent on checked rows takes."""
+    n_bytes, _ = descent_cost(X, batch_size, max_iter, layout)
+    return Need(X.shape[1], "items", X.dtype.itemsize, n_bytes)
+
+
+def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
+    """Return the memory that an exact fit takes."""
+    n_users, n_items = shape
+    dual = is_dual(n_users, n_items)
+    n = n_users if dual else n_items
+    of_gram = n_threads() * 3 * block_rows(n, n) * n * itemsize
+    transposed = 2 * n_entries * (itemsize + 4)  # as such, and weighted
+    of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
+    beside = transposed + max(of_gram, sweep_bytes(n, itemsize), of_products)
+    n_bytes = _kept_bytes(n_users, n_items, n_entries, itemsize) + beside
+    return Need(n, "users" if dual else "items", itemsize, n_bytes)
+
+
+def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> int:
+    rows = n_entries * (itemsize + 4)
+    if is_dual(n_users, n_items):
+        return n_users**2 * itemsize + 2 * rows
+    return n_items**2 * itemsize + (n_items**2 * 8 if keeps_gram(n_entries, n_items) else rows)
