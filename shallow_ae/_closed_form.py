@@ -19,7 +19,7 @@ J. Lee, "It's Enough", SIGIR 2023 (slack).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -32,6 +32,8 @@ from shallow_ae._threads import workers
 from shallow_ae._validation import Array
 from shallow_ae._weighting import column_squares, count_scale
 from shallow_ae._weights import DenseWeights, DualWeights, Weights
+
+Product: TypeAlias = Callable[[Array], Array]
 
 _PROBES = 8
 
@@ -105,13 +107,11 @@ def _primal(history: History, parameters: Parameters, verbose: int) -> Minimum:
         U: Array = A @ (V / columns[:, None]).astype(A.dtype)
         return scales.inverse_diagonal[:, None] * V - U / rows[:, None]
 
-    residual = _residual(len(A), times_inverse, lambda U: times_gram(U) + penalty[:, None] * U)
+    residual = _residual(times_inverse, times_gram, penalty)
     return scales.minimum(DenseWeights(A), n, residual)
 
 
-def _normal_matrix(
-    history: History, user_exponent: float
-) -> tuple[Array, float, Callable[[Array], Array]]:
+def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float, Product]:
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
     if isinstance(history, Gram):
         G = history.matrix
@@ -120,7 +120,11 @@ def _normal_matrix(
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
     add_gram(X.T.tocsr(), weights, A)
-    return A, n, lambda V: X.T @ (weights[:, None] * (X @ V))
+    return A, n, _times_gram(X, weights)
+
+
+def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
+    return lambda V: np.asarray(X.T @ (weights[:, None] * (X @ V)))
 
 
 def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
@@ -142,11 +146,12 @@ def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
     dual = DualWeights(
         items, K, *(scale.astype(X.dtype) for scale in (input_scale, output_scale, diagonal))
     )
-    residual = _residual(
-        n_users,
-        lambda V: K @ V.astype(K.dtype),
-        lambda U: X @ (shrink[:, None] * (items @ U)) + U / weights[:, None],
-    )
+
+    def times_inverse(V: Array) -> Array:
+        U: Array = items @ (K @ (X @ (V / penalty[:, None])).astype(K.dtype))
+        return np.asarray((V - U) / penalty[:, None])
+
+    residual = _residual(times_inverse, _times_gram(X, weights), penalty)
     return scales.minimum(dual, n, residual)
 
 
@@ -184,12 +189,12 @@ def _scales(
     return _Scales(penalty, inverse_diagonal, columns, counts)
 
 
-def _residual(
-    n: int, times_inverse: Callable[[Array], Array], times_matrix: Callable[[Array], Array]
-) -> float:
+def _residual(times_inverse: Product, times_gram: Product, penalty: Array) -> float:
     """Return ||A C V - V|| / ||V|| for a few random columns V: what the inverse C of A misses."""
-    V = np.random.default_rng(0).standard_normal((n, _PROBES))
-    return float(np.linalg.norm(times_matrix(times_inverse(V)) - V) / np.linalg.norm(V))
+    V = np.random.default_rng(0).standard_normal((len(penalty), _PROBES))
+    U = times_inverse(V)
+    missed = times_gram(U) + penalty[:, None] * U - V
+    return float(np.linalg.norm(missed) / np.linalg.norm(V))
 
 
 def _check_has_minimum(parameters: Parameters) -> None:

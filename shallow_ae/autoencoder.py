@@ -224,9 +224,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         check_parameters(self)
         if self.solver == "exact":
             if callback is not None:
-                raise ValueError(
-                    "`callback` is called between steps: solver='exact' has none."
-                )
+                raise ValueError("`callback` is called between steps: solver='exact' has none.")
             return self._become(fit_exactly(*self._checked(X, sample_weight, reset=True)))
         continues = self.warm_start and hasattr(self, "_weights")
         checked = self._checked(X, sample_weight, reset=not continues)

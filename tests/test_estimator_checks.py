@@ -43,7 +43,7 @@ class AsArrays(IdMapper):
 
 
 @parametrize_with_checks(
-    [ShallowAutoEncoder(), LogCountTransformer(), AsArrays()],
+    [ShallowAutoEncoder(), ShallowAutoEncoder(solver="exact"), LogCountTransformer(), AsArrays()],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator).__name__, {}),
     xfail_strict=True,
 )

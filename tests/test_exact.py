@@ -1,13 +1,21 @@
 """The closed form, primal and dual, against a ridge regression for each column in float64."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_info
 
-from shallow_ae import ShallowAutoEncoder, _closed_form
+from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _weights
+from shallow_ae._weights import DenseWeights, DualWeights
 
 PARAMETERS = st.fixed_dictionaries(
     {
@@ -34,62 +42,306 @@ def problems(draw):
 
 
 def ridge_columns(X, sample_weight, parameters):
-    """Return P, each column a ridge regression by scikit-learn on the other ones.
+    """Return P, each column a ridge regression by scikit-learn.
 
-    Penalties that differ by item are put into the columns' scale. The slack multiplier of an item
-    is a penalty on its own weight that holds it at `diagonal_slack`, found by bisection.
+    Penalties that differ by item are put into the scale of the columns. With no slack, an item is
+    left out of its own regression; with some, its own weight has the least extra penalty, found by
+    a root finder, that holds it there.
     """
-    seen = X != 0
+    seen, slack, p = X != 0, parameters["diagonal_slack"], parameters["dropout"]
     given_weights = np.ones(len(X)) if sample_weight is None else sample_weight
     w = given_weights * np.maximum(seen.sum(axis=1), 1.0) ** -parameters["user_exponent"]
-    squares = w @ X**2
-    p = parameters["dropout"]
-    penalty = w.sum() * parameters["regularization"] + p / (1 - p) * squares
+    penalty = w.sum() * parameters["regularization"] + p / (1 - p) * (w @ X**2)
     P = np.zeros((X.shape[1], X.shape[1]))
+
+    def regress(j, inputs, extra=0.0):
+        scale = np.sqrt(penalty + extra * (np.arange(len(penalty)) == j))[inputs]
+        ridge = Ridge(1.0, fit_intercept=False, solver="cholesky")
+        return ridge.fit(X[:, inputs] / scale, X[:, j], sample_weight=w).coef_ / scale
+
     for j in range(X.shape[1]):
-
-        def column(extra, j=j):
-            """Return the weights with a penalty of `extra` more on the item's own."""
-            scale = np.sqrt(penalty + extra * (np.arange(len(penalty)) == j))
-            ridge = Ridge(1.0, fit_intercept=False, solver="cholesky")
-            return ridge.fit(X / scale, X[:, j], sample_weight=w).coef_ / scale
-
-        low, high = 0.0, 1e18
-        if column(0)[j] > parameters["diagonal_slack"]:
-            for _ in range(200):
-                middle = np.sqrt((low + 1e-30) * high)
-                too_low = column(middle)[j] > parameters["diagonal_slack"]
-                low, high = (middle, high) if too_low else (low, middle)
-            P[:, j] = column(high)
-        else:
-            P[:, j] = column(0)
-        if parameters["diagonal_slack"] == 0 and X.shape[1] > 1:
-            others = np.arange(X.shape[1]) != j
-            scale = np.sqrt(penalty[others])
-            ridge = Ridge(1.0, fit_intercept=False, solver="cholesky")
-            ridge.fit(X[:, others] / scale, X[:, j], sample_weight=w)
-            P[others, j] = ridge.coef_ / scale
+        inputs = np.arange(X.shape[1]) if slack else np.delete(np.arange(X.shape[1]), j)
+        if not len(inputs):
+            continue
+        column = regress(j, inputs)
+        if slack and column[j] > slack:
+            excess = brentq(
+                lambda log, j=j, inputs=inputs: regress(j, inputs, np.exp(log))[j] - slack,
+                -30,
+                30,
+                xtol=1e-14,
+            )
+            column = regress(j, inputs, np.exp(excess))
+        P[inputs, j] = column
     np.fill_diagonal(P, 0)
     counts = np.where(given_weights @ seen > 0, given_weights @ seen, 1)
     return P * (counts[None, :] / counts[:, None]) ** parameters["item_exponent"]
 
 
-def exact(X, sample_weight, parameters, *, dual):
-    """Return the model of one of the two forms, whatever the shape."""
+FORMS = {
+    "primal": {"is_dual": False, "keeps_gram": False},
+    "dual": {"is_dual": True, "keeps_gram": False},
+    "primal, of a kept Gram matrix": {"is_dual": False, "keeps_gram": True},
+}
+
+
+@contextmanager
+def computed(form):
+    """Compute in one form, whatever the shape of the data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_closed_form, "is_dual", lambda n_users, n_items: dual)
-        return ShallowAutoEncoder(solver="exact", **parameters).fit(X, sample_weight=sample_weight)
+        patch.setattr(_closed_form, "is_dual", lambda *_: FORMS[form]["is_dual"])
+        patch.setattr(_history, "keeps_gram", lambda *_: FORMS[form]["keeps_gram"])
+        yield
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(problem=problems(), parameters=PARAMETERS)
 def test_primal_dual_and_ridge_columns_agree(problem, parameters):
     X, sample_weight = problem
     expected = ridge_columns(X, sample_weight, parameters)
-    size = max(np.abs(expected).max(), 1e-300)
+    size = max(np.abs(expected).max(), 1e-3)
     for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-4)):
-        for dual in (False, True):
-            model = exact(sp.csr_array(X.astype(dtype)), sample_weight, parameters, dual=dual)
+        for form in FORMS:
+            with computed(form):
+                model = ShallowAutoEncoder(solver="exact", **parameters)
+                model.fit(sp.csr_array(X.astype(dtype)), sample_weight=sample_weight)
             assert model.item_weights_.dtype == dtype
-            error = np.abs(model.item_weights_ - expected).max() / max(size, 1e-3)
-            assert error < tolerance, (dtype, dual, error)
+            error = np.abs(model.item_weights_ - expected).max() / size
+            assert error < tolerance, (form, dtype)
+            assert model.residual_ < 1e-2
+
+
+def listens(n_users, n_items, dtype=np.float64, seed=0):
+    """Return log-weighted counts of items of skewed popularity."""
+    rng = np.random.default_rng(seed)
+    popularity = 0.8 / (1 + np.arange(n_items)) ** 0.6
+    counts = (rng.random((n_users, n_items)) < popularity) * rng.integers(1, 50, (n_users, n_items))
+    return sp.csr_array((np.log1p(counts)).astype(dtype))
+
+
+def exact(**parameters):
+    return ShallowAutoEncoder(**{"regularization": 0.1, "solver": "exact", **parameters})
+
+
+ALL = {
+    "regularization": 0.2,
+    "dropout": 0.3,
+    "diagonal_slack": 0.2,
+    "user_exponent": 0.5,
+    "item_exponent": 0.3,
+}
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL])
+def test_full_gradient_steps_reach_the_same_weights_and_the_same_loss(parameters):
+    X = listens(80, 12)
+    model = exact(**parameters).fit(X)
+    descended = ShallowAutoEncoder(
+        **{"regularization": 0.1, **parameters},
+        learning_rate_decay=1.0,
+        max_iter=1500,
+        batch_size=80,
+    ).fit(X)
+    np.testing.assert_allclose(descended.item_weights_, model.item_weights_, rtol=0, atol=1e-5)
+    assert model.loss_curve_ == [pytest.approx(descended.loss_curve_[-1], rel=1e-8)]
+    assert model.n_iter_ == 1
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    form=st.sampled_from(sorted(FORMS)),
+    parameters=st.sampled_from([{}, ALL]),
+    weighted=st.booleans(),
+    seed=st.integers(0, 1000),
+    data=st.data(),
+)
+def test_any_cut_and_any_subset_forgotten_equal_the_fit(form, parameters, weighted, seed, data):
+    rng = np.random.default_rng(seed)
+    X = listens(14, 9, seed=seed)[rng.integers(12, size=14)]  # some rows twice
+    weights = rng.choice([0.5, 1.0, 2.0], size=14) if weighted else np.ones(14)
+    order = rng.permutation(14)
+    cuts = sorted(data.draw(st.sets(st.integers(1, 13), max_size=4)))
+    gone = rng.permutation(14)[: data.draw(st.integers(1, 12))]
+    with computed(form):
+        expected = exact(**parameters).fit(X, sample_weight=weights)
+        streamed = exact(**parameters)
+        for part in np.split(order, cuts):
+            streamed.partial_fit(X[part], sample_weight=weights[part])
+        assert_equal_models(streamed, expected)
+
+        rest = np.setdiff1d(np.arange(14), gone)
+        expected = exact(**parameters).fit(X[rest], sample_weight=weights[rest])
+        for part in np.array_split(gone, 2):
+            if len(part):
+                streamed.forget(X[part], sample_weight=weights[part])
+        assert_equal_models(streamed, expected)
+
+
+def assert_equal_models(model, expected):
+    size = np.abs(expected.item_weights_).max()
+    np.testing.assert_allclose(
+        model.item_weights_, expected.item_weights_, rtol=0, atol=1e-8 * size
+    )
+    np.testing.assert_allclose(model.item_counts_, expected.item_counts_, rtol=1e-12)
+    np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-8)
+    assert model.n_samples_seen_ == expected.n_samples_seen_
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_forgotten_leaves_no_bit_behind(shape, dtype):
+    X = listens(*shape, dtype)
+    model = exact().fit(X).forget(X[[3, 17, 5]])
+    rest = np.delete(np.arange(shape[0]), [3, 17, 5])
+    expected = exact().fit(X[rest])
+    np.testing.assert_array_equal(model.item_weights_, expected.item_weights_)
+    assert pickle.dumps(model._history) == pickle.dumps(expected._history)
+
+
+def test_items_of_the_forgotten_alone_are_gone_from_a_kept_gram_matrix():
+    X = sp.csr_array(np.vstack([listens(200, 8).toarray() * ([1] * 7 + [0]), [0.3] * 8]))
+    model = exact().fit(X).forget(X[-1:])
+    assert isinstance(model._history, _history.Gram)
+    assert not model._history.matrix[7].any()
+    assert not model._history.matrix[:, 7].any()
+    assert not model.item_weights_[7].any()
+    assert model.item_counts_[7] == 0
+
+
+@pytest.mark.parametrize("n_users", [12, 200])
+def test_updates_that_cannot_be_are_refused_and_change_nothing(n_users):
+    X = listens(n_users, 9)
+    model = exact().fit(X)
+    before = pickle.dumps(model)
+    stranger = X[:1] * 1000
+    for update, message in [
+        (lambda: model.forget(stranger), "learned from"),
+        (lambda: model.forget(sp.vstack([X] * 2)), "learned from"),
+        (lambda: model.forget(X), "Nobody would be left"),
+        (lambda: model.forget(X[:1, :5]), "features"),
+        (lambda: model.partial_fit(X[:1] * np.inf), "infinity"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            update()
+        assert pickle.dumps(model) == before
+    with pytest.raises(ValueError, match="learned from"):
+        model.forget(X[:1], sample_weight=[7000.0])
+    assert pickle.dumps(model) == before
+
+
+def test_exact_updates_need_an_exact_fit():
+    X = listens(30, 9)
+    descended = ShallowAutoEncoder(max_iter=2).fit(X)
+    with pytest.raises(ValueError, match="need a model fitted with solver='exact'"):
+        descended.forget(X)
+    with pytest.raises(ValueError, match="need a model fitted with solver='exact'"):
+        descended.set_params(solver="exact").partial_fit(X)
+    with pytest.raises(NotFittedError):
+        exact().forget(X)
+    with pytest.raises(ValueError, match="`callback` is called between steps"):
+        exact().fit(X, callback=print)
+
+
+def test_an_exponent_cannot_change_under_a_sum_of_rows():
+    X = listens(200, 8)
+    model = exact().fit(X)
+    with pytest.raises(ValueError, match=r"`user_exponent`=0\.5 cannot be changed from 0"):
+        model.set_params(user_exponent=0.5).partial_fit(X)
+    assert exact(user_exponent=0.5).fit(X[:9]).partial_fit(X[9:]).n_samples_seen_ == 200
+
+
+def test_descent_goes_on_from_exact_weights_and_the_other_way_round():
+    X = listens(50, 12)
+    model = exact().fit(X)
+    at_minimum = model.item_weights_.copy()
+    full = {"solver": "sgd", "batch_size": 50, "max_iter": 3, "warm_start": True}
+    model.set_params(**full).fit(X)
+    np.testing.assert_allclose(model.item_weights_, at_minimum, rtol=0, atol=1e-12)
+    assert not hasattr(model, "residual_")
+    model.partial_fit(X)
+    model.set_params(solver="exact").fit(X)
+    assert not hasattr(model, "learning_rate_")
+    np.testing.assert_array_equal(model.item_weights_, at_minimum)
+    np.testing.assert_allclose(
+        exact().fit(X).set_params(solver="sgd", batch_size=50).partial_fit(X).item_weights_,
+        at_minimum,
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL])
+def test_the_dual_scores_without_the_weights_of_all_pairs(parameters):
+    X, others = listens(20, 300), listens(6, 300, seed=1)
+    model = exact(**parameters).fit(X)
+    scores = model.predict(others)
+    best = model.recommend(others, k=7)
+    assert isinstance(model._weights, DualWeights)
+    np.testing.assert_allclose(model.predict(others.toarray()), scores, rtol=0, atol=1e-14)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(others @ model.item_weights_, scores, rtol=0, atol=1e-12)
+    assert model.item_weights_ is model.item_weights_
+    np.testing.assert_array_equal(model.recommend(others, k=7), best)
+    np.testing.assert_array_equal(copy.recommend(others, k=7), best)
+
+
+def test_many_rows_are_scored_with_the_weights_of_all_pairs(monkeypatch):
+    X = listens(290, 300)
+    model = exact().fit(X)
+    few = model.predict(X[:2])
+    assert isinstance(model._weights, DualWeights)
+    many = sp.vstack([X] * 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(_weights, "free_memory", lambda: 0)
+        with pytest.raises(MemoryError, match="weights of all pairs of 300 items need"):
+            model.item_weights_  # noqa: B018
+        scores = model.predict(many)
+        assert isinstance(model._weights, DualWeights)
+    np.testing.assert_allclose(model.predict(many), scores, rtol=0, atol=1e-10)
+    assert isinstance(model._weights, DenseWeights)
+    np.testing.assert_allclose(model.predict(X[:2]), few, rtol=0, atol=1e-10)
+
+
+def test_zero_regularization_needs_dropout():
+    X = listens(30, 9)
+    with pytest.raises(ValueError, match="`regularization`=0 must be > 0"):
+        exact(regularization=0).fit(X)
+    with_nobody = sp.csr_array(sp.hstack([X, np.zeros((30, 1))]))
+    model = exact(regularization=0, dropout=0.5).fit(with_nobody)
+    assert np.isfinite(model.item_weights_).all()
+    assert not model.item_weights_[9].any()
+
+
+@pytest.mark.parametrize(("n_users", "regularization"), [(40, 0.5), (8, 100.0)])
+def test_data_too_ill_conditioned_for_float32_warn_or_are_refused(n_users, regularization):
+    X = np.random.default_rng(0).normal(size=(n_users, 10)) * np.logspace(0, 3, 10)
+    X[:, 1] = X[:, 9] + X[:, 0]
+    single = X.astype(np.float32)
+    assert exact(regularization=regularization).fit(X).residual_ < 1e-8
+    with pytest.warns(UserWarning, match=r"relative residual .* Raise `regularization`=.* or pass"):
+        exact(regularization=regularization).fit(single)
+    with pytest.raises(ValueError, match=r"1e-09 is too small .* float32.* or pass float64"):
+        exact(regularization=1e-9).fit(single)
+
+
+def test_rows_of_weight_zero_are_left_out_of_the_dual():
+    X = listens(10, 30)
+    weights = np.array([0.0] * 5 + [1.0] * 5)
+    model = exact().fit(X, sample_weight=weights)
+    assert model._weights.M.shape == (5, 5)
+    np.testing.assert_allclose(
+        model.item_weights_, exact().fit(X[5:]).item_weights_, rtol=0, atol=1e-13
+    )
+
+
+def test_a_bar_on_request(capfd):
+    exact(verbose=1).fit(listens(30, 9))
+    assert "9/9" in capfd.readouterr().err
+
+
+def test_the_global_number_of_blas_threads_is_left_as_it_was():
+    before = threadpool_info()
+    exact().fit(listens(300, 90))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: exact().fit(listens(300, 90, seed=seed)), range(8)))
+    assert threadpool_info() == before

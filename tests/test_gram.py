@@ -1,0 +1,38 @@
+"""Weighted Gram matrices: sparse, half sparse or dense, the same."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from shallow_ae import _gram
+
+
+@pytest.mark.parametrize("way", [_gram._add_sparse, _gram._add_half_sparse, _gram._add_dense])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 300), (300, 7), (150, 200)])
+def test_each_way_adds_the_lower_triangle(monkeypatch, way, n, m):
+    for name, value in {"_COLUMNS": 64, "_WIDTH": 16, "_DENSE_WIDTH": 32, "_ENTRIES": 999}.items():
+        monkeypatch.setattr(_gram, name, value)
+    rng = np.random.default_rng(0)
+    rows = sp.random_array((n, m), density=0.2, rng=rng, format="csr")
+    weights = rng.uniform(0.5, 2, size=m)
+    gram = np.ones((n, n))
+    way(rows, weights, gram)
+    expected = 1 + rows.toarray() @ np.diag(weights) @ rows.toarray().T
+    np.testing.assert_allclose(np.tril(gram), np.tril(expected), rtol=1e-13)
+
+
+def test_products_are_sparse_as_long_as_that_is_cheaper():
+    def cheapest(density, n=3000):
+        ways = _gram._ways(n, np.full(5000, int(density * n)))
+        return min(ways, key=lambda way: ways[way].as_dense)
+
+    assert cheapest(0.001) is _gram._add_sparse
+    assert cheapest(0.03) is _gram._add_half_sparse
+    assert cheapest(0.5) is _gram._add_dense
+
+
+def test_many_equal_counts_do_not_overflow():
+    rows = sp.csr_array(np.full((2, 300), 255, dtype=np.float32))
+    gram = np.zeros((2, 2), np.float32)
+    _gram.add_gram(rows, np.ones(300, np.float32), gram)
+    np.testing.assert_allclose(gram[np.tril_indices(2)], 255.0**2 * 300, rtol=1e-5)
