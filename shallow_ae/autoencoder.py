@@ -8,17 +8,17 @@ from typing import Any, Self
 
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._exact import fit_exactly, forget_exactly, learn_exactly
+from shallow_ae._exact import fit_exactly
 from shallow_ae._parameters import check_parameters
 from shallow_ae._plan import Cost, plan
 from shallow_ae._training import Training
-from shallow_ae._validation import Array, Interactions, check_interactions, check_sample_weight
+from shallow_ae._updates import UpdatesMixin
+from shallow_ae._validation import check_interactions
 from shallow_ae.recommender import RecommenderMixin
 
 
-class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
+class ShallowAutoEncoder(UpdatesMixin, RecommenderMixin, BaseEstimator):
     """Recommend with one learned weight for every pair of items.
 
     Each user's row of interactions is rebuilt from itself without using an item to predict
@@ -197,6 +197,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         callback : callable, default=None
             Called with the model as trained so far, which recommends, scores and has all
             attributes; its weights are lent: copy them to keep them. Returns True to end the fit.
+            Not with "exact".
         callback_every : int, default=10
             Steps between two calls.
 
@@ -207,8 +208,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For parameters out of range, data that are not finite, and a diverging loss; the
-            estimator is then as it was before.
+            For parameters out of range, data that are not finite, a diverging loss, and a
+            `regularization` too small for an exact solution; the estimator is then as before.
         MemoryError
             If the weights do not fit in the free memory, before anything is allocated.
 
@@ -231,88 +232,6 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         training = Training(*checked, continues=continues)
         training.fit(callback, callback_every)
         return self._become(training.model)
-
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Go on learning from further rows.
-
-        With "exact", the model becomes that of a `fit` on all rows so far. With "sgd", each user is
-        taken once, in batches of at most `batch_size` in random order, with steps of
-        `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
-        these rows, or as before if that is shorter. `max_iter` and `tol` play no part.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of further users, with the items of the first call.
-        y : None
-            Ignored.
-        sample_weight : array-like of shape (n_users,), default=None
-            Weight of each user, >= 0; with "sgd", only ratios within one call matter to a step.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, MemoryError
-            As in `fit`, where `early_stopping` is set with "sgd", and where an exact update follows
-            a fit by "sgd"; the estimator is then as before.
-        """
-        check_parameters(self)
-        is_fitted = hasattr(self, "_weights")
-        if self.solver == "exact":
-            if not is_fitted:
-                return self.fit(X, y, sample_weight)
-            self._check_history()
-            return self._become(learn_exactly(*self._checked(X, sample_weight, reset=False)))
-        if self.early_stopping:
-            raise ValueError(
-                "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
-            )
-        checked = self._checked(X, sample_weight, reset=not is_fitted)
-        training = Training(*checked, continues=is_fitted)
-        training.one_pass()
-        return self._become(training.model)
-
-    def forget(self, X: Any, sample_weight: Any = None) -> Self:
-        """Become the model of a `fit` without the rows given, which it has learned from.
-
-        Nothing of them is left: neither in the weights nor in what is kept for updates. It takes an
-        inverse, as `partial_fit` does, but no Gram matrix of the rows that stay if that is kept.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
-            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
-            forgotten as are given.
-        sample_weight : array-like of shape (n_users,), default=None
-            The weights that they had; None means 1.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If the model was not fitted by "exact", has not learned from one of the rows, or would
-            have nobody left to learn from; the estimator is then as before.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from shallow_ae import ShallowAutoEncoder
-        >>> X = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
-        >>> model = ShallowAutoEncoder(solver="exact").fit(X).forget(X[1:2])
-        >>> expected = ShallowAutoEncoder(solver="exact").fit(X[[0, 2]])
-        >>> bool(np.allclose(model.item_weights_, expected.item_weights_))
-        True
-        """
-        check_is_fitted(self)
-        check_parameters(self)
-        self._check_history()
-        return self._become(forget_exactly(*self._checked(X, sample_weight, reset=False)))
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.
@@ -340,25 +259,6 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         check_parameters(self)
         X = check_interactions(copy(self), X, reset=True)
         return plan(X, self.batch_size, self.max_iter)
-
-    def _checked(
-        self, X: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[ShallowAutoEncoder, Interactions, Array]:
-        """Return a copy of this estimator to be trained, with checked data."""
-        model = copy(self)
-        X = check_interactions(model, X, reset=reset)
-        return model, X, check_sample_weight(sample_weight, X.shape[0], X.dtype)
-
-    def _check_history(self) -> None:
-        if self.solver != "exact" or not hasattr(self, "_history"):
-            raise ValueError(
-                "Exact updates need a model fitted with solver='exact': set it and call `fit`."
-            )
-
-    def _become(self, trained: ShallowAutoEncoder) -> Self:
-        """Take over, at once, all that a trained copy has but its parameters."""
-        self.__dict__ = {**trained.__dict__, **self.get_params(deep=False)}
-        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

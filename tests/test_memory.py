@@ -49,7 +49,7 @@ def test_a_fit_that_does_not_fit_is_refused_before_it_allocates(monkeypatch, dty
     needed = model.plan(sp.eye_array(5000, dtype=dtype, format="csr"))["sgd"].bytes
     told = (
         rf"^solver='sgd' needs {needed / 2**30:.3g} GiB for 5,000 items and 0\.0625 GiB are free\. "
-        r"Keep the (\d,\d+) most frequent items"
+        r"You can keep the (\d,\d+) most frequent items"
     )
     with pytest.raises(MemoryError, match=told) as caught:
         model.fit(sp.eye_array(5000, dtype=dtype, format="csr"))
