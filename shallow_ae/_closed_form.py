@@ -119,7 +119,7 @@ def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float
     X, weights = history.weighted(user_exponent)
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
-    add_gram(X.T.tocsr(), weights, A)
+    add_gram(X, weights, A)
     return A, n, _times_gram(X, weights)
 
 
@@ -134,10 +134,10 @@ def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
     penalty = _penalty(column_squares(X, weights), n, parameters)
     shrink = (1 / penalty).astype(X.dtype)
     K = np.zeros((n_users, n_users), X.dtype)
-    add_gram(X, shrink, K)
+    items = X.T.tocsr()
+    add_gram(items, shrink, K)
     K[np.diag_indices_from(K)] += 1 / weights
     invert(K, verbose=verbose)
-    items = X.T.tocsr()
     explained = _quadratic_forms(X, items, K) / penalty
     scales = _scales((1 - explained) / penalty, penalty, history, parameters)
     input_scale = 1 / (penalty * scales.counts)

@@ -15,6 +15,12 @@ from shallow_ae._validation import Array
 
 Product = Callable[[sp.csr_array[Any], Array, Array], None]
 
+# A dense block of X stays in cache while a sparse one of X' runs over it.
+_WIDTH = 128
+_BLOCK_BYTES = 2**22
+_DENSE_WIDTH = 512
+_ENTRIES = 2**20  # of a product of sparse matrices, which take some 12 MiB with their indices
+
 
 class Work(NamedTuple):
     """Multiplications, and how many of dense matrices take as long."""
@@ -23,31 +29,24 @@ class Work(NamedTuple):
     as_dense: int
 
 
-# Columns taken at a time: a dense block of them stays in the last-level cache.
-_COLUMNS = 16384
-_WIDTH = 128
-_DENSE_WIDTH = 512
-_ENTRIES = 2**20  # of a product of sparse matrices, which take some 12 MiB with their indices
-
-
-def add_gram(rows: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    """Add rows diag(weights) rows' to the lower triangle of `gram`.
+def add_gram(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
+    """Add X' diag(weights) X to the lower triangle of `gram`.
 
     Both factors stay sparse, or one, or none, as is cheapest. What is above the diagonal is of no
     use afterwards.
 
     Parameters
     ----------
-    rows : csr_array of shape (n, m)
+    X : csr_array of shape (m, n)
     weights : ndarray of shape (m,)
     gram : C-contiguous ndarray of shape (n, n)
     """
-    ways = _ways(len(gram), np.bincount(rows.indices, minlength=rows.shape[1]))
-    min(ways, key=lambda add: ways[add].as_dense)(rows, weights, gram)
+    ways = _ways(len(gram), np.diff(X.indptr))
+    min(ways, key=lambda add: ways[add].as_dense)(X, weights, gram)
 
 
 def gram_work(n: int, lengths: Array) -> Work:
-    """Return what `add_gram` takes for n rows, with so many entries in each column."""
+    """Return what `add_gram` takes for n columns, and rows with so many entries."""
     return min(_ways(n, lengths).values(), key=lambda work: work.as_dense)
 
 
@@ -62,21 +61,21 @@ def _ways(n: int, lengths: Array) -> dict[Product, Work]:
     }
 
 
-def _add_sparse(rows: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    left, columns = _weighted(rows, weights), rows.T.tocsr()
+def _add_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
+    left = _weighted(X.T.tocsr(), weights)
 
     def add(block: slice) -> None:
-        gram[block] += (left[block] @ columns).toarray()
+        gram[block] += (left[block] @ X).toarray()
 
     with workers() as pool:
         list(pool.map(add, blocks(len(gram), max(1, _ENTRIES // len(gram)))))
 
 
-def _add_half_sparse(rows: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    columns = rows.T.tocsr()
+def _add_half_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
+    n_rows = max(1, _BLOCK_BYTES // (_WIDTH * X.dtype.itemsize))
     with workers() as pool:
-        for taken in blocks(len(weights), _COLUMNS):
-            part = columns[taken].T.tocsr()
+        for taken in blocks(len(weights), n_rows):
+            part = X[taken].T.tocsr()
             left = _weighted(part, weights[taken])
 
             def add(block: slice, part: Any = part, left: Any = left) -> None:
@@ -85,11 +84,10 @@ def _add_half_sparse(rows: sp.csr_array[Any], weights: Array, gram: Array) -> No
             list(pool.map(add, blocks(len(gram), _WIDTH)))
 
 
-def _add_dense(rows: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    columns = rows.T.tocsr()
+def _add_dense(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
     with workers() as pool:
         for taken in blocks(len(weights), _DENSE_WIDTH):
-            part = columns[taken].toarray()
+            part = X[taken].toarray()
             left = part * weights[taken, None]
 
             def add(block: slice, part: Any = part, left: Any = left) -> None:

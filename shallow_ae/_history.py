@@ -129,7 +129,7 @@ class Gram:
             weights = sample_weight.astype(_GRAM) * items_per_user(X) ** -user_exponent
         check_finite("user_exponent", user_exponent, weights)
         matrix = self.matrix.copy()
-        add_gram(X.T.tocsr().astype(_GRAM), sign * weights, matrix)
+        add_gram(X.astype(_GRAM), sign * weights, matrix)
         ones = np.ones(len(matrix))
         unfold(matrix, ones, ones)
         return Gram(

@@ -32,10 +32,12 @@ from shallow_ae._numerics import numerics
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
 
-# Rows in a block. Fewer mean more passes through memory, more mean that a greater share of the work
-# is the blocks' own inverses, on one thread. A tile has as many rows, and its columns fill L2.
-_WIDTH = 384
-_TILE_COLUMNS = 512
+# Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one
+# thread; so that of a wide block is a sweep itself, over narrow ones. Tiles and what they are made
+# of fit in the second-level cache.
+_NARROW, _WIDE = 256, 768
+_LARGE = 4096  # from here on, blocks are wide
+_TILE_ROWS, _TILE_COLUMNS = 256, 512
 _DEVICE_WIDTH = 1024
 
 
@@ -66,19 +68,19 @@ def unfold(A: Array, row_scale: Array, column_scale: Array) -> None:
     """Replace A_ij by A_ij * row_scale_i * column_scale_j, A given by its lower triangle."""
 
     def mirror(rows: slice) -> None:
-        for columns in blocks(rows.start, _WIDTH):
+        for columns in blocks(rows.start, _NARROW):
             low, up = A[rows, columns], A[columns, rows]
             np.multiply(low.T, column_scale[None, rows], out=up)
             up *= row_scale[columns, None]
             low *= row_scale[rows, None]
             low *= column_scale[None, columns]
         tile = A[rows, rows]
-        tile[:] = np.tril(tile) + np.tril(tile, -1).T
+        tile[:] = _symmetric(tile)
         tile *= row_scale[rows, None]
         tile *= column_scale[None, rows]
 
     with workers() as pool:
-        list(pool.map(mirror, blocks(len(A), _WIDTH)[::-1]))
+        list(pool.map(mirror, blocks(len(A), _NARROW)[::-1]))
 
 
 def invert(A: Array, *, verbose: int = 0) -> None:
@@ -93,19 +95,27 @@ def invert(A: Array, *, verbose: int = 0) -> None:
 
 def sweep_bytes(n: int, itemsize: int) -> int:
     """Return the memory that `sweep` takes beside the matrix."""
-    return (2 * n + n_threads() * _TILE_COLUMNS) * _WIDTH * itemsize
+    tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
+    return ((2 * n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
 
 def _sweep_on_threads(A: Array, verbose: int) -> None:
-    panels = np.empty((2, len(A), min(len(A), _WIDTH)), A.dtype)
     with workers() as pool, tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
-        for pivot in blocks(len(A), _WIDTH):
-            _sweep_block(A, pivot, panels, pool)
-            bar.update(pivot.stop - pivot.start)
+        _sweep_blocks(A, _WIDE if len(A) >= _LARGE else _NARROW, pool, bar.update)
+
+
+def _sweep_blocks(
+    A: Array, width: int, pool: Executor, done: Callable[[int], object] | None = None
+) -> None:
+    panels = np.empty((2, len(A), min(len(A), width)), A.dtype)
+    for pivot in blocks(len(A), width):
+        _sweep_block(A, pivot, panels, pool)
+        if done:
+            done(pivot.stop - pivot.start)
 
 
 def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
-    inverse = _inverse_of_block(A[pivot, pivot])
+    inverse = _inverse_of_block(A[pivot, pivot], pool)
     width = len(inverse)
     columns, scaled = panels[:, :, :width]  # A_ik of all i, and A_ik B
     products = threading.local()
@@ -116,7 +126,7 @@ def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
 
     def update(rows: slice) -> None:
         if not hasattr(products, "of_tile"):
-            products.of_tile = np.empty(_WIDTH * _TILE_COLUMNS, A.dtype)
+            products.of_tile = np.empty(_TILE_ROWS * _TILE_COLUMNS, A.dtype)
         left = blocks(min(pivot.start, rows.stop), _TILE_COLUMNS)
         for others in left + blocks(rows.stop, _TILE_COLUMNS, start=pivot.stop):
             tile = A[rows, others]
@@ -124,7 +134,7 @@ def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
             np.matmul(scaled[rows], columns[others].T, out=product)
             np.subtract(tile, product, out=tile)
 
-    other_rows = blocks(pivot.start, _WIDTH) + blocks(len(A), _WIDTH, start=pivot.stop)
+    other_rows = blocks(pivot.start, _TILE_ROWS) + blocks(len(A), _TILE_ROWS, start=pivot.stop)
     list(pool.map(scale, other_rows))
     list(pool.map(update, other_rows[::-1]))  # those with the longest part first
     A[pivot, : pivot.start] = scaled[: pivot.start].T
@@ -132,14 +142,22 @@ def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
     A[pivot, pivot] = -inverse
 
 
-def _inverse_of_block(block: Array) -> Array:
+def _inverse_of_block(block: Array, pool: Executor) -> Array:
     """Return the inverse of a small matrix given by its lower triangle."""
+    if len(block) > _NARROW:
+        inverse = block.copy()
+        _sweep_blocks(inverse, _NARROW, pool)
+        return -_symmetric(inverse)
     single = block.dtype == np.float32
     potrf, potri = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
     factor, failed = potrf(block, lower=True)
     _check(failed == 0, block.dtype)
     inverse, _ = potri(factor, lower=True)
-    return np.ascontiguousarray(np.tril(inverse) + np.tril(inverse, -1).T)
+    return np.ascontiguousarray(_symmetric(inverse))
+
+
+def _symmetric(lower: Array) -> Array:
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
 def _check(is_definite: bool, dtype: Any) -> None:

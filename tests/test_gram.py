@@ -10,14 +10,19 @@ from shallow_ae import _gram
 @pytest.mark.parametrize("way", [_gram._add_sparse, _gram._add_half_sparse, _gram._add_dense])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 300), (300, 7), (150, 200)])
 def test_each_way_adds_the_lower_triangle(monkeypatch, way, n, m):
-    for name, value in {"_COLUMNS": 64, "_WIDTH": 16, "_DENSE_WIDTH": 32, "_ENTRIES": 999}.items():
+    for name, value in {
+        "_BLOCK_BYTES": 9999,
+        "_WIDTH": 16,
+        "_DENSE_WIDTH": 32,
+        "_ENTRIES": 999,
+    }.items():
         monkeypatch.setattr(_gram, name, value)
     rng = np.random.default_rng(0)
-    rows = sp.random_array((n, m), density=0.2, rng=rng, format="csr")
+    X = sp.random_array((m, n), density=0.2, rng=rng, format="csr")
     weights = rng.uniform(0.5, 2, size=m)
     gram = np.ones((n, n))
-    way(rows, weights, gram)
-    expected = 1 + rows.toarray() @ np.diag(weights) @ rows.toarray().T
+    way(X, weights, gram)
+    expected = 1 + X.toarray().T @ np.diag(weights) @ X.toarray()
     np.testing.assert_allclose(np.tril(gram), np.tril(expected), rtol=1e-13)
 
 
@@ -32,7 +37,7 @@ def test_products_are_sparse_as_long_as_that_is_cheaper():
 
 
 def test_many_equal_counts_do_not_overflow():
-    rows = sp.csr_array(np.full((2, 300), 255, dtype=np.float32))
+    X = sp.csr_array(np.full((300, 2), 255, dtype=np.float32))
     gram = np.zeros((2, 2), np.float32)
-    _gram.add_gram(rows, np.ones(300, np.float32), gram)
+    _gram.add_gram(X, np.ones(300, np.float32), gram)
     np.testing.assert_allclose(gram[np.tril_indices(2)], 255.0**2 * 300, rtol=1e-5)

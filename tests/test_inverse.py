@@ -16,26 +16,36 @@ def positive_definite(n, dtype=np.float64):
     return lower.astype(dtype), np.linalg.inv(A)
 
 
-@pytest.fixture(params=[(32, 48), (384, 512)], ids=["narrow", "as shipped"])
+NARROW = {"_NARROW": 32, "_WIDE": 96, "_LARGE": 130, "_TILE_ROWS": 24, "_TILE_COLUMNS": 48}
+
+
+@pytest.fixture(params=[{**NARROW, "_DEVICE_WIDTH": 32}, {}], ids=["narrow", "as shipped"])
 def widths(request, monkeypatch):
     """Set how wide blocks and tiles are."""
-    width, columns = request.param
-    monkeypatch.setattr(_inverse, "_WIDTH", width)
-    monkeypatch.setattr(_inverse, "_TILE_COLUMNS", columns)
-    monkeypatch.setattr(_inverse, "_DEVICE_WIDTH", width)
+    for name, value in request.param.items():
+        monkeypatch.setattr(_inverse, name, value)
     _inverse._sweep.clear_cache()
-    return width
 
 
+@pytest.mark.usefixtures("widths")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_it_is_numpys_inverse_for_any_remainder_of_blocks(widths, form, dtype):
+def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
-    for n in [1, 2, 31, 32, 33, 63, 64, 65, 97, 383, 385, widths * 2, widths * 2 + 1]:
+    for n in [1, 2, 31, 32, 33, 64, 65, 129, 130, 191, 193, 255, 257, 300]:
         A, expected = positive_definite(n, dtype)
         FORMS[form](A)
         error = np.abs(np.tril(A) + np.tril(expected)).max() / np.abs(expected).max()
         assert error < tolerance, n
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wide_blocks_are_swept_themselves(monkeypatch, dtype):
+    monkeypatch.setattr(_inverse, "_LARGE", 1000)
+    A, expected = positive_definite(2000, dtype)
+    _inverse.sweep(A)
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    assert np.abs(np.tril(A) + np.tril(expected)).max() / np.abs(expected).max() < tolerance
 
 
 def test_invert_fills_both_triangles():
