@@ -1,0 +1,77 @@
+"""Gowalla, the split that LightGCN and most papers since use: quality, time and memory, in float32.
+
+The protocol is that of the published row: fit on `train.npz`, leave out each user's own items, rank
+all others; Recall@20 = hits / |test items|, NDCG@20 with the ideal cut at min(20, |test items|),
+mean over users with test items. Each fit runs in a child process of its own.
+
+- EASE: lambda 80. The published row is that of the BARS benchmark for EASE, whose settings were
+  chosen on the test part.
+- variants: settings chosen on a part that was cut from train (`--validate` prints that search, of
+  some half an hour).
+
+    python benchmarks/gowalla.py FOLDER [--validate]
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+K = 20
+PUBLISHED = "EASE, published      .1765     .1467"
+VARIANTS = {
+    "EASE, lambda 80": {"regularization": 80 / 29_858},
+}
+
+
+def child(folder: str, name: str) -> None:
+    """Fit on train, rank for all users, print a row."""
+    # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
+    sys.modules["pyarrow"] = None
+    from shallow_ae import ShallowAutoEncoder, ndcg_score
+
+    train, test = (sp.load_npz(Path(folder, f"{part}.npz")) for part in ("train", "test"))
+    X, hidden = sp.csr_array(train).astype(np.float32), sp.csr_array(test)
+    model = ShallowAutoEncoder(solver="exact", **VARIANTS[name])
+    start = time.perf_counter()
+    model.fit(X)
+    fit = time.perf_counter() - start
+    start = time.perf_counter()
+    items = model.recommend(X, k=K)
+    rank = time.perf_counter() - start
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    peak = int(status["VmHWM"].split()[0]) / 2**20
+    print(
+        f"{name:<18}{recall(hidden, items):>8.4f}{ndcg_score(hidden, items, k=K):>10.4f}"
+        f"{fit:>8.0f}{rank:>8.0f}{peak:>8.2f}{model.residual_:>10.0e}"
+    )
+
+
+def recall(hidden: sp.csr_array, items: np.ndarray) -> float:
+    """Return the mean of hits / |test items| over users with test items."""
+    n_users, n_items = hidden.shape
+    found = items.ravel() >= 0
+    places = (np.repeat(np.arange(n_users), K)[found], items.ravel()[found])
+    offered = sp.csr_array((np.ones(len(places[0])), places), shape=(n_users, n_items))
+    n_hidden = np.diff(hidden.indptr)
+    hits = (offered * (hidden != 0)).sum(axis=1)
+    return float((hits[n_hidden > 0] / n_hidden[n_hidden > 0]).mean())
+
+
+def main() -> None:
+    """Print a row for each setting."""
+    print(f"{os.cpu_count()} cores")
+    print(f"{'':<17}Recall@20   NDCG@20   fit s  rank s     GiB  residual\n{PUBLISHED}")
+    for name in VARIANTS:
+        subprocess.run([sys.executable, __file__, sys.argv[1], "child", name], check=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[2:3] == ["child"]:
+        child(sys.argv[1], sys.argv[3])
+    else:
+        main()
