@@ -1,7 +1,8 @@
 """What a fit takes at its peak: the high-water mark of a process of its own, beside the plan.
 
-4,096 users with 50 items each, float32. A process with almost no items shows what Python, the
-libraries and the compiler take by themselves.
+50 items a user, float32; 4,096 users for gradient descent and twice as many as items for the exact
+solution. A process with almost no items shows what Python, the libraries and the compiler take by
+themselves.
 
     python benchmarks/memory.py [n_items ...]
 """
@@ -14,7 +15,14 @@ N_USERS, ITEMS_PER_USER, STEPS = 4096, 50, 10
 SIZES = (512, 2048, 4096, 8192)
 
 
-def peak_and_plan(n_items: int, early_stopping: str) -> str:
+FITS = {
+    "sgd": {"max_iter": STEPS},
+    "early stopping": {"max_iter": STEPS, "early_stopping": True, "n_iter_no_change": 5},
+    "exact": {"solver": "exact"},
+}
+
+
+def peak_and_plan(n_items: int, fit: str) -> str:
     """Return the high-water mark of this process after a fit, and what was planned, in bytes."""
     # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
     sys.modules["pyarrow"] = None
@@ -23,21 +31,20 @@ def peak_and_plan(n_items: int, early_stopping: str) -> str:
 
     from shallow_ae import ShallowAutoEncoder
 
+    shape = (2 * n_items if fit == "exact" else N_USERS, n_items)
     density = ITEMS_PER_USER / n_items
-    X = sp.random_array((N_USERS, n_items), density=density, dtype=np.float32, rng=0)
-    stopping = {"early_stopping": True, "n_iter_no_change": 5} if early_stopping == "yes" else {}
-    model = ShallowAutoEncoder(max_iter=STEPS, random_state=0, **stopping)
-    planned = model.plan(X)["sgd"].bytes
+    X = sp.random_array(shape, density=density, dtype=np.float32, rng=0, format="csr")
+    model = ShallowAutoEncoder(random_state=0, **FITS[fit])
+    planned = model.plan(X)[model.solver].bytes
     model.fit(X)
     # Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     return f"{int(status['VmHWM'].split()[0]) * 1024} {planned}"
 
 
-def measured(n_items: int, *, early_stopping: bool = False) -> tuple[int, int]:
+def measured(n_items: int, fit: str) -> tuple[int, int]:
     """Return peak and plan of a fit in a child process."""
-    stopping = "yes" if early_stopping else "no"
-    command = [sys.executable, __file__, "child", str(n_items), stopping]
+    command = [sys.executable, __file__, "child", str(n_items), fit]
     child = subprocess.run(command, check=True, capture_output=True, text=True)
     peak, planned = map(int, child.stdout.split())
     return peak, planned
@@ -45,12 +52,13 @@ def measured(n_items: int, *, early_stopping: bool = False) -> tuple[int, int]:
 
 def main() -> None:
     """Print a row for each number of items."""
-    print("MiB" + f"{'weights':>17}{'planned':>10}{'peak':>8}{'early stopping':>16}")
+    print(f"{'MiB':<8}{'weights':>10}" + "".join(f"{fit:>16}{'(plan)':>8}" for fit in FITS))
     for n_items in [int(argument) for argument in sys.argv[1:]] or SIZES:
-        peak, planned = measured(n_items)
-        stopping, _ = measured(n_items, early_stopping=True)
-        cells = (n_items**2 * 4 / 2**20, planned / 2**20, peak / 2**20, stopping / 2**20)
-        print(f"{n_items:>8,}{cells[0]:>12.0f}{cells[1]:>10.0f}{cells[2]:>8.0f}{cells[3]:>16.0f}")
+        row = f"{n_items:<8,}{n_items**2 * 4 / 2**20:>10.0f}"
+        for fit in FITS:
+            peak, planned = (value / 2**20 for value in measured(n_items, fit))
+            row += f"{peak:>16.0f}{planned:>8.0f}"
+        print(row)
 
 
 if __name__ == "__main__":

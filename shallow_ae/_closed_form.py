@@ -28,6 +28,7 @@ from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._gram import add_gram
 from shallow_ae._history import Gram, History, Rows
 from shallow_ae._inverse import invert, sweep, unfold
+from shallow_ae._memory import release_free_memory
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
 from shallow_ae._weighting import column_squares, count_scale
@@ -120,6 +121,7 @@ def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
     add_gram(X, weights, A)
+    release_free_memory()  # of the products, before the inverse needs some
     return A, n, _times_gram(X, weights)
 
 

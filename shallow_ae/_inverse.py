@@ -96,7 +96,7 @@ def invert(A: Array, *, verbose: int = 0) -> None:
 def sweep_bytes(n: int, itemsize: int) -> int:
     """Return the memory that `sweep` takes beside the matrix."""
     tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
-    return ((2 * n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
+    return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
 
 def _sweep_on_threads(A: Array, verbose: int) -> None:
@@ -107,22 +107,24 @@ def _sweep_on_threads(A: Array, verbose: int) -> None:
 def _sweep_blocks(
     A: Array, width: int, pool: Executor, done: Callable[[int], object] | None = None
 ) -> None:
-    panels = np.empty((2, len(A), min(len(A), width)), A.dtype)
+    scaled = np.empty((len(A), min(len(A), width)), A.dtype)
     for pivot in blocks(len(A), width):
-        _sweep_block(A, pivot, panels, pool)
+        _sweep_block(A, pivot, scaled[:, : pivot.stop - pivot.start], pool)
         if done:
             done(pivot.stop - pivot.start)
 
 
-def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
+def _sweep_block(A: Array, pivot: slice, scaled: Array, pool: Executor) -> None:
+    """Take one step, with memory for A_ik B of all i."""
     inverse = _inverse_of_block(A[pivot, pivot], pool)
-    width = len(inverse)
-    columns, scaled = panels[:, :, :width]  # A_ik of all i, and A_ik B
     products = threading.local()
 
+    def columns(rows: slice) -> Array:
+        """Return A_ik of some i on one side of the block, from the lower triangle."""
+        return A[rows, pivot] if rows.start >= pivot.stop else A[pivot, rows].T
+
     def scale(rows: slice) -> None:
-        columns[rows] = A[rows, pivot] if rows.start >= pivot.stop else A[pivot, rows].T
-        np.matmul(columns[rows], inverse, out=scaled[rows])
+        np.matmul(columns(rows), inverse, out=scaled[rows])
 
     def update(rows: slice) -> None:
         if not hasattr(products, "of_tile"):
@@ -131,7 +133,7 @@ def _sweep_block(A: Array, pivot: slice, panels: Array, pool: Executor) -> None:
         for others in left + blocks(rows.stop, _TILE_COLUMNS, start=pivot.stop):
             tile = A[rows, others]
             product = products.of_tile[: tile.size].reshape(tile.shape)
-            np.matmul(scaled[rows], columns[others].T, out=product)
+            np.matmul(scaled[rows], columns(others).T, out=product)
             np.subtract(tile, product, out=tile)
 
     other_rows = blocks(pivot.start, _TILE_ROWS) + blocks(len(A), _TILE_ROWS, start=pivot.stop)

@@ -16,9 +16,9 @@ from shallow_ae import ShallowAutoEncoder, _memory, _training
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 
 
-def measured(n_items, early_stopping="no"):
+def measured(n_items, fit):
     """Return the peak of memory of a process that fits, and what was planned."""
-    command = [sys.executable, BENCHMARK, "child", str(n_items), early_stopping]
+    command = [sys.executable, BENCHMARK, "child", str(n_items), fit]
     child = subprocess.run(command, check=True, capture_output=True, text=True)
     return map(int, child.stdout.split())
 
@@ -26,18 +26,20 @@ def measured(n_items, early_stopping="no"):
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_a_fit_takes_little_more_than_its_weights():
     n_items = 8192
-    peak, planned = measured(n_items)
+    peak, planned = measured(n_items, "sgd")
     assert peak < 1.5 * n_items**2 * 4 + 300 * 2**20
-    small_peak, small_planned = measured(512)
+    small_peak, small_planned = measured(512, "sgd")
     assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-def test_early_stopping_takes_no_second_matrix():
+@pytest.mark.parametrize(("fit", "most"), [("early stopping", 1.5), ("exact", 1.25)])
+def test_other_fits_take_no_second_matrix(fit, most):
     n_items = 8192
-    peak, _ = measured(n_items, early_stopping="yes")
-    small_peak, _ = measured(512, early_stopping="yes")
-    assert peak - small_peak < 1.5 * (n_items**2 - 512**2) * 4
+    peak, planned = measured(n_items, fit)
+    small_peak, _ = measured(512, fit)
+    assert peak - small_peak < most * (n_items**2 - 512**2) * 4
+    assert planned < 1.5 * n_items**2 * 4
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -84,3 +86,39 @@ def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
     assert _memory.free_memory() == pytest.approx(available, rel=0.2)
     (tmp_path / "memory.max").write_text("10000000\n")
     assert _memory.free_memory() == 7_500_000
+
+
+@pytest.mark.parametrize("solver", ["sgd", "exact"])
+def test_a_refused_fit_names_the_solver_that_would_fit(monkeypatch, solver):
+    few_users = sp.random_array((50, 4000), density=0.01, dtype=np.float32, rng=0, format="csr")
+    many_users = np.ones((20_000, 900))  # the Gram matrix is kept, as the rows are larger
+    X = few_users if solver == "sgd" else many_users
+    other = {"sgd": "exact", "exact": "sgd"}[solver]
+    small = {"batch_size": 8, "max_iter": 1}
+    costs = ShallowAutoEncoder(**small).plan(X)
+    assert costs[other].bytes < costs[solver].bytes
+    between = (costs[other].bytes + costs[solver].bytes) // 2
+    monkeypatch.setattr(_memory, "free_memory", lambda: between)
+    with pytest.raises(MemoryError, match=rf"You can .*set `solver`='{other}' \("):
+        ShallowAutoEncoder(solver=solver, **small).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("shape", "form", "side"), [((400, 900), "dual", "users"), ((900, 400), "primal", "items")]
+)
+def test_a_plan_of_an_exact_fit_names_its_form(monkeypatch, shape, form, side):
+    X = sp.random_array(shape, density=0.02, dtype=np.float32, rng=0, format="csr")
+    model = ShallowAutoEncoder(solver="exact")
+    cost = model.plan(X)["exact"]
+    assert cost.form == form
+    assert cost.multiplications > 400**3 // 2
+    assert 0 < cost.seconds < 10
+    assert 400**2 * 4 < cost.kept_bytes < cost.bytes
+    model.fit(X)
+    before = pickle.dumps(model)
+    assert len(before) == pytest.approx(cost.kept_bytes, rel=0.1)
+    monkeypatch.setattr(_memory, "free_memory", lambda: 2**19)
+    for update in (model.fit, model.partial_fit, model.forget):
+        with pytest.raises(MemoryError, match=rf"^solver='exact' needs .* most .* {side}"):
+            update(X)
+        assert pickle.dumps(model) == before
