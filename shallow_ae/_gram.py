@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from shallow_ae._blocks import blocks
 from shallow_ae._speed import BOTH_SPARSE, SPARSE
-from shallow_ae._threads import workers
+from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
 
 Product = Callable[[sp.csr_array[Any], Array, Array], None]
@@ -48,6 +48,12 @@ def add_gram(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
 def gram_work(n: int, lengths: Array) -> Work:
     """Return what `add_gram` takes for n columns, and rows with so many entries."""
     return min(_ways(n, lengths).values(), key=lambda work: work.as_dense)
+
+
+def gram_bytes(n: int, itemsize: int) -> int:
+    """Return the memory that `add_gram` takes beside its arguments, at most."""
+    of_products = _BLOCK_BYTES + 2 * n * _WIDTH * itemsize
+    return n_threads() * max(_ENTRIES * (2 * itemsize + 4), of_products)
 
 
 def _ways(n: int, lengths: Array) -> dict[Product, Work]:

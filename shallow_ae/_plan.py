@@ -12,7 +12,7 @@ from shallow_ae._batches import choose_layout
 from shallow_ae._blocks import block_rows
 from shallow_ae._closed_form import is_dual
 from shallow_ae._descent import descent_cost
-from shallow_ae._gram import gram_work
+from shallow_ae._gram import gram_bytes, gram_work
 from shallow_ae._history import keeps_gram
 from shallow_ae._inverse import sweep_bytes
 from shallow_ae._memory import Need
@@ -86,10 +86,9 @@ def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
     n_users, n_items = shape
     dual = is_dual(n_users, n_items)
     n = n_users if dual else n_items
-    of_gram = n_threads() * 3 * block_rows(n, n) * n * itemsize
     transposed = 2 * n_entries * (itemsize + 4)  # as such, and weighted
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
-    beside = transposed + max(of_gram, sweep_bytes(n, itemsize), of_products)
+    beside = transposed + max(gram_bytes(n, itemsize), sweep_bytes(n, itemsize), of_products)
     n_bytes = _kept_bytes(n_users, n_items, n_entries, itemsize) + beside
     return Need(n, "users" if dual else "items", itemsize, n_bytes)
 

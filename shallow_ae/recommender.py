@@ -51,7 +51,10 @@ class RecommenderMixin:
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
         self._weights = self._weights.ready_for(X)
-        return self._weights.scores(X)
+        scores = np.empty(X.shape, self._weights.dtype)
+        for block in blocks(X.shape[0], block_rows(*X.shape)):
+            scores[block] = self._weights.scores(X[block])
+        return scores
 
     def recommend(
         self, X: Any, k: int = 100, *, exclude_seen: bool = True, return_scores: bool = False
