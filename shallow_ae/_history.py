@@ -104,6 +104,7 @@ class Gram:
 
     def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history without rows. Rows that it cannot have had are an error."""
+        X = X.astype(self.dtype, copy=False)  # as it was learned
         rest = self._plus(X, sample_weight, user_exponent, sign=-1)
         least = -1e-9 * self.matrix.diagonal()
         if rest.n_rows < 0 or (rest.n_users < 0).any() or (rest.matrix.diagonal() < least).any():

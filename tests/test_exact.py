@@ -204,6 +204,15 @@ def test_what_is_forgotten_leaves_no_bit_behind(shape, dtype):
     assert pickle.dumps(model._history) == pickle.dumps(expected._history)
 
 
+@pytest.mark.parametrize("n_users", [12, 200])
+def test_rows_are_forgotten_in_the_type_they_were_learned_in(n_users):
+    X = listens(n_users, 9)
+    model = exact().fit(X.astype(np.float32)).forget(X[:5])
+    assert model.item_weights_.dtype == np.float32
+    expected = exact().fit(X[5:].astype(np.float32))
+    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-6)
+
+
 def test_items_of_the_forgotten_alone_are_gone_from_a_kept_gram_matrix():
     X = sp.csr_array(np.vstack([listens(200, 8).toarray() * ([1] * 7 + [0]), [0.3] * 8]))
     model = exact().fit(X).forget(X[-1:])
