@@ -115,8 +115,8 @@ def _primal(history: History, parameters: Parameters, verbose: int) -> Minimum:
 def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float, Product]:
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
     if isinstance(history, Gram):
-        G = history.matrix
-        return G.astype(history.dtype), history.total_weight, lambda V: G @ V
+        G = history.matrix * (history.n_rows / history.total_weight)
+        return G.astype(history.dtype), float(history.n_rows), lambda V: G @ V
     X, weights = history.weighted(user_exponent)
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)

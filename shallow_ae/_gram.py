@@ -13,7 +13,7 @@ from shallow_ae._speed import BOTH_SPARSE, SPARSE
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
 
-Product = Callable[[sp.csr_array[Any], Array, Array], None]
+Way = Callable[[sp.csr_array[Any], Array, Array], None]
 
 # A dense block of X stays in cache while a sparse one of X' runs over it.
 _WIDTH = 128
@@ -53,10 +53,10 @@ def gram_work(n: int, lengths: Array) -> Work:
 def gram_bytes(n: int, itemsize: int) -> int:
     """Return the memory that `add_gram` takes beside its arguments, at most."""
     of_products = _BLOCK_BYTES + 2 * n * _WIDTH * itemsize
-    return n_threads() * max(_ENTRIES * (2 * itemsize + 4), of_products)
+    return n_threads() * max(min(_ENTRIES, n**2) * (2 * itemsize + 4), of_products)
 
 
-def _ways(n: int, lengths: Array) -> dict[Product, Work]:
+def _ways(n: int, lengths: Array) -> dict[Way, Work]:
     n_entries, n_pairs = int(lengths.sum()), int(np.square(lengths.astype(np.int64)).sum())
     half = n_entries * n // 2
     dense = len(lengths) * n**2 // 2

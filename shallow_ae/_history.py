@@ -6,6 +6,7 @@ that fails leaves the model with what it had.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,7 +51,7 @@ class Rows:
     def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
         """Return the rows that count and their weights, which sum to `n_rows`."""
         weights = user_weights(self.X, self.sample_weight, user_exponent)
-        counting = weights > 0
+        counting = weights > np.finfo(weights.dtype).tiny  # 1 / w is finite
         return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
 
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
@@ -61,18 +62,17 @@ class Rows:
     def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
         """Return the history without rows, each of which it must have."""
         X = X.astype(self.X.dtype, copy=False)
-        weights = sample_weight.astype(self.X.dtype, copy=False)
-        sought, known = _row_hashes(X, weights), _row_hashes(self.X, self.sample_weight)
+        sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
         places: dict[tuple[bytes, ...], list[int]] = {}
         for place in np.flatnonzero(np.isin(known, sought)).tolist():
             places.setdefault(_row_key(self.X, self.sample_weight, place), []).append(place)
         kept = np.ones(self.n_rows, dtype=bool)
         for row in range(X.shape[0]):
-            found = places.get(_row_key(X, weights, row))
+            found = places.get(_row_key(X, sample_weight, row))
             if not found:
                 raise ValueError(
                     f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the "
-                    f"sample weight {weights[row]:g}, is not among the {self.n_rows:,} rows "
+                    f"sample weight {sample_weight[row]:g}, is not among the {self.n_rows:,} rows "
                     "learned from, or not so often. Pass rows and sample weights as they were in "
                     "`fit` or `partial_fit`; nothing was forgotten."
                 )
@@ -89,7 +89,8 @@ class Gram:
     total_weight: float
     n_rows: int
     item_counts: Array
-    n_users: Array  # of each item, whatever their weights
+    largest: Array  # that its diagonal has been: what rounding errors are relative to
+    n_users: Array  # of each item and of weight > 0
     user_exponent: float
     dtype: np.dtype[Any]  # of the data
 
@@ -100,22 +101,31 @@ class Gram:
 
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history with rows added."""
-        return self._plus(X, sample_weight, user_exponent, sign=1)
+        both = self._plus(X, sample_weight, user_exponent, sign=1)
+        with np.errstate(divide="ignore"):
+            check_finite("user_exponent", user_exponent, 1 / np.array(both.total_weight))
+        return both
 
     def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history without rows. Rows that it cannot have had are an error."""
         X = X.astype(self.dtype, copy=False)  # as it was learned
         rest = self._plus(X, sample_weight, user_exponent, sign=-1)
-        least = -1e-9 * self.matrix.diagonal()
-        if rest.n_rows < 0 or (rest.n_users < 0).any() or (rest.matrix.diagonal() < least).any():
+        left, held = rest.matrix.diagonal().copy(), rest.n_users > 0
+        too_small = held & (left < -1e-9 * self.largest)
+        if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
                 "X has rows that were not learned from: some of its items have more users or "
                 "larger values than all rows so far. Pass rows and sample weights as they were in "
                 "`fit` or `partial_fit`; nothing was forgotten."
             )
         _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * self.total_weight)
-        gone = rest.n_users == 0
-        rest.matrix[gone], rest.matrix[:, gone], rest.item_counts[gone] = 0, 0, 0
+        if (held & (left < 1e-8 * self.largest)).any():
+            warnings.warn(
+                "What was forgotten was so large that rounding it away leaves the rest with less "
+                "than eight digits. Call `fit` on the rest.",
+                stacklevel=4,
+            )
+        rest.matrix[~held], rest.matrix[:, ~held], rest.item_counts[~held] = 0, 0, 0
         return rest
 
     def _plus(
@@ -138,7 +148,8 @@ class Gram:
             total_weight=self.total_weight + sign * float(weights.sum()),
             n_rows=self.n_rows + sign * X.shape[0],
             item_counts=self.item_counts + sign * item_counts(X, sample_weight),
-            n_users=self.n_users + sign * np.bincount(X.indices, minlength=X.shape[1]),
+            largest=np.maximum(self.largest, matrix.diagonal()),
+            n_users=self.n_users + sign * item_counts(X, sample_weight > 0),
             user_exponent=self.user_exponent,
             dtype=np.result_type(self.dtype, X.dtype),
         )
@@ -149,7 +160,9 @@ History: TypeAlias = Rows | Gram
 
 def remember(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
     """Return a history of rows, with memory of its own."""
-    return _smaller(X.copy(), sample_weight.copy(), user_exponent)
+    if keeps_gram(X.nnz, X.shape[1]):
+        return _smaller(X, sample_weight, user_exponent)
+    return Rows(X.copy(), sample_weight.copy())
 
 
 def keeps_gram(n_entries: int, n_items: int) -> bool:
@@ -162,7 +175,7 @@ def _smaller(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -
     if not keeps_gram(X.nnz, n_items):
         return Rows(X, sample_weight)
     zeros = np.zeros(n_items)
-    nothing = Gram(np.zeros((n_items, n_items)), 0, 0, zeros, zeros, user_exponent, X.dtype)
+    nothing = Gram(np.zeros((n_items, n_items)), 0, 0, zeros, zeros, zeros, user_exponent, X.dtype)
     return nothing.learn(X, sample_weight, user_exponent)
 
 

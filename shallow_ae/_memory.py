@@ -31,7 +31,7 @@ def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
     fitting = int((max(0, for_matrix) / need.itemsize) ** 0.5)
     fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # what is beside them varies a little
     most = "frequent" if need.of_what == "items" else "active"
-    ways = [f"keep the {fitting:,} most {most} {need.of_what}"]
+    ways = [f"keep the {fitting:,} most {most} {need.of_what}"] * bool(fitting)
     if need.itemsize > 4:
         ways.append(f"pass float32 data ({gib(need.bytes / 2)})")
     ways += [
@@ -41,7 +41,7 @@ def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
     ]
     raise MemoryError(
         f"solver={solver!r} needs {gib(need.bytes)} for {need.n:,} {need.of_what} and "
-        f"{gib(free)} are free. You can {', or '.join(ways)}."
+        f"{gib(free)} are free." + f" You can {', or '.join(ways)}." * bool(ways)
     )
 
 

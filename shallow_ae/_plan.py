@@ -84,9 +84,11 @@ def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -
 def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
     """Return the memory that an exact fit takes."""
     n_users, n_items = shape
-    dual = is_dual(n_users, n_items)
+    of_gram = keeps_gram(n_entries, n_items)
+    dual = is_dual(n_users, n_items) and not of_gram
     n = n_users if dual else n_items
-    transposed = 2 * n_entries * (itemsize + 4)  # as such, and weighted
+    # X as csr, transposed and weighted; for a Gram matrix that is kept, in float64.
+    transposed = n_entries * (itemsize + 4 + 3 * 12 if of_gram else 2 * (itemsize + 4))
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
     beside = transposed + max(gram_bytes(n, itemsize), sweep_bytes(n, itemsize), of_products)
     n_bytes = _kept_bytes(n_users, n_items, n_entries, itemsize) + beside

@@ -63,7 +63,7 @@ class UpdatesMixin:
             if not is_fitted:
                 return self.fit(X, y, sample_weight)
             self._check_history()
-            return self._become(learn_exactly(*self._checked(X, sample_weight, reset=False)))
+            return self._become(learn_exactly(*self._checked(X, sample_weight, is_update=True)))
         if self.early_stopping:
             raise ValueError(
                 "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
@@ -76,8 +76,10 @@ class UpdatesMixin:
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Become the model of a `fit` without the rows given, which it has learned from.
 
-        Nothing of them is left: neither in the weights nor in what is kept for updates. It takes an
-        inverse, as `partial_fit` does, but no Gram matrix of the rows that stay if that is kept.
+        The model keeps its rows, or their Gram matrix where that is no larger (n_items^2 <=
+        interactions). With rows, the result is bit for bit the fit without those given. With the
+        Gram matrix it is that to the rounding of float64, relative to the largest sum there was:
+        a warning says where that is less than eight digits.
 
         Parameters
         ----------
@@ -95,7 +97,8 @@ class UpdatesMixin:
         ------
         ValueError
             If the model was not fitted by "exact", has not learned from one of the rows, or would
-            have nobody left to learn from; the estimator is then as before.
+            have nobody left to learn from; the estimator is then as before. Where the Gram matrix
+            is kept, only rows that cannot have been there are noticed.
 
         Examples
         --------
@@ -110,15 +113,16 @@ class UpdatesMixin:
         check_is_fitted(self)
         check_parameters(self)
         self._check_history()
-        return self._become(forget_exactly(*self._checked(X, sample_weight, reset=False)))
+        return self._become(forget_exactly(*self._checked(X, sample_weight, is_update=True)))
 
     def _checked(
-        self, X: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, sample_weight: Any, *, reset: bool = False, is_update: bool = False
     ) -> tuple[Self, Interactions, Array]:
         """Return a copy of this estimator to be trained, with checked data."""
         model = copy(self)
         X = check_interactions(model, X, reset=reset)
-        return model, X, check_sample_weight(sample_weight, X.shape[0], X.dtype)
+        weights = check_sample_weight(sample_weight, X.shape[0], may_be_zero=is_update)
+        return model, X, weights
 
     def _check_history(self) -> None:
         if self.solver != "exact" or not hasattr(self, "_history"):

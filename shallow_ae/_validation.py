@@ -51,19 +51,21 @@ def canonical(X: Any) -> sp.csr_array[Any]:
     return rows
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, n_users: int, dtype: Any) -> Array:
-    """Return one weight >= 0 for each user; None means 1 for everyone."""
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_users: int, *, may_be_zero: bool = False
+) -> Array:
+    """Return one weight >= 0 for each user in float64; None means 1 for everyone."""
     if sample_weight is None:
-        return np.ones(n_users, dtype=dtype)
+        return np.ones(n_users)
     weights: Array = check_array(
-        sample_weight, ensure_2d=False, dtype=dtype, input_name="sample_weight"
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
     if weights.shape != (n_users,):
         raise ValueError(
             f"`sample_weight` has shape {weights.shape}, expected ({n_users},): "
             "one number for each row of X."
         )
-    if weights.min() < 0 or not weights.any():
+    if weights.min() < 0 or not (may_be_zero or weights.any()):
         raise ValueError(
             f"`sample_weight` must be >= 0 and not all zero, found a minimum of {weights.min()} "
             f"and a sum of {weights.sum()}."

@@ -80,7 +80,7 @@ class ShallowAutoEncoder(UpdatesMixin, RecommenderMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Determines the start, the draws and the held-out users. Pass an int for reproducible fits.
     verbose : int, default=0
-        1 shows a progress bar with the loss.
+        1 shows a progress bar, with the loss if there are steps.
 
     Attributes
     ----------
@@ -220,7 +220,7 @@ class ShallowAutoEncoder(UpdatesMixin, RecommenderMixin, BaseEstimator):
         UserWarning
             If `residual_` is too large for the type of the data.
         UserWarning
-            If interrupted from the keyboard: the model is the one trained so far.
+            If "sgd" is interrupted from the keyboard: the model is the one trained so far.
         """
         check_parameters(self)
         if self.solver == "exact":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,27 @@ class RecommenderMixin:
     @property
     def item_weights_(self) -> Array:
         """P as an array of shape (n_items, n_items), formed when first asked for."""
-        if not isinstance(self._weights, DenseWeights):
-            self._weights = DenseWeights(self._weights.dense())
-        return self._weights.P
+        return self._store(DenseWeights(self._weights.dense()), self._weights).dense()
+
+    def __dir__(self) -> Iterable[str]:
+        """Return the names of all attributes, but not of one that asking for would form.
+
+        scikit-learn asks for all of them, in `dir` as well as to display the model.
+        """
+        weights = vars(self).get("_weights")
+        unformed = set() if isinstance(weights, DenseWeights) else {"item_weights_"}
+        return set(object.__dir__(self)) - unformed
+
+    def _ready_weights(self, X: Interactions) -> Weights:
+        """Return the weights for scoring all rows of X, in the form that is cheapest for them."""
+        weights = self._weights
+        return self._store(weights.ready_for(X), weights)
+
+    def _store(self, weights: Weights, instead_of: Weights) -> Weights:
+        """Keep weights in another form, unless the model was fitted again in the meantime."""
+        if self._weights is instead_of:
+            self._weights = weights
+        return weights
 
     def predict(self, X: Any) -> Array:
         """Return the score of every item for every user, X P.
@@ -50,10 +69,10 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
-        self._weights = self._weights.ready_for(X)
-        scores = np.empty(X.shape, self._weights.dtype)
+        weights = self._ready_weights(X)
+        scores = np.empty(X.shape, weights.dtype)
         for block in blocks(X.shape[0], block_rows(*X.shape)):
-            scores[block] = self._weights.scores(X[block])
+            scores[block] = weights.scores(X[block])
         return scores
 
     def recommend(
@@ -82,7 +101,8 @@ class RecommenderMixin:
 
         Notes
         -----
-        Users are scored in blocks: memory beside the result does not grow with `n_users`.
+        Users are scored in blocks: memory beside the result does not grow with `n_users`. After an
+        inverse of users x users, many rows are scored by `item_weights_`, formed for them.
 
         Examples
         --------
@@ -144,12 +164,12 @@ class RecommenderMixin:
     ) -> tuple[NDArray[np.int64], Array]:
         """Return items and scores of the best `k` of each of the checked rows."""
         n_users, n_items = X.shape
-        self._weights = self._weights.ready_for(X)
+        weights = self._ready_weights(X)
         items = np.empty((n_users, k), dtype=np.int64)
-        scores = np.empty((n_users, k), dtype=self._weights.dtype)
+        scores = np.empty((n_users, k), dtype=weights.dtype)
         n_rows = block_rows(n_users, n_items)
         for block in blocks(n_users, n_rows):
-            block_scores = self._weights.scores(X[block])
+            block_scores = weights.scores(X[block])
             if exclude_seen:
                 block_scores[X[block].nonzero()] = -np.inf
             items[block], scores[block] = top_k(block_scores, k, n_rows=n_rows)

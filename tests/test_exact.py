@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 from sklearn.exceptions import NotFittedError
@@ -114,7 +114,7 @@ def test_primal_dual_and_ridge_columns_agree(problem, parameters, precision):
             model.fit(sp.csr_array(X.astype(dtype)), sample_weight=sample_weight)
         assert model.item_weights_.dtype == dtype
         assert np.abs(model.item_weights_ - expected).max() / size < tolerance, form
-        assert model.residual_ < 1e-2
+        assert model.residual_ < (1e-2 if dtype == np.float32 else 1e-9)
 
 
 def listens(n_users, n_items, dtype=np.float64, seed=0):
@@ -164,10 +164,12 @@ def test_full_gradient_steps_reach_the_same_weights_and_the_same_loss(parameters
 def test_any_cut_and_any_subset_forgotten_equal_the_fit(form, parameters, weighted, seed, data):
     rng = np.random.default_rng(seed)
     X = listens(14, 9, seed=seed)[rng.integers(12, size=14)]  # some rows twice
-    weights = rng.choice([0.5, 1.0, 2.0], size=14) if weighted else np.ones(14)
+    weights = rng.choice([0.0, 0.1, 0.5, 2.0], size=14) if weighted else np.ones(14)
     order = rng.permutation(14)
     cuts = sorted(data.draw(st.sets(st.integers(1, 13), max_size=4)))
     gone = rng.permutation(14)[: data.draw(st.integers(1, 12))]
+    first, rest = order[: [*cuts, 14][0]], np.setdiff1d(np.arange(14), gone)
+    assume(weights[first].any() and weights[rest].any())
     with computed(form):
         expected = exact(**parameters).fit(X, sample_weight=weights)
         streamed = exact(**parameters)
@@ -175,7 +177,6 @@ def test_any_cut_and_any_subset_forgotten_equal_the_fit(form, parameters, weight
             streamed.partial_fit(X[part], sample_weight=weights[part])
         assert_equal_models(streamed, expected)
 
-        rest = np.setdiff1d(np.arange(14), gone)
         expected = exact(**parameters).fit(X[rest], sample_weight=weights[rest])
         for part in np.array_split(gone, 2):
             if len(part):
@@ -317,6 +318,59 @@ def test_many_rows_are_scored_with_the_weights_of_all_pairs(monkeypatch):
     np.testing.assert_allclose(model.predict(X[:2]), few, rtol=0, atol=1e-10)
 
 
+def test_looking_at_a_model_forms_nothing():
+    model = exact().fit(listens(20, 300))
+    assert "residual_" in dir(model)
+    assert "residual_" in model._repr_html_()
+    assert isinstance(model._weights, DualWeights)
+    assert model.item_weights_.shape == (300, 300)
+    assert "item_weights_" in dir(model)
+    assert not hasattr(exact(), "item_weights_")
+
+
+def test_weights_formed_for_a_model_of_the_past_are_not_kept(monkeypatch):
+    X = listens(290, 300)
+    model = exact().fit(X)
+    dense = DualWeights.dense
+
+    def forgets_meanwhile(weights):
+        P = dense(weights)
+        monkeypatch.setattr(DualWeights, "dense", dense)
+        model.forget(X[:1])
+        return P
+
+    monkeypatch.setattr(DualWeights, "dense", forgets_meanwhile)
+    model.predict(sp.vstack([X] * 40))
+    np.testing.assert_array_equal(model.item_weights_, exact().fit(X[1:]).item_weights_)
+
+
+def test_a_kept_gram_matrix_warns_where_rounding_has_eaten_what_is_left():
+    X = listens(200, 8).toarray()
+    X[0] *= 1e5
+    model = exact().fit(X)
+    with pytest.warns(UserWarning, match="less than eight digits. Call `fit`"):
+        model.forget(X[:1])
+    light, heavy = np.zeros((2, 1, 9))
+    light[0, [0, 8]], heavy[0, [0, 8]] = 1.5, 1e5
+    rows = np.vstack([heavy, light, np.pad(listens(200, 8).toarray(), ((0, 0), (0, 1)))])
+    model = exact().fit(rows)
+    with pytest.warns(UserWarning, match="less than eight digits"):
+        model.forget(heavy)
+    with pytest.warns(UserWarning, match="less than eight digits"):
+        model.forget(light)  # which rounding had left a little less than nothing of
+    assert not model.item_weights_[8].any()
+
+
+@pytest.mark.parametrize("weight", [1e36, 1e-36])
+def test_only_ratios_of_sample_weights_matter(weight):
+    X = listens(200, 8, np.float32)
+    model = exact().fit(X, sample_weight=np.full(200, weight))
+    expected = exact().fit(X)
+    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="`user_exponent`=1000 gives weights that are too large"):
+        exact(user_exponent=1000).fit(X.toarray() + 1)
+
+
 def test_zero_regularization_needs_dropout():
     X = listens(30, 9)
     with pytest.raises(ValueError, match="`regularization`=0 must be > 0"):
@@ -339,13 +393,14 @@ def test_data_too_ill_conditioned_for_float32_warn_or_are_refused(n_users, regul
         exact(regularization=1e-9).fit(single)
 
 
-def test_rows_of_weight_zero_are_left_out_of_the_dual():
-    X = listens(10, 30)
-    weights = np.array([0.0] * 5 + [1.0] * 5)
+@pytest.mark.parametrize("little", [0.0, 1e-40])
+def test_rows_of_weight_zero_are_left_out_of_the_dual(little):
+    X = listens(10, 30, np.float32)
+    weights = np.array([little] * 5 + [1.0] * 5)
     model = exact().fit(X, sample_weight=weights)
     assert model._weights.M.shape == (5, 5)
     np.testing.assert_allclose(
-        model.item_weights_, exact().fit(X[5:]).item_weights_, rtol=0, atol=1e-13
+        model.item_weights_, exact().fit(X[5:]).item_weights_, rtol=0, atol=1e-6
     )
 
 
