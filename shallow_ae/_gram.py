@@ -12,6 +12,7 @@ from shallow_ae._blocks import blocks
 from shallow_ae._speed import BOTH_SPARSE, SPARSE
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
+from shallow_ae._weighting import scale_columns
 
 Way = Callable[[sp.csr_array[Any], Array, Array], None]
 
@@ -68,7 +69,7 @@ def _ways(n: int, lengths: Array) -> dict[Way, Work]:
 
 
 def _add_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    left = _weighted(X.T.tocsr(), weights)
+    left = scale_columns(X.T.tocsr(), weights)
 
     def add(block: slice) -> None:
         gram[block] += (left[block] @ X).toarray()
@@ -82,7 +83,7 @@ def _add_half_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
     with workers() as pool:
         for taken in blocks(len(weights), n_rows):
             part = X[taken].T.tocsr()
-            left = _weighted(part, weights[taken])
+            left = scale_columns(part, weights[taken])
 
             def add(block: slice, part: Any = part, left: Any = left) -> None:
                 gram[block.start :, block] += left[block.start :] @ part[block].T.toarray("C")
@@ -100,8 +101,3 @@ def _add_dense(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
                 gram[block, : block.stop] += left[:, block].T @ part[:, : block.stop]
 
             list(pool.map(add, blocks(len(gram), _DENSE_WIDTH)[::-1]))
-
-
-def _weighted(rows: sp.csr_array[Any], weights: Array) -> sp.csr_array[Any]:
-    data = rows.data * weights[rows.indices]
-    return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)

@@ -75,6 +75,11 @@ def count_scale(counts: Array, exponent: float) -> Array:
     return np.asarray(np.where(counts > 0, counts, 1) ** exponent)
 
 
+def scale_columns(X: sp.csr_array[Any], scale: Array) -> sp.csr_array[Any]:
+    """Return X with each column multiplied by a number."""
+    return sp.csr_array((X.data * scale[X.indices], X.indices, X.indptr), shape=X.shape)
+
+
 def row_squares(X: Interactions) -> Array:
     """Return ||x_u||^2 of each row."""
     if isinstance(X, sp.csr_array):

@@ -12,6 +12,7 @@ from shallow_ae._memory import free_memory, gib
 from shallow_ae._speed import SPARSE
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array, Interactions
+from shallow_ae._weighting import scale_columns
 
 _WIDTH = 256
 
@@ -78,12 +79,10 @@ class DualWeights(NamedTuple):
     def scores(self, X: Interactions) -> Array:
         """Return X P without P: by the likeness of each row to each user learned from."""
         rows = sp.csr_array(X.astype(self.dtype, copy=False))
-        data = rows.data * self.input_scale[rows.indices]
-        scaled = sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
-        users = (scaled @ self.items).toarray() @ self.M
+        users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
         scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
         scores *= self.output_scale[None, :]
-        scores[_places(rows)] -= rows.data * self.diagonal[rows.indices]
+        scores[rows.tocoo().coords] -= rows.data * self.diagonal[rows.indices]
         return scores
 
     def dense(self) -> Array:
@@ -131,7 +130,3 @@ class DualWeights(NamedTuple):
         n_items, n_users = self.items.shape
         beside = n_threads() * _WIDTH * (2 * n_users + n_items)
         return (n_items**2 + beside) * self.dtype.itemsize
-
-
-def _places(rows: sp.csr_array[Any]) -> tuple[Array, Array]:
-    return np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)), rows.indices
