@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
@@ -40,9 +42,37 @@ def check_interactions(
     return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
 
 
+def aligned_by_name(estimator: Any, X: Any) -> Any:
+    """Return a frame with the columns that the estimator was fitted to; anything else as it is.
+
+    scikit-learn's own methods refuse a frame with other columns, or in another order.
+    """
+    names = getattr(estimator, "feature_names_in_", None)
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if names is None or not isinstance(frame, nw.DataFrame) or frame.columns == list(names):
+        return X
+    given, fitted = set(frame.columns), set(names)
+    unknown = [name for name in frame.columns if name not in fitted]
+    if len(unknown) == len(frame.columns):
+        raise ValueError(
+            f"None of the {len(unknown):,} columns of X is an item seen in fit: found "
+            f"{unknown[0]!r}, expected such as {names[0]!r}."
+        )
+    if unknown:
+        warnings.warn(
+            f"{len(unknown):,} of {len(given):,} columns of X are items that were not seen in fit, "
+            f"such as {unknown[0]!r}; they are left out.",
+            UserWarning,
+            stacklevel=3,
+        )
+    columns = [nw.col(name) if name in given else nw.lit(0).alias(name) for name in names]
+    return frame.select(*columns).to_native()
+
+
 def canonical(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates, sorted indices and no stored zeros."""
     rows = sp.csr_array(X)
+    rows.check_format(full_check=True)  # an index out of range would be followed
     if rows.has_canonical_format and np.all(rows.data):
         return rows
     rows = rows.copy()  # what follows works in place, and the arrays may be the caller's

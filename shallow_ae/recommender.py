@@ -1,4 +1,4 @@
-"""What every fitted item-item model can do: score, recommend, be judged."""
+"""What every fitted item-item model can do: score, recommend, explain, be judged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._blocks import block_rows, blocks
-from shallow_ae._top_k import top_k
-from shallow_ae._validation import Array, Interactions, check_integer, check_interactions
-from shallow_ae._weights import DenseWeights, Weights
+from shallow_ae._offer import Offer, check_items, make_offer
+from shallow_ae._validation import (
+    Array,
+    aligned_by_name,
+    check_integer,
+    check_interactions,
+)
+from shallow_ae._weights import DenseWeights, Weights, best_items, explain_scores
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.splits import hold_out_items
 
@@ -24,10 +28,13 @@ _SCORE_HOLDOUT = 0.2
 class RecommenderMixin:
     """Methods of an estimator whose scores are X P.
 
-    The estimator must be a scikit-learn one and set `_weights` and `n_features_in_` in `fit`.
+    The estimator must be a scikit-learn one and set `_weights`, `item_counts_` and
+    `n_features_in_` in `fit`.
     """
 
     _weights: Weights
+    item_counts_: Array
+    n_features_in_: int
 
     @property
     def item_weights_(self) -> Array:
@@ -43,17 +50,6 @@ class RecommenderMixin:
         unformed = set() if isinstance(weights, DenseWeights) else {"item_weights_"}
         return set(object.__dir__(self)) - unformed
 
-    def _ready_weights(self, X: Interactions) -> Weights:
-        """Return the weights for scoring all rows of X, in the form that is cheapest for them."""
-        weights = self._weights
-        return self._store(weights.ready_for(X), weights)
-
-    def _store(self, weights: Weights, instead_of: Weights) -> Weights:
-        """Keep weights in another form, unless the model was fitted again in the meantime."""
-        if self._weights is instead_of:
-            self._weights = weights
-        return weights
-
     def predict(self, X: Any) -> Array:
         """Return the score of every item for every user, X P.
 
@@ -68,28 +64,42 @@ class RecommenderMixin:
             Of the weights' type. Dense: `recommend` needs no such array.
         """
         check_is_fitted(self)
-        X = check_interactions(self, X, reset=False)
-        weights = self._ready_weights(X)
-        scores = np.empty(X.shape, weights.dtype)
-        for block in blocks(X.shape[0], block_rows(*X.shape)):
-            scores[block] = weights.scores(X[block])
-        return scores
+        X = sp.csr_array(check_interactions(self, X, reset=False))
+        return self._ready_weights(X).scores(X)
 
     def recommend(
-        self, X: Any, k: int = 100, *, exclude_seen: bool = True, return_scores: bool = False
+        self,
+        X: Any,
+        k: int = 100,
+        *,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        exclude: Any = None,
+        return_scores: bool = False,
+        verbose: int = 0,
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], Array]:
         """Return the `k` best items of each user, best first.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of any users, whether `fit` saw them or not.
+            Interactions of any users, whether `fit` saw them or not. A frame's columns are aligned
+            by name if `fit` saw names: items it did not see are left out, with a warning, and
+            those that are not there were not met by anyone.
         k : int, default=100
             Items a user; may exceed what there is.
         exclude_seen : bool, default=True
             Leave out the items that the user has in `X`: its nonzero entries.
+        candidates : array-like of int, list of n_users such, or sparse matrix, default=None
+            The only items to recommend, as column indices: one list for everyone, a list for each
+            user (-1 is an empty place), or a matrix like `X` whose nonzero entries are the
+            candidates. None means every item.
+        exclude : array-like of int, list of n_users such, or sparse matrix, default=None
+            Items not to recommend, in the same forms: what `recommend` returned before, for one.
         return_scores : bool, default=False
             Return the scores as well.
+        verbose : int, default=0
+            1 shows a progress bar.
 
         Returns
         -------
@@ -99,27 +109,142 @@ class RecommenderMixin:
         scores : ndarray of shape (n_users, k)
             Only if `return_scores`; NaN where the item is -1.
 
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` has other than the fitted number of items, or a list holds what is not an item.
+
         Notes
         -----
-        Users are scored in blocks: memory beside the result does not grow with `n_users`. After an
-        inverse of users x users, many rows are scored by `item_weights_`, formed for them.
+        Each user costs a multiplication for each nonzero weight of each of their items. Memory
+        beside the result is a row of scores a thread, or a block where the weights are an inverse
+        of users x users; then many users are scored by `item_weights_`, formed for them. The
+        answer for a user is the same whoever else is asked for, whatever the number of threads and
+        JAX's backend, which has no part in it; only by an inverse is it so to rounding.
 
         Examples
         --------
         >>> import numpy as np
         >>> from shallow_ae import ShallowAutoEncoder
-        >>> X = np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1]])
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
         >>> model = ShallowAutoEncoder(random_state=0).fit(X)
-        >>> model.recommend(X, k=2)
-        array([[ 2, -1],
-               [ 2, -1],
-               [ 0, -1]])
+        >>> model.recommend(X, k=3)
+        array([[ 3,  2, -1],
+               [ 2, -1, -1],
+               [ 0,  3, -1]])
+        >>> model.recommend(X, k=1, candidates=[[2], [3], [0, 3]])
+        array([[ 2],
+               [-1],
+               [ 0]])
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        X = check_interactions(self, X, reset=False)
-        items, scores = self._best(X, k, exclude_seen=exclude_seen)
+        X = aligned_by_name(self, X)
+        X = sp.csr_array(check_interactions(self, X, reset=False))
+        offer = make_offer(X, exclude_seen, candidates, exclude)
+        items, scores = self._best(X, k, offer, verbose=verbose)
         return (items, scores) if return_scores else items
+
+    def similar_items(
+        self,
+        items: Any,
+        k: int = 10,
+        *,
+        candidates: Any = None,
+        exclude: Any = None,
+        return_scores: bool = False,
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], Array]:
+        """Return the `k` items that each of the items speaks for most.
+
+        It is what `recommend` answers to a user who has met that item only: the largest weights in
+        its row of P.
+
+        Parameters
+        ----------
+        items : array-like of int of shape (n,)
+            Column indices.
+        k : int, default=10
+            Items each.
+        candidates, exclude : array-like of int, list of n such, or sparse matrix, default=None
+            As for `recommend`.
+        return_scores : bool, default=False
+            Return the weights as well.
+
+        Returns
+        -------
+        similar : ndarray of int of shape (n, k)
+            Without the item itself; -1 where there are no more.
+        scores : ndarray of shape (n, k)
+            Only if `return_scores`; NaN where the item is -1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(random_state=0).fit(X)
+        >>> model.similar_items([0, 2], k=2)
+        array([[1, 3],
+               [1, 3]])
+        """
+        check_is_fitted(self)
+        k = check_integer("k", k, low=1)
+        asked = check_items("items", items, self.n_features_in_)
+        ones = np.ones(len(asked), self._weights.dtype)
+        shape = (len(asked), self.n_features_in_)
+        X = sp.csr_array((ones, asked, np.arange(len(asked) + 1)), shape=shape)
+        similar, scores = self._best(X, k, make_offer(X, True, candidates, exclude))
+        return (similar, scores) if return_scores else similar
+
+    def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
+        """Return which of the user's own items a score comes from, and how much of it.
+
+        A score is a sum over the user's items, so its parts are exact: with `k` no less than a
+        user has items, the contributions add up to the score that `predict` returns.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, as for `recommend`.
+        items : array-like of int of shape (n_users,) or (n_users, n_places)
+            The items to explain to each user, as `recommend` returns them; -1 is an empty place.
+        k : int, default=10
+            Contributions each.
+
+        Returns
+        -------
+        reasons : ndarray of int of shape (n_users, k) or (n_users, n_places, k)
+            Items of the user, by falling contribution; -1 where there are no more.
+        contributions : ndarray of the same shape
+            Each item's value in `X` times its weight for the item explained; NaN where the reason
+            is -1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(random_state=0).fit(X)
+        >>> reasons, contributions = model.explain(X[:1], [3], k=3)
+        >>> reasons
+        array([[ 0,  1, -1]])
+        >>> bool(np.isclose(np.nansum(contributions), model.predict(X)[0, 3]))
+        True
+        """
+        check_is_fitted(self)
+        k = check_integer("k", k, low=1)
+        X = aligned_by_name(self, X)
+        X = sp.csr_array(check_interactions(self, X, reset=False))
+        asked = np.asarray(items)
+        if asked.ndim not in (1, 2) or len(asked) != X.shape[0]:
+            raise ValueError(
+                f"`items` has shape {asked.shape}, expected ({X.shape[0]},) or "
+                f"({X.shape[0]}, n_places): the items to explain to each user."
+            )
+        check_items("items", asked.ravel(), self.n_features_in_)
+        reasons, parts = explain_scores(self._weights, X, asked.reshape(len(asked), -1), k)
+        shape = (*asked.shape, k)
+        return reasons.reshape(shape), parts.reshape(shape)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean NDCG@100 of recommendations, for model selection.
@@ -149,28 +274,29 @@ class RecommenderMixin:
         if y is None or np.ndim(y) == 1:
             visible, hidden = hold_out_items(X, _SCORE_HOLDOUT, random_state=0)
         else:
-            visible, hidden = X, sp.csr_array(y)
+            visible, hidden = sp.csr_array(X), sp.csr_array(y)
             if hidden.shape != X.shape:
                 raise ValueError(f"y has shape {hidden.shape}, expected that of X, {X.shape}.")
         return self._ndcg(visible, hidden)
 
-    def _ndcg(self, visible: Interactions, hidden: sp.csr_array[Any]) -> float:
+    def _ndcg(self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any]) -> float:
         """Return how well items of the checked rows are found again from the others."""
-        items, _ = self._best(visible, _SCORE_CUTOFF, exclude_seen=True)
+        items, _ = self._best(visible, _SCORE_CUTOFF, make_offer(visible))
         return ndcg_score(hidden, items, k=_SCORE_CUTOFF)
 
     def _best(
-        self, X: Interactions, k: int, *, exclude_seen: bool
+        self, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
     ) -> tuple[NDArray[np.int64], Array]:
         """Return items and scores of the best `k` of each of the checked rows."""
-        n_users, n_items = X.shape
-        weights = self._ready_weights(X)
-        items = np.empty((n_users, k), dtype=np.int64)
-        scores = np.empty((n_users, k), dtype=weights.dtype)
-        n_rows = block_rows(n_users, n_items)
-        for block in blocks(n_users, n_rows):
-            block_scores = weights.scores(X[block])
-            if exclude_seen:
-                block_scores[X[block].nonzero()] = -np.inf
-            items[block], scores[block] = top_k(block_scores, k, n_rows=n_rows)
-        return items, scores
+        return best_items(self._ready_weights(X), X, k, offer, verbose=verbose)
+
+    def _ready_weights(self, X: sp.csr_array[Any]) -> Weights:
+        """Return the weights for scoring all rows of X, in the form that is cheapest for them."""
+        weights = self._weights
+        return self._store(weights.ready_for(X), weights)
+
+    def _store(self, weights: Weights, instead_of: Weights) -> Weights:
+        """Keep weights in another form, unless the model was fitted again in the meantime."""
+        if self._weights is instead_of:
+            self._weights = weights
+        return weights

@@ -1,0 +1,107 @@
+"""What may be recommended to whom: the items seen, the deny list and the allow list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._validation import Array, canonical, check_boolean
+
+
+class Lists(NamedTuple):
+    """A list of items for each user: `items[starts[user] : stops[user]]`, by rising index."""
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+
+class Offer(NamedTuple):
+    """What may be recommended to each user."""
+
+    seen: Lists  # not these
+    excluded: Lists  # nor these
+    candidates: Lists  # but only these, if `is_restricted`
+    is_restricted: bool
+
+
+def make_offer(
+    X: sp.csr_array[Any], exclude_seen: bool = True, candidates: Any = None, exclude: Any = None
+) -> Offer:
+    """Return what may be recommended to the users whose checked rows are `X`.
+
+    Raises as :meth:`shallow_ae.ShallowAutoEncoder.recommend` says.
+    """
+    n_users, n_items = X.shape
+    nothing = _shared(np.empty(0, np.int32), n_users)
+    seen = _of_rows(X) if check_boolean("exclude_seen", exclude_seen) else nothing
+    return Offer(
+        seen,
+        nothing if exclude is None else _check_lists("exclude", exclude, n_users, n_items),
+        nothing if candidates is None else _check_lists("candidates", candidates, n_users, n_items),
+        candidates is not None,
+    )
+
+
+def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> Lists:
+    """Return the lists of users from one list for all, one list each, or a sparse matrix."""
+    if sp.issparse(given):
+        listed = canonical(given)
+        if listed.shape != (n_users, n_items):
+            raise ValueError(
+                f"`{name}` has shape {listed.shape}, expected {(n_users, n_items)}: "
+                "a row for each row of X and a column for each item."
+            )
+        return _of_rows(listed)
+    lists = given if isinstance(given, np.ndarray) else _sequence(name, given)
+    if not any(np.ndim(items) for items in lists):
+        return _shared(np.unique(check_items(name, lists, n_items)), n_users)
+    if len(lists) != n_users:
+        raise ValueError(
+            f"`{name}` has {len(lists):,} lists, expected {n_users:,}: one for each row of X. "
+            "Pass a single list of items for all users to share."
+        )
+    rows = [check_items(name, items, n_items) for items in lists]
+    users = np.repeat(np.arange(n_users), [len(items) for items in rows])
+    pairs = (users, np.concatenate(rows))
+    ones = np.ones(len(users), np.bool_)
+    return _of_rows(canonical(sp.coo_array((ones, pairs), shape=(n_users, n_items))))
+
+
+def _sequence(name: str, given: Any) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(
+            f"`{name}` must be a list of item indices, a list of such lists for each user or a "
+            f"sparse matrix, got {type(given).__name__}."
+        )
+    return list(given)
+
+
+def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
+    """Return item indices, without the -1 of places where there was nothing to recommend."""
+    items: Array = np.asarray(given if isinstance(given, np.ndarray) else list(given))
+    if items.size and items.dtype.kind not in "iu":
+        raise TypeError(
+            f"`{name}` must hold item indices, found {items.dtype}. A mask of items becomes "
+            "indices by np.flatnonzero, and one of users x items by scipy.sparse.csr_array."
+        )
+    if items.size and not -1 <= items.min() <= items.max() < n_items:
+        raise ValueError(
+            f"`{name}` holds item indices from {items.min()} to {items.max()}, expected 0 to "
+            f"{n_items - 1}, or -1 for an empty place."
+        )
+    return items[items >= 0].astype(np.int32)
+
+
+def _of_rows(X: sp.csr_array[Any]) -> Lists:
+    ends = X.indptr.astype(np.int64)
+    return Lists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
+
+
+def _shared(items: NDArray[np.int32], n_users: int) -> Lists:
+    starts = np.zeros(n_users, np.int64)
+    return Lists(starts, starts + len(items), items)
