@@ -25,6 +25,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._dual_weights import DualWeights
 from shallow_ae._gram import add_gram
 from shallow_ae._history import Gram, History, Rows
 from shallow_ae._inverse import invert, sweep, unfold
@@ -32,7 +33,7 @@ from shallow_ae._memory import release_free_memory
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
 from shallow_ae._weighting import column_squares, count_scale
-from shallow_ae._weights import DenseWeights, DualWeights, Weights
+from shallow_ae._weights import DenseWeights, Weights
 
 Product: TypeAlias = Callable[[Array], Array]
 

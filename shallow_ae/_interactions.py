@@ -50,6 +50,27 @@ def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
     return sp.csr_array(X.astype(columns.dtype))
 
 
+def is_frame(given: Any) -> bool:
+    """Return whether it is a DataFrame of any kind."""
+    return isinstance(nw.from_native(given, eager_only=True, pass_through=True), nw.DataFrame)
+
+
+def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
+    """Return the columns of users and items of a DataFrame."""
+    users, items, _ = _columns(frame, user, item, "")
+    return users, items
+
+
+def frame_like(given: Any, columns: dict[str, Array]) -> Any:
+    """Return columns as a DataFrame of the kind of `given`, in pandas if it is none."""
+    native = nw.from_native(given, eager_only=True, allow_series=True, pass_through=True)
+    known = isinstance(native, nw.DataFrame | nw.Series)
+    backend: Any = native.implementation if known else nw.Implementation.PANDAS
+    # polars would keep an array of Python objects as such; of a list it knows the type.
+    data = {name: list(c) if c.dtype == object else c for name, c in columns.items()}
+    return nw.from_dict(data, backend=backend).to_native()
+
+
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
     """Return the columns of users, items and counts; counts are None where there are none."""
     frame = nw.from_native(interactions, eager_only=True, pass_through=True)

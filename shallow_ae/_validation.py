@@ -31,15 +31,26 @@ def check_interactions(
     sparse = sp.issparse(X)
     if sparse and X.dtype.kind in "biuf" and X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float32)  # before the csr conversion sums duplicates: uint8 would overflow
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=[np.float32, np.float64],
-        ensure_all_finite=ensure_all_finite,
-    )
+    checks: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": [np.float32, np.float64],
+        "ensure_all_finite": ensure_all_finite,
+    }
+    if sparse and not reset and hasattr(estimator, "feature_names_in_"):
+        # A sparse matrix has no names, of which scikit-learn would warn in every call.
+        X = check_array(X, estimator=estimator, input_name="X", **checks)
+        _check_width(estimator, X.shape[1])
+    else:
+        X = validate_data(estimator, X, reset=reset, **checks)
     return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
+
+
+def _check_width(estimator: Any, n_items: int) -> None:
+    if n_items != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {n_items} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input: a column for each item seen in fit."
+        )
 
 
 def aligned_by_name(estimator: Any, X: Any) -> Any:

@@ -140,19 +140,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         ValueError
             As `fit`, and for unknown items where `unknown="error"`.
         """
-        check_is_fitted(self)
-        columns = encode(interactions, self.user, self.item, self.count)
-        fitted = _index(self.items_).get_indexer(
-            _index(columns.item_ids)
-        )  # looked up once an item, not a row
-        columns = columns._replace(items=fitted[columns.items])
-        known = columns.items >= 0
-        if not known.all():
-            self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
-            columns = columns._replace(
-                users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
-            )
-        return to_csr(columns, len(self.items_))
+        return self._rows_and_users(interactions)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -170,7 +158,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows = canonical(X).tocoo()
-        ids = self.users_ if users is None else _index(users).to_numpy()
+        ids = self.users_ if users is None else index_of(users).to_numpy()
         if rows.shape != (len(ids), len(self.items_)):
             raise ValueError(
                 f"X has shape {rows.shape}, expected ({len(ids)}, {len(self.items_)}): a row for "
@@ -210,7 +198,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         rows : ndarray of int of shape (n,)
         """
         check_is_fitted(self)
-        return _index(self.users_).get_indexer(_index(users))
+        return index_of(self.users_).get_indexer(index_of(users))
 
     def item_index(self, items: Iterable[Any]) -> NDArray[np.intp]:
         """Return the column of each item, -1 for items that `fit` did not see.
@@ -224,7 +212,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         columns : ndarray of int of shape (n,)
         """
         check_is_fitted(self)
-        return _index(self.items_).get_indexer(_index(items))
+        return index_of(self.items_).get_indexer(index_of(items))
 
     def item_ids(self, indices: ArrayLike) -> Array:
         """Return the raw id of each column index; None where the index is -1.
@@ -272,6 +260,22 @@ class IdMapper(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         return tags
 
+    def _rows_and_users(self, interactions: Any) -> tuple[sp.csr_array[Any], Array]:
+        """Return what `transform` and `users_in` do, and read the interactions once."""
+        check_is_fitted(self)
+        columns = encode(interactions, self.user, self.item, self.count)
+        fitted = index_of(self.items_).get_indexer(
+            index_of(columns.item_ids)
+        )  # looked up once an item, not a row
+        columns = columns._replace(items=fitted[columns.items])
+        known = columns.items >= 0
+        if not known.all():
+            self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
+            columns = columns._replace(
+                users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
+            )
+        return to_csr(columns, len(self.items_)), columns.user_ids
+
     def _fit(self, interactions: Any) -> Encoded:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         columns = encode(interactions, self.user, self.item, self.count)
@@ -286,10 +290,10 @@ class IdMapper(TransformerMixin, BaseEstimator):
         )
         if self.unknown == "error":
             raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
-        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=3)
+        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=4)
 
 
-def _index(ids: Iterable[Any]) -> pd.Index[Any]:
+def index_of(ids: Iterable[Any]) -> pd.Index[Any]:
     """Return ids of any hashable kind as an index that compares them as Python does."""
     # Neither does pandas make a MultiIndex of tuples so, nor NumPy a table.
     values = ids if isinstance(ids, np.ndarray) else list(ids)

@@ -15,7 +15,8 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
 from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _weights
-from shallow_ae._weights import DenseWeights, DualWeights
+from shallow_ae._dual_weights import DualWeights
+from shallow_ae._weights import DenseWeights
 
 PARAMETERS = st.fixed_dictionaries(
     {

@@ -1,0 +1,128 @@
+"""The item weights P by an inverse of users x users."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._memory import free_memory
+from shallow_ae._offer import Offer
+from shallow_ae._speed import SPARSE
+from shallow_ae._threads import n_threads, workers
+from shallow_ae._validation import Array
+from shallow_ae._weighting import scale_columns
+from shallow_ae._weights import DenseWeights, Weights, check_dense_fits
+
+_WIDTH = 256
+
+
+class DualWeights(NamedTuple):
+    """P by an inverse of users x users.
+
+    With x_j the column of item j in the interactions learned from, an entry is
+    P_ij = input_scale_i x_i' M x_j output_scale_j, and P_jj = 0.
+    """
+
+    items: sp.csr_array[Any]  # X' of shape (n_items, n_users)
+    M: Array  # of shape (n_users, n_users), symmetric
+    input_scale: Array  # of shape (n_items,), as the next two
+    output_scale: Array
+    diagonal: Array  # of the product above, to be left out
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of M."""
+        return self.M.dtype
+
+    def scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P without P."""
+        from shallow_ae._ranking import share_rows
+
+        scores = np.empty(X.shape, self.dtype)
+
+        def score(part: slice) -> None:
+            scores[part] = self._scores(X[part])
+
+        share_rows(len(scores), score, most=block_rows(*X.shape))
+        return scores
+
+    def rank(
+        self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
+    ) -> None:
+        """Write the best items of each row, scored in blocks without P."""
+        from shallow_ae._ranking import rank_given, share_rows
+
+        def rank(part: slice) -> None:
+            rank_given(self._scores(X[part]), offer, part.start, items[part], scores[part])
+
+        share_rows(X.shape[0], rank, most=block_rows(*X.shape), verbose=verbose)
+
+    def entries(self, inputs: Array, outputs: Array) -> Array:
+        """Return entries of P, by way of whole columns."""
+        distinct, column = np.unique(outputs, return_inverse=True)
+        entries = np.empty(len(inputs), self.dtype)
+        for block in blocks(len(distinct), _WIDTH):
+            pairs = np.flatnonzero((block.start <= column) & (column < block.stop))
+            columns = self._columns(distinct[block])
+            entries[pairs] = columns[inputs[pairs], column[pairs] - block.start]
+        entries *= self.input_scale[inputs]
+        entries[inputs == outputs] = 0
+        return entries
+
+    def dense(self) -> Array:
+        """Return P, in blocks of columns.
+
+        Raises
+        ------
+        MemoryError
+            If P does not fit in the free memory.
+        """
+        n_items, _ = self.items.shape
+        check_dense_fits(self._dense_bytes(), n_items)
+        P = np.empty((n_items, n_items), self.dtype)
+
+        def fill(block: slice) -> None:
+            P[:, block] = self._columns(block)
+
+        def scale(block: slice) -> None:
+            P[block] *= self.input_scale[block, None]
+
+        with workers() as pool:
+            list(pool.map(fill, blocks(n_items, _WIDTH)))
+            list(pool.map(scale, blocks(n_items, _WIDTH)))
+        np.fill_diagonal(P, 0)
+        return P
+
+    def ready_for(self, X: sp.csr_array[Any]) -> Weights:
+        """Return dense weights if forming and using them takes less than doing without."""
+        n_items, n_users = self.items.shape
+        without = X.shape[0] * (n_users**2 + SPARSE * self.items.nnz)
+        with_them = SPARSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
+        if with_them < without and self._dense_bytes() < free_memory():
+            return DenseWeights(self.dense())
+        return self
+
+    def _scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P of a block, by the likeness of each row to each user learned from."""
+        rows = X.astype(self.dtype, copy=False)
+        users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
+        scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
+        scores *= self.output_scale[None, :]
+        scores[rows.tocoo().coords] -= rows.data * self.diagonal[rows.indices]
+        return scores
+
+    def _columns(self, outputs: slice | NDArray[np.intp]) -> Array:
+        """Return columns of P, but for the input scale and the diagonal."""
+        users = self.items[outputs] @ self.M  # of these items, M x_j
+        columns: Array = self.items @ users.T.copy()
+        columns *= self.output_scale[None, outputs]
+        return columns
+
+    def _dense_bytes(self) -> int:
+        n_items, n_users = self.items.shape
+        beside = n_threads() * _WIDTH * (2 * n_users + n_items)
+        return (n_items**2 + beside) * self.dtype.itemsize

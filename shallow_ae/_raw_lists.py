@@ -1,0 +1,82 @@
+"""Lists of raw ids, for everyone or for each user, as rows and columns of a matrix."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._interactions import is_frame, pairs_in
+from shallow_ae._validation import Array
+from shallow_ae.ids import IdMapper, index_of
+
+
+def known_items(mapper: IdMapper, items: Iterable[Any]) -> NDArray[np.intp]:
+    """Return the columns of items, all of which `fit` must have seen."""
+    asked = _checked_list("items", items)
+    return _all_found(mapper.item_index(asked), asked, "items", "were not seen in fit")
+
+
+def known_users(users: Array, asked: Iterable[Any]) -> NDArray[np.intp]:
+    """Return the rows of users, all of whom must be among `users`."""
+    asked = list(asked)
+    rows = index_of(users).get_indexer(index_of(asked))
+    return _all_found(rows, asked, "users", "have no row in `interactions`")
+
+
+def lists_of_items(name: str, given: Any, users: Array, mapper: IdMapper) -> Any:
+    """Return raw ids as `recommend` of a model takes them.
+
+    One list for everyone becomes columns; a list for each user, by a dict or in a frame, becomes a
+    matrix with a row for each of `users`. Items that `fit` did not see are left out and counted.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) and not is_frame(given):
+        return _seen_in_fit(name, mapper.item_index(_checked_list(name, given)))
+    if isinstance(given, Mapping):
+        lists = {user: _checked_list(name, items) for user, items in given.items()}
+        of_users = np.repeat(np.arange(len(lists)), [len(items) for items in lists.values()])
+        rows = index_of(users).get_indexer(index_of(list(lists)))[of_users]
+        listed = list(chain.from_iterable(lists.values()))
+    else:
+        asked, listed = pairs_in(given, mapper.user, mapper.item)
+        rows = index_of(users).get_indexer(index_of(asked))
+    columns = _seen_in_fit(name, mapper.item_index(listed))
+    both = (rows >= 0) & (columns >= 0)
+    pairs = (np.ones(int(both.sum()), np.bool_), (rows[both], columns[both]))
+    return sp.csr_array(pairs, shape=(len(users), len(mapper.items_)))
+
+
+def _checked_list(name: str, given: Any) -> Any:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"`{name}` must be a list of item ids, got {given!r}.")
+    return given if isinstance(given, np.ndarray) else list(given)
+
+
+def _seen_in_fit(name: str, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the columns, after a warning that counts those that are -1."""
+    n_unknown = int((columns < 0).sum())
+    if n_unknown:
+        warnings.warn(
+            f"{n_unknown:,} of {len(columns):,} items in `{name}` were not seen in fit; they are "
+            "left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return columns
+
+
+def _all_found(places: NDArray[np.intp], asked: Any, what: str, fault: str) -> NDArray[np.intp]:
+    missing = np.flatnonzero(places < 0)
+    if len(missing):
+        raise ValueError(
+            f"{len(missing):,} of {len(places):,} {what} {fault}, the first is "
+            f"{asked[missing[0]]!r}."
+        )
+    return places
