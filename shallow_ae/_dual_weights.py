@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._memory import free_memory
 from shallow_ae._offer import Offer
+from shallow_ae._rows import share_rows
 from shallow_ae._speed import SPARSE
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
@@ -40,8 +41,6 @@ class DualWeights(NamedTuple):
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P without P."""
-        from shallow_ae._ranking import share_rows
-
         scores = np.empty(X.shape, self.dtype)
 
         def score(part: slice) -> None:
@@ -54,7 +53,7 @@ class DualWeights(NamedTuple):
         self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
     ) -> None:
         """Write the best items of each row, scored in blocks without P."""
-        from shallow_ae._ranking import rank_given, share_rows
+        from shallow_ae._ranking import rank_given
 
         def rank(part: slice) -> None:
             rank_given(self._scores(X[part]), offer, part.start, items[part], scores[part])

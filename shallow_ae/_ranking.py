@@ -1,63 +1,40 @@
-"""Scores of users and the best of them, one user's row at a time.
+"""Scores of users and the best of them, compiled, one user's row at a time.
 
 A row of scores is a sum of few rows of P. It is formed in cache, what must not be offered is struck
 out, the best are chosen, and the next user's row takes its place: no block of scores is ever
 written to memory. Sums run over a user's items by rising index, alone and one after the other,
 so that a user's scores depend neither on who else is asked for nor on who computes them.
+
+The best are chosen by a heap, the worst of them on top. An item that enters it costs a dozen
+mispredicted branches, and hundreds would. So a floor is looked for first, by bisection: a score
+that little more than k of the row reach. To count those is a pass at the speed of the cache, and
+only they meet the heap. How good the floor is decides about time, never about the answer.
+
+All is in one file: Numba's cache on disk notices a change of the file that a function is in, and
+of no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
-from shallow_ae._blocks import blocks
 from shallow_ae._compiled import compiled
 from shallow_ae._offer import Lists, Offer
-from shallow_ae._threads import n_threads, workers
-from shallow_ae._top_k import in_order, offer_all
+from shallow_ae._rows import Rows
 from shallow_ae._validation import Array
 
-_TASKS_PER_THREAD = 8  # so that threads end together
-_ROWS_PER_TASK = 16  # at least: to hand a task over takes as long as to rank a few rows
+_PASSES = 30
+_STRIDE = 16  # scores looked at together, most often to find that none is good enough
 
 
-class Rows(NamedTuple):
-    """The arrays of a csr matrix, as compiled functions take them."""
+class Space(NamedTuple):
+    """What choosing from a row works with."""
 
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    data: Array
-
-
-def rows_of(X: sp.csr_array[Any], dtype: Any) -> Rows:
-    """Return the arrays of `X`, its numbers of type `dtype`."""
-    return Rows(
-        X.indptr.astype(np.int64),
-        np.asarray(X.indices).astype(np.int32, copy=False),
-        np.asarray(X.data).astype(dtype, copy=False),
-    )
-
-
-def share_rows(
-    n_rows: int, task: Callable[[slice], None], *, most: int | None = None, verbose: int = 0
-) -> None:
-    """Call `task` on slices of at most `most` rows, on all threads."""
-    size = max(_ROWS_PER_TASK, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
-    slices = blocks(n_rows, min(size, most or size))
-    with tqdm(total=n_rows, desc="rank", unit="user", disable=not verbose) as bar:
-        if len(slices) == 1:
-            task(slices[0])
-            bar.update(n_rows)
-            return
-        with workers() as pool:
-            for rows, _ in zip(slices, pool.map(task, slices), strict=True):
-                bar.update(rows.stop - rows.start)
+    every: Array  # all items
+    some: Array  # space for candidates
+    values: Array  # and for their scores
 
 
 @compiled
@@ -82,17 +59,12 @@ def score_sparse(X: Rows, P: Rows, first: int, scores: Array) -> None:
 @compiled
 def rank_dense(X: Rows, P: Array, offer: Offer, first: int, items: Array, scores: Array) -> None:
     """Write the best of each user from the row `first` of X on, as many as `items` has rows."""
-    n_items = P.shape[1]
-    row = np.empty(n_items, P.dtype)
-    every, some, values = (
-        np.arange(n_items).astype(np.int32),
-        np.empty(n_items, np.int32),
-        row.copy(),
-    )
+    row = np.empty(P.shape[1], P.dtype)
+    space = _space_for(row)
     for place in range(len(items)):
         _sum_dense(X, first + place, P, row)
         _strike_out(row, offer, first + place, -np.inf)
-        _choose(row, offer, first + place, every, some, values, items[place], scores[place])
+        _choose(row, offer, first + place, space, items[place], scores[place])
 
 
 @compiled
@@ -104,12 +76,8 @@ def rank_sparse(
     Where `k` of the items that a row of X P reaches score above 0, no other is among the best.
     """
     row = np.zeros(n_items, P.data.dtype)
-    every, some, values = (
-        np.arange(n_items).astype(np.int32),
-        np.empty(n_items, np.int32),
-        row.copy(),
-    )
-    reached, is_reached = some.copy(), np.zeros(n_items, np.bool_)
+    space = _space_for(row)
+    reached, is_reached = space.some.copy(), np.zeros(n_items, np.bool_)
     for place in range(len(items)):
         user = first + place
         n = _sum_sparse(X, user, P, row, reached, is_reached)
@@ -117,12 +85,12 @@ def rank_sparse(
         held = 0
         if not offer.is_restricted:
             for index in range(n):
-                values[index] = row[reached[index]]
-            held = offer_all(values, reached, n, items[place], scores[place])
+                space.values[index] = row[reached[index]]
+            held = _keep_best(space.values, reached, n, items[place], scores[place])
         if held == items.shape[1] and scores[place, 0] > 0:
-            in_order(items[place], scores[place], held)
+            _put_in_order(items[place], scores[place], held)
         else:
-            _choose(row, offer, user, every, some, values, items[place], scores[place])
+            _choose(row, offer, user, space, items[place], scores[place])
         _strike_out(row, offer, user, 0.0)
         for index in range(n):
             row[reached[index]] = 0
@@ -132,13 +100,11 @@ def rank_sparse(
 @compiled
 def rank_given(table: Array, offer: Offer, first: int, items: Array, scores: Array) -> None:
     """Do as `rank_dense` with rows of scores that are there already, and are changed."""
-    n_items = table.shape[1]
-    every, some = np.arange(n_items).astype(np.int32), np.empty(n_items, np.int32)
-    values = np.empty(n_items, table.dtype)
+    space = _space_for(table[0])
     for place in range(len(items)):
         row = table[place]
         _strike_out(row, offer, first + place, -np.inf)
-        _choose(row, offer, first + place, every, some, values, items[place], scores[place])
+        _choose(row, offer, first + place, space, items[place], scores[place])
 
 
 @compiled
@@ -147,8 +113,8 @@ def rank_stored(X: Rows, items: Array, scores: Array) -> None:
     for row in range(len(items)):
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
-        held = offer_all(values, columns, stop - start, items[row], scores[row])
-        in_order(items[row], scores[row], held)
+        held = _keep_best(values, columns, stop - start, items[row], scores[row])
+        _put_in_order(items[row], scores[row], held)
 
 
 @compiled
@@ -188,6 +154,12 @@ def _sum_sparse(X: Rows, user: int, P: Rows, row: Array, reached: Array, is_reac
 
 
 @compiled
+def _space_for(row: Array) -> Space:
+    every = np.arange(len(row)).astype(np.int32)
+    return Space(every, every.copy(), row.copy())
+
+
+@compiled
 def _strike_out(row: Array, offer: Offer, user: int, score: float) -> None:
     """Give the items that must not be offered this score."""
     _fill(row, offer.seen, user, score)
@@ -201,26 +173,129 @@ def _fill(row: Array, lists: Lists, user: int, score: float) -> None:
 
 
 @compiled
-def _choose(
-    row: Array,
-    offer: Offer,
-    user: int,
-    every: Array,
-    some: Array,
-    values: Array,
-    items: Array,
-    scores: Array,
-) -> None:
-    """Write the best of a row of scores, or of the user's candidates in it.
-
-    `every` lists all items; `some` and `values` are space for the candidates and their scores.
-    """
+def _choose(row: Array, offer: Offer, user: int, space: Space, items: Array, scores: Array) -> None:
+    """Write the best of a row of scores, or of the user's candidates in it."""
+    ids = space.every
     n = len(row)
     if offer.is_restricted:
         candidates, n = offer.candidates, 0
         for place in range(candidates.starts[user], candidates.stops[user]):
-            some[n] = candidates.items[place]
-            values[n] = row[some[n]]
+            space.some[n] = candidates.items[place]
+            space.values[n] = row[space.some[n]]
             n += 1
-        row, every = values, some
-    in_order(items, scores, offer_all(row, every, n, items, scores))
+        row, ids = space.values, space.some
+    _put_in_order(items, scores, _keep_best(row, ids, n, items, scores))
+
+
+@compiled
+def _keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
+    """Make `items` and `scores` a heap of the best of `n` values, and return how many it holds.
+
+    -inf and NaN are not offered. The worst of the heap comes first.
+    """
+    k = len(items)
+    held = 0
+    bar = _floor(values, n, k)
+    for start in range(0, n, _STRIDE):
+        stop = min(start + _STRIDE, n)
+        if _count_reaching(values[start:stop], stop - start, bar) == 0:
+            continue
+        for place in range(start, stop):
+            if values[place] >= bar:
+                held = _offer(values[place], ids[place], items, scores, held)
+                if held == k:
+                    bar = max(bar, scores[0])
+    return held
+
+
+@compiled
+def _put_in_order(items: Array, scores: Array, held: int) -> None:
+    """Turn a heap into a ranking, best first, with -1 and NaN in the places that are left."""
+    for last in range(held - 1, 0, -1):
+        score, item = scores[last], items[last]
+        scores[last], items[last] = scores[0], items[0]
+        _sift_down(score, item, items, scores, last)
+    for place in range(held, len(items)):
+        scores[place] = np.nan
+        items[place] = -1
+
+
+@compiled
+def _floor(values: Array, n: int, k: int) -> Any:
+    """Return a finite number that at least `k` of the first `n` values reach, if that many can."""
+    found = np.finfo(values.dtype).min
+    if n <= 2 * k:
+        return found
+    low, high = _finite_range(values, n)
+    for _ in range(_PASSES):
+        middle = values.dtype.type(low + (high - low) * 0.5)
+        if not low < middle < high:
+            break
+        n_reach = _count_reaching(values, n, middle)
+        if n_reach < k:
+            high = middle
+            continue
+        low = found = middle
+        if n_reach <= k + k // 4 + 8:
+            break
+    return found
+
+
+@compiled
+def _finite_range(values: Array, n: int) -> tuple[Any, Any]:
+    low, high = np.inf, -np.inf
+    for place in range(n):
+        value = values[place]
+        if -np.inf < value < np.inf:
+            low = min(low, value)
+            high = max(high, value)
+    return low, high
+
+
+@compiled
+def _count_reaching(values: Array, n: int, bar: Any) -> int:
+    n_reach = 0
+    for place in range(n):
+        n_reach += values[place] >= bar
+    return n_reach
+
+
+@compiled
+def _offer(score: float, item: int, items: Array, scores: Array, held: int) -> int:
+    """Put an item into the heap if it is among the best, and return how many it holds then."""
+    if held == len(items):
+        if _precedes(score, item, scores[0], items[0]):
+            _sift_down(score, item, items, scores, held)
+        return held
+    place = held
+    while place > 0:
+        parent = (place - 1) >> 1
+        if _precedes(score, item, scores[parent], items[parent]):
+            break
+        scores[place], items[place] = scores[parent], items[parent]
+        place = parent
+    scores[place], items[place] = score, item
+    return held + 1
+
+
+@compiled
+def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
+    """Put an item in place of the top of a heap of `n`."""
+    place = 0
+    while 2 * place + 1 < n:
+        child = 2 * place + 1
+        if child + 1 < n and _precedes(
+            scores[child], items[child], scores[child + 1], items[child + 1]
+        ):
+            child += 1
+        if not _precedes(score, item, scores[child], items[child]):
+            break
+        scores[place], items[place] = scores[child], items[child]
+        place = child
+    scores[place], items[place] = score, item
+
+
+@compiled
+def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
+    """Return whether an item stands before another: the one order, everywhere."""
+    return score > other_score or (score == other_score and item < other_item)

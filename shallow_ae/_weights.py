@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._memory import free_memory, gib
 from shallow_ae._offer import Offer
+from shallow_ae._rows import rows_of, share_rows
 from shallow_ae._validation import Array
 
 
@@ -55,7 +56,7 @@ class DenseWeights(NamedTuple):
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P."""
-        from shallow_ae._ranking import rows_of, score_dense, share_rows
+        from shallow_ae._ranking import score_dense
 
         rows, P = rows_of(X, self.dtype), np.ascontiguousarray(self.P)
         scores = np.empty((X.shape[0], P.shape[1]), self.dtype)
@@ -66,7 +67,7 @@ class DenseWeights(NamedTuple):
         self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
     ) -> None:
         """Write the best items of each row, scored one at a time."""
-        from shallow_ae._ranking import rank_dense, rows_of, share_rows
+        from shallow_ae._ranking import rank_dense
 
         rows, P = rows_of(X, self.dtype), np.ascontiguousarray(self.P)
 
@@ -101,7 +102,7 @@ class SparseWeights(NamedTuple):
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P, as a dense array."""
-        from shallow_ae._ranking import rows_of, score_sparse, share_rows
+        from shallow_ae._ranking import score_sparse
 
         rows, P = rows_of(X, self.dtype), rows_of(self.P, self.dtype)
         scores = np.empty((X.shape[0], self.P.shape[1]), self.dtype)
@@ -112,7 +113,7 @@ class SparseWeights(NamedTuple):
         self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
     ) -> None:
         """Write the best items of each row, most often of those that its items point to."""
-        from shallow_ae._ranking import rank_sparse, rows_of, share_rows
+        from shallow_ae._ranking import rank_sparse
 
         rows, P, n_items = rows_of(X, self.dtype), rows_of(self.P, self.dtype), self.P.shape[1]
 
@@ -163,7 +164,7 @@ def explain_scores(
 
     `items`, -1 in places left empty, and both results have a row for each row of X.
     """
-    from shallow_ae._ranking import rank_stored, rows_of
+    from shallow_ae._ranking import rank_stored
 
     n_users, n_places = items.shape
     reasons = np.empty((n_users, n_places, k), np.int64)

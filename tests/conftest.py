@@ -1,7 +1,12 @@
-"""Strict JAX for every test, and the real data sets where they are."""
+"""Strict JAX and Numba for every test, and the real data sets where they are."""
 
 import os
+import tempfile
 
+# Both are read by Numba at import. An index out of bounds is an error instead of any number, and
+# what is compiled so is not kept for those who import the library.
+os.environ["NUMBA_BOUNDSCHECK"] = "1"
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
 os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
 
 from pathlib import Path

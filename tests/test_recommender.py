@@ -1,14 +1,13 @@
-"""Scores, recommendations and their score, against a ranking written out by hand."""
+"""What a user meets: scores, recommendations, explanations, their order and their errors."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from shallow_ae import ShallowAutoEncoder, _blocks, hold_out_items, ndcg_score
-from shallow_ae._weights import DenseWeights
+from shallow_ae import ShallowAutoEncoder, hold_out_items, ndcg_score
+from shallow_ae._weights import DenseWeights, SparseWeights
 
 
 def fitted(weights):
@@ -18,41 +17,6 @@ def fitted(weights):
     model.fit(np.ones((1, len(weights)), dtype=weights.dtype))
     model._weights = DenseWeights(weights)
     return model
-
-
-def ranked(X, weights, k, *, exclude_seen):
-    """Return the k best of each row of X @ weights, in Python."""
-    lists = []
-    for row in np.asarray(X):
-        scores = row @ weights
-        offered = [i for i in range(len(scores)) if not (exclude_seen and row[i] != 0)]
-        best = sorted(offered, key=lambda i: (-scores[i], i))[:k]
-        lists.append(best + [-1] * (k - len(best)))
-    return np.array(lists)
-
-
-SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and often equal
-
-
-@settings(deadline=None, derandomize=True, max_examples=40)
-@given(
-    X=arrays(np.float64, (5, 4), elements=SMALL),
-    weights=arrays(np.float64, (4, 4), elements=SMALL),
-    k=st.sampled_from([1, 3, 4, 6]),
-    exclude_seen=st.booleans(),
-    layout=st.sampled_from([np.asarray, sp.csr_array, sp.csc_matrix, sp.coo_array]),
-    scores_per_block=st.sampled_from([1, 8, 1000]),
-)
-def test_recommend_is_the_ranking_by_hand(X, weights, k, exclude_seen, layout, scores_per_block):
-    model = fitted(weights)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "_SCORES_PER_BLOCK", scores_per_block)
-        items, scores = model.recommend(
-            layout(X), k=k, exclude_seen=exclude_seen, return_scores=True
-        )
-    np.testing.assert_array_equal(items, ranked(X, weights, k, exclude_seen=exclude_seen))
-    expected = np.take_along_axis(X @ weights, np.maximum(items, 0), axis=1)
-    np.testing.assert_array_equal(scores, np.where(items < 0, np.nan, expected))
 
 
 def test_scores_are_x_p_and_not_x_p_transposed():
@@ -90,6 +54,201 @@ def test_unsorted_indices_and_duplicates_give_the_same_scores():
     np.testing.assert_array_equal(model.predict(X), model.predict(shuffled))
     np.testing.assert_array_equal(model.predict(X), model.predict(doubled))
     np.testing.assert_array_equal(model.recommend(X, k=9), model.recommend(doubled, k=9))
+
+
+@pytest.mark.parametrize(
+    "layout", [np.asarray, sp.csr_array, sp.csc_matrix, sp.coo_array, pd.DataFrame]
+)
+def test_recommendations_do_not_depend_on_the_container(layout):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, size=(9, 12)) * (rng.random((9, 12)) < 0.4)
+    model = fitted(rng.normal(size=(12, 12)))
+    items, scores = model.recommend(layout(X.astype(float)), k=5, return_scores=True)
+    expected = X @ model.item_weights_
+    expected[X > 0] = -np.inf
+    np.testing.assert_array_equal(items, np.argsort(-expected, axis=1, kind="stable")[:, :5])
+    np.testing.assert_allclose(scores, np.take_along_axis(expected, items, axis=1))
+
+
+def test_an_empty_history_is_answered_by_rising_index():
+    weights = np.random.default_rng(0).normal(size=(5, 5))
+    items, scores = fitted(weights).recommend(np.zeros((1, 5)), k=3, return_scores=True)
+    assert items.tolist() == [[0, 1, 2]]
+    assert scores.tolist() == [[0, 0, 0]]
+
+
+def test_nothing_is_left_where_every_item_was_seen():
+    items, scores = fitted(np.ones((3, 3))).recommend(np.ones((2, 3)), k=2, return_scores=True)
+    assert items.tolist() == [[-1, -1], [-1, -1]]
+    assert np.isnan(scores).all()
+    assert fitted(np.ones((3, 3))).recommend(np.ones((1, 3)), k=4, exclude_seen=False).tolist() == [
+        [0, 1, 2, -1]
+    ]
+
+
+def test_what_was_recommended_before_can_be_excluded():
+    model = fitted(np.random.default_rng(0).normal(size=(9, 9)))
+    X = np.eye(9)[:4]
+    ten = model.recommend(X, k=10)
+    first = model.recommend(X, k=4)
+    np.testing.assert_array_equal(model.recommend(X, k=6, exclude=first), ten[:, 4:])
+    everything = model.recommend(X, k=6, exclude=ten)  # ten has -1 in its last places
+    assert (everything == -1).all()
+
+
+@pytest.mark.parametrize("name", ["candidates", "exclude"])
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ([0, 3], ValueError, "holds item indices from 0 to 3, expected 0 to 2, or -1"),
+        ([[0], [-2]], ValueError, "holds item indices from -2 to -2"),
+        ([[0]], ValueError, "has 1 lists, expected 2: one for each row of X"),
+        (sp.csr_array((3, 3)), ValueError, r"has shape \(3, 3\), expected \(2, 3\)"),
+        ("ab", TypeError, "must be a list of item indices"),
+        (3, TypeError, "must be a list of item indices.*got int"),
+        ([True, False, True], TypeError, "must hold item indices, found bool.*np.flatnonzero"),
+        ([0.5], TypeError, "must hold item indices, found float64"),
+    ],
+)
+def test_lists_that_are_none_are_refused(name, given, error, told):
+    with pytest.raises(error, match=f"`{name}` {told}"):
+        fitted(np.zeros((3, 3))).recommend(np.eye(3)[:2], k=1, **{name: given})
+
+
+def test_indices_out_of_range_are_refused_and_not_followed():
+    X = sp.csr_array((2, 3))
+    X.indices, X.data, X.indptr = np.array([7]), np.array([1.0]), np.array([0, 1, 1])
+    with pytest.raises(ValueError, match="indices must be < 3"):
+        fitted(np.zeros((3, 3))).recommend(X, k=1)
+
+
+def test_a_progress_bar_is_shown_on_request(capsys):
+    model = fitted(np.zeros((3, 3)))
+    model.recommend(np.eye(3), k=1)
+    assert capsys.readouterr().err == ""
+    model.recommend(np.eye(3), k=1, verbose=1)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_similar_items_are_recommended_to_who_has_met_one():
+    weights = np.random.default_rng(0).normal(size=(6, 6))
+    model = fitted(weights)
+    items, scores = model.similar_items([4, 0, 4], k=3, return_scores=True)
+    np.testing.assert_array_equal(items, model.recommend(np.eye(6)[[4, 0, 4]], k=3))
+    np.testing.assert_array_equal(scores, np.take_along_axis(weights[[4, 0, 4]], items, axis=1))
+    assert 1 not in model.similar_items([0], k=6, exclude=[1])
+    assert model.similar_items([0], k=3, candidates=[0, 3]).tolist() == [[3, -1, -1]]
+    with pytest.raises(ValueError, match="`items` holds item indices from 6 to 6"):
+        model.similar_items([6])
+
+
+def trained(solver, shape, dtype):
+    X = sp.random_array(shape, density=0.2, rng=np.random.default_rng(0), format="csr", dtype=dtype)
+    return ShallowAutoEncoder(0.05, solver=solver, random_state=0).fit(X), X
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("solver", "shape", "form"),
+    [
+        ("sgd", (80, 50), "DenseWeights"),
+        ("exact", (80, 50), "DenseWeights"),
+        ("exact", (50, 400), "DualWeights"),
+        ("exact", (80, 50), "SparseWeights"),
+    ],
+)
+def test_contributions_add_up_to_the_score(solver, shape, form, dtype):
+    model, X = trained(solver, shape, dtype)
+    if form == "SparseWeights":
+        weights = model.item_weights_
+        model._weights = SparseWeights(sp.csr_array(weights * (weights > 0.02)))
+    X = X[:6]
+    items, scores = model.recommend(X, k=8, return_scores=True)
+    assert type(model._weights).__name__ == form
+    reasons, contributions = model.explain(X, items, k=shape[1])
+    assert reasons.shape == contributions.shape == (6, 8, shape[1])
+    np.testing.assert_allclose(np.nansum(contributions, axis=2), scores, rtol=1e-5)
+    np.testing.assert_allclose(
+        np.take_along_axis(model.predict(X), items, axis=1), scores, rtol=1e-5
+    )
+    for user in range(6):
+        own = reasons[user, 0][reasons[user, 0] >= 0]
+        assert sorted(own) == list(X[[user]].indices)
+    assert (np.diff(contributions, axis=2)[reasons[:, :, 1:] >= 0] <= 0).all()
+
+
+def test_the_largest_contributions_come_first_and_the_rest_is_empty():
+    weights = np.array([[0, 1.0, 9], [2, 0, 3], [4, 5, 0]])
+    X = np.array([[1.0, 2, 0], [0, 0, 3]])
+    reasons, contributions = fitted(weights).explain(X, [2, -1], k=3)
+    assert reasons.tolist() == [[0, 1, -1], [-1, -1, -1]]
+    np.testing.assert_array_equal(contributions, [[9, 6, np.nan], [np.nan] * 3])
+    reasons, contributions = fitted(weights).explain(X, [[2, 0], [0, 1]], k=1)
+    assert reasons.tolist() == [[[0], [1]], [[2], [2]]]
+    assert contributions.tolist() == [[[9], [4]], [[12], [15]]]
+    # an item of the user explains itself by nothing
+    assert fitted(weights).explain(X[:1], [0], k=2)[1].tolist() == [[4, 0]]
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([0], r"`items` has shape \(1,\), expected \(2,\)"),
+        ([[[0]], [[0]]], r"`items` has shape \(2, 1, 1\)"),
+        ([0, 3], "`items` holds item indices from 0 to 3"),
+    ],
+)
+def test_items_that_are_none_are_not_explained(items, told):
+    with pytest.raises(ValueError, match=told):
+        fitted(np.zeros((3, 3))).explain(np.eye(3)[:2], items)
+
+
+def named(kind=pd.DataFrame):
+    """Return a model of the items a, b and c, and rows as a frame."""
+    X = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]])
+    data = {name: X[:, i] for i, name in enumerate("abc")}
+    return ShallowAutoEncoder(solver="exact").fit(kind(data)), kind(data)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_a_frame_is_aligned_by_name(kind):
+    model, frame = named(kind)
+    expected = model.recommend(frame, k=3)
+    np.testing.assert_array_equal(model.recommend(frame[["c", "a", "b"]], k=3), expected)
+    without_c = sp.csr_array(frame[["a", "b"]].to_numpy() @ np.eye(2, 3))  # nobody has met it
+    np.testing.assert_array_equal(
+        model.recommend(frame[["b", "a"]], k=3), model.recommend(without_c, k=3)
+    )
+    reasons, parts = model.explain(frame[["c", "a", "b"]], [2, 1, 2], k=3)
+    np.testing.assert_array_equal(reasons, model.explain(frame, [2, 1, 2], k=3)[0])
+    np.testing.assert_array_equal(parts, model.explain(frame, [2, 1, 2], k=3)[1])
+
+
+def test_items_of_a_frame_that_fit_did_not_see_are_counted_and_left_out():
+    model, frame = named()
+    other = frame.assign(d=1, e=1)
+    with pytest.warns(UserWarning, match="2 of 5 columns of X are items that were not seen in fit"):
+        items = model.recommend(other, k=3)
+    np.testing.assert_array_equal(items, model.recommend(frame, k=3))
+    with pytest.raises(ValueError, match="None of the 1 columns of X is an item seen in fit"):
+        model.recommend(other[["d"]], k=3)
+
+
+def test_methods_of_scikit_learn_refuse_a_frame_in_another_order():
+    model, frame = named()
+    for method in (model.predict, model.score, model.partial_fit):
+        with pytest.raises(ValueError, match="must be in the same order"):
+            method(frame[["c", "a", "b"]])
+
+
+def test_a_matrix_has_no_names_and_is_taken_by_its_width(recwarn):
+    model, frame = named()
+    X = sp.csr_array(frame.to_numpy())
+    np.testing.assert_array_equal(model.recommend(X), model.recommend(frame))
+    np.testing.assert_array_equal(model.predict(X), model.predict(frame))
+    assert not recwarn.list
+    with pytest.raises(ValueError, match="X has 2 features, but ShallowAutoEncoder is expecting 3"):
+        model.recommend(X[:, :2])
 
 
 def test_scores_are_of_the_type_of_the_weights():

@@ -1,0 +1,51 @@
+"""Rows of a matrix, as compiled functions take them, shared among threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from shallow_ae._blocks import blocks
+from shallow_ae._threads import n_threads, workers
+from shallow_ae._validation import Array
+
+_TASKS_PER_THREAD = 8  # so that threads end together
+_ROWS_PER_TASK = 16  # at least: to hand a task over takes as long as to rank a few rows
+
+
+class Rows(NamedTuple):
+    """The arrays of a csr matrix, as compiled functions take them."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    data: Array
+
+
+def rows_of(X: sp.csr_array[Any], dtype: Any) -> Rows:
+    """Return the arrays of `X`, its numbers of type `dtype`."""
+    return Rows(
+        X.indptr.astype(np.int64),
+        np.asarray(X.indices).astype(np.int32, copy=False),
+        np.asarray(X.data).astype(dtype, copy=False),
+    )
+
+
+def share_rows(
+    n_rows: int, task: Callable[[slice], None], *, most: int | None = None, verbose: int = 0
+) -> None:
+    """Call `task` on slices of at most `most` rows, on all threads."""
+    size = max(_ROWS_PER_TASK, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
+    slices = blocks(n_rows, min(size, most or size))
+    with tqdm(total=n_rows, desc="rank", unit="user", disable=not verbose) as bar:
+        if len(slices) == 1:
+            task(slices[0])
+            bar.update(n_rows)
+            return
+        with workers() as pool:
+            for rows, _ in zip(slices, pool.map(task, slices), strict=True):
+                bar.update(rows.stop - rows.start)
