@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from processes import environment, memory_mib
 
 ROUNDS, LONG = 2, 60
 COLUMNS = 50
@@ -82,23 +83,16 @@ def rectools(X, penalty):
 FITS = {"shallow_ae": ours, "NumPy": numpy_form, "irspack": irspack, "RecTools": rectools}
 
 
-def peak_mib() -> float:
-    """Return the high-water mark of this process."""
-    # Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
-
-
 def child(name: str, data: str, dtype: str, penalty: str, columns: str) -> None:
     """Print seconds, peak and what of it the fit added; save some columns of the weights."""
     if name == "shallow_ae":
         sys.modules["pyarrow"] = None  # pandas imports it where it is; the library asks for none
     X = sp.csr_array(sp.load_npz(data)).astype(dtype)
     fit, weights = FITS[name](X, float(penalty))
-    before = peak_mib()
+    before = memory_mib()
     start = time.perf_counter()
     fit()
-    seconds, peak = time.perf_counter() - start, peak_mib()
+    seconds, peak = time.perf_counter() - start, memory_mib()
     np.save(columns, weights()[:, :: max(1, X.shape[1] // COLUMNS)])
     print(f"{seconds} {peak} {peak - before}")
 
@@ -116,18 +110,6 @@ def measured(python, name, data, dtype, penalty, columns):
         if figures[-1][0] > LONG:
             break
     return np.min(figures, axis=0)
-
-
-def environment(folder: Path, package: str) -> str | None:
-    """Return the Python of an environment with a peer, made where it is not there yet."""
-    python = folder / package / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / package)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", package], check=False)
-    probe = f"import {package}, importlib.metadata as m; print(m.version({package!r}))"
-    found = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False)
-    print(f"{package}: {found.stdout.strip() or 'absent'}")
-    return str(python) if found.returncode == 0 else None
 
 
 def made_up(n_users: int, n_items: int, items_per_user: int) -> sp.csr_array:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from processes import memory_mib
 
 K = 20
 PUBLISHED = "EASE, published      .1765     .1467"
@@ -54,8 +55,7 @@ def child(folder: str, part: str, name: str) -> None:
     start = time.perf_counter()
     items = model.recommend(X[users], k=K)
     rank = time.perf_counter() - start
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    peak = int(status["VmHWM"].split()[0]) / 2**20
+    peak = memory_mib() / 2**10
     hidden = hidden[users]
     print(
         f"{name:<18}{recall(hidden, items):>8.4f}{ndcg_score(hidden, items, k=K):>10.4f}"

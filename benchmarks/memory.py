@@ -9,7 +9,8 @@ themselves.
 
 import subprocess
 import sys
-from pathlib import Path
+
+from processes import memory_mib
 
 N_USERS, ITEMS_PER_USER, STEPS = 4096, 50, 10
 SIZES = (512, 2048, 4096, 8192)
@@ -37,9 +38,7 @@ def peak_and_plan(n_items: int, fit: str) -> str:
     model = ShallowAutoEncoder(random_state=0, **FITS[fit])
     planned = model.plan(X)[model.solver].bytes
     model.fit(X)
-    # Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-    return f"{int(status['VmHWM'].split()[0]) * 1024} {planned}"
+    return f"{int(memory_mib() * 2**20)} {planned}"
 
 
 def measured(n_items: int, fit: str) -> tuple[int, int]:

@@ -9,14 +9,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._blocks import block_rows, blocks
-from shallow_ae._memory import free_memory
 from shallow_ae._offer import Offer
 from shallow_ae._rows import share_rows
 from shallow_ae._speed import SPARSE
 from shallow_ae._threads import n_threads, workers
 from shallow_ae._validation import Array
 from shallow_ae._weighting import scale_columns
-from shallow_ae._weights import DenseWeights, Weights, check_dense_fits
+from shallow_ae._weights import DenseWeights, Weights, check_dense_fits, fits
 
 _WIDTH = 256
 
@@ -101,7 +100,7 @@ class DualWeights(NamedTuple):
         n_items, n_users = self.items.shape
         without = X.shape[0] * (n_users**2 + SPARSE * self.items.nnz)
         with_them = SPARSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
-        if with_them < without and self._dense_bytes() < free_memory():
+        if with_them < without and fits(self._dense_bytes()):
             return DenseWeights(self.dense())
         return self
 

@@ -185,9 +185,14 @@ def explain_scores(
     return reasons, parts
 
 
+def fits(needed: int) -> bool:
+    """Return whether so many bytes are free."""
+    return needed <= free_memory()
+
+
 def check_dense_fits(needed: int, n_items: int) -> None:
     """Raise a MemoryError if P, of so many bytes, does not fit as an array."""
-    if needed > free_memory():
+    if not fits(needed):
         raise MemoryError(
             f"The weights of all pairs of {n_items:,} items need {gib(needed)} and "
             f"{gib(free_memory())} are free. Predict and recommend do without them."

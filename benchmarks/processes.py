@@ -1,0 +1,29 @@
+"""What the benchmarks share: peak memory, and environments with a peer in them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def memory_mib(what: str = "VmHWM") -> float:
+    """Return the high-water mark of this process, or its present size by "VmRSS"."""
+    # Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status[what].split()[0]) / 1024
+
+
+def forget_peak() -> None:
+    """Let the high-water mark begin anew."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def environment(folder: Path, package: str) -> str | None:
+    """Return the Python of an environment with a peer, made where it is not there yet."""
+    python = folder / package / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder / package)], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", package], check=False)
+    probe = f"import {package}, importlib.metadata as m; print(m.version({package!r}))"
+    found = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False)
+    print(f"{package}: {found.stdout.strip() or 'absent'}")
+    return str(python) if found.returncode == 0 else None
