@@ -61,13 +61,18 @@ def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
     return users, items
 
 
-def frame_like(given: Any, columns: dict[str, Array]) -> Any:
-    """Return columns as a DataFrame of the kind of `given`, in pandas if it is none."""
+def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> Any:
+    """Return ids and what belongs to them as a DataFrame of the kind of `given`, or of pandas."""
+    if taken := ids.keys() & columns.keys():
+        raise ValueError(
+            f"The columns {sorted(taken)} of the interactions are named as those of the answer "
+            f"are, {sorted(columns)}. Rename them."
+        )
     native = nw.from_native(given, eager_only=True, allow_series=True, pass_through=True)
     known = isinstance(native, nw.DataFrame | nw.Series)
     backend: Any = native.implementation if known else nw.Implementation.PANDAS
     # polars would keep an array of Python objects as such; of a list it knows the type.
-    data = {name: list(c) if c.dtype == object else c for name, c in columns.items()}
+    data = {name: list(c) if c.dtype == object else c for name, c in (ids | columns).items()}
     return nw.from_dict(data, backend=backend).to_native()
 
 

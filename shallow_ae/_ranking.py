@@ -189,10 +189,7 @@ def _choose(row: Array, offer: Offer, user: int, space: Space, items: Array, sco
 
 @compiled
 def _keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
-    """Make `items` and `scores` a heap of the best of `n` values, and return how many it holds.
-
-    -inf and NaN are not offered. The worst of the heap comes first.
-    """
+    """Make a heap, the worst first, of the best of `n` values but -inf and NaN; return its size."""
     k = len(items)
     held = 0
     bar = _floor(values, n, k)

@@ -38,10 +38,8 @@ class RecommenderPipeline(Pipeline):
     Parameters
     ----------
     steps : list of (name, estimator)
-    memory : str or joblib.Memory, default=None
-        As in scikit-learn's pipeline, and so the next two.
-    transform_input : list of str, default=None
-    verbose : bool, default=False
+    memory, transform_input, verbose
+        As in scikit-learn's pipeline.
 
     Examples
     --------
@@ -141,10 +139,7 @@ class RecommenderPipeline(Pipeline):
         k = check_integer("k", k, low=1)
         check_choice("no_history", no_history, ("popularity", "omit"))
         X, users = self._read(interactions)
-        lists = {
-            name: lists_of_items(name, given, users, self[0])
-            for name, given in (("candidates", candidates), ("exclude", exclude))
-        }
+        lists = self._lists(users, candidates=candidates, exclude=exclude)
         known = np.diff(X.indptr) > 0
         shape = (len(users), k)
         items, scores = np.full(shape, -1, np.int64), np.full(shape, np.nan)
@@ -158,16 +153,12 @@ class RecommenderPipeline(Pipeline):
                 verbose=verbose,
             )
         if no_history == "popularity" and not known.all():
-            nobody = sp.csr_array((int((~known).sum()), X.shape[1]))
+            nobody = X[~known]
             offer = make_offer(nobody, True, *(_rows(given, ~known) for given in lists.values()))
             popular = popular_items(self[-1].item_counts_, nobody.shape[0], k, offer)
             items[~known], scores[~known] = popular
         row, place = np.nonzero(items >= 0)
-        columns = {
-            "score": scores[row, place],
-            "rank": place + 1,
-            "by_popularity": ~known[row],
-        }
+        columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
         return self._frame(interactions, users[row], items[row, place], columns)
 
     def similar_items(
@@ -197,19 +188,15 @@ class RecommenderPipeline(Pipeline):
         """
         check_is_fitted(self)
         asked = known_items(self[0], items)
-        lists = {
-            name: lists_of_items(name, given, self[0].items_[asked], self[0])
-            for name, given in (("candidates", candidates), ("exclude", exclude))
-        }
+        lists = self._lists(self[0].items_[asked], candidates=candidates, exclude=exclude)
         found, scores = self[-1].similar_items(asked, k, **lists, return_scores=True)
         row, place = np.nonzero(found >= 0)
         columns = {
-            self[0].item: self[0].items_[asked[row]],
             "similar": self[0].items_[found[row, place]],
             "score": scores[row, place],
             "rank": place + 1,
         }
-        return frame_like(items, columns)
+        return frame_like(items, {self[0].item: self[0].items_[asked[row]]}, columns)
 
     def explain(self, interactions: Any, items: Any, k: int = 5) -> Any:
         """Return which of their own items speak most for items recommended to users.
@@ -262,14 +249,12 @@ class RecommenderPipeline(Pipeline):
             X = step.transform(X)
         return sp.csr_array(X), users
 
+    def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
+        return {name: lists_of_items(name, ids, users, self[0]) for name, ids in given.items()}
+
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}
-        if taken := ids.keys() & columns.keys():
-            raise ValueError(
-                f"The columns {sorted(taken)} of the interactions are named as those of the answer "
-                f"are, {sorted(columns)}. Rename them."
-            )
-        return frame_like(like, ids | columns)
+        return frame_like(like, ids, columns)
 
 
 def make_recommender(
@@ -290,10 +275,8 @@ def make_recommender(
         front if the first step is none.
     user, item, count : str, default="user", "item", "count"
         Names of columns, for that IdMapper.
-    memory : str or joblib.Memory, default=None
-        Where to cache the fitted transformers, as in scikit-learn.
-    verbose : bool, default=False
-        Print the time that each step takes, as in scikit-learn.
+    memory, verbose
+        As in scikit-learn's `make_pipeline`.
 
     Returns
     -------
