@@ -39,7 +39,9 @@ def share_rows(
     n_rows: int, task: Callable[[slice], None], *, most: int | None = None, verbose: int = 0
 ) -> None:
     """Call `task` on slices of at most `most` rows, on all threads."""
-    size = max(_ROWS_PER_TASK, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
+    size = _ROWS_PER_TASK
+    if n_rows > size:
+        size = max(size, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
     slices = blocks(n_rows, min(size, most or size))
     with tqdm(total=n_rows, desc="rank", unit="user", disable=not verbose) as bar:
         if len(slices) == 1:

@@ -59,8 +59,10 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
     scikit-learn's own methods refuse a frame with other columns, or in another order.
     """
     names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        return X
     frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if names is None or not isinstance(frame, nw.DataFrame) or frame.columns == list(names):
+    if not isinstance(frame, nw.DataFrame) or frame.columns == list(names):
         return X
     given, fitted = set(frame.columns), set(names)
     unknown = [name for name in frame.columns if name not in fitted]
