@@ -58,7 +58,7 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> Lists:
             )
         return _of_rows(listed)
     lists = given if isinstance(given, np.ndarray) else _sequence(name, given)
-    if not any(np.ndim(items) for items in lists):
+    if not any(isinstance(items, Iterable) for items in lists):
         return _shared(np.unique(check_items(name, lists, n_items)), n_users)
     if len(lists) != n_users:
         raise ValueError(
@@ -83,7 +83,7 @@ def _sequence(name: str, given: Any) -> list[Any]:
 
 def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
     """Return item indices, without the -1 of places where there was nothing to recommend."""
-    items: Array = np.asarray(given if isinstance(given, np.ndarray) else list(given))
+    items: Array = np.asarray(given if isinstance(given, np.ndarray) else _sequence(name, given))
     if items.size and items.dtype.kind not in "iu":
         raise TypeError(
             f"`{name}` must hold item indices, found {items.dtype}. A mask of items becomes "

@@ -190,6 +190,8 @@ class RecommenderMixin:
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
         asked = check_items("items", items, self.n_features_in_)
+        if asked.shape != np.shape(items):
+            raise ValueError("`items` must be a list of item indices >= 0: a row for each of them.")
         ones = np.ones(len(asked), self._weights.dtype)
         shape = (len(asked), self.n_features_in_)
         X = sp.csr_array((ones, asked, np.arange(len(asked) + 1)), shape=shape)

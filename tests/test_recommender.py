@@ -92,6 +92,8 @@ def test_what_was_recommended_before_can_be_excluded():
     ten = model.recommend(X, k=10)
     first = model.recommend(X, k=4)
     np.testing.assert_array_equal(model.recommend(X, k=6, exclude=first), ten[:, 4:])
+    as_sets = [set(items.tolist()) for items in first]
+    np.testing.assert_array_equal(model.recommend(X, k=6, exclude=as_sets), ten[:, 4:])
     everything = model.recommend(X, k=6, exclude=ten)  # ten has -1 in its last places
     assert (everything == -1).all()
 
@@ -108,6 +110,7 @@ def test_what_was_recommended_before_can_be_excluded():
         (3, TypeError, "must be a list of item indices.*got int"),
         ([True, False, True], TypeError, "must hold item indices, found bool.*np.flatnonzero"),
         ([0.5], TypeError, "must hold item indices, found float64"),
+        ([[0], 1], TypeError, "must be a list of item indices.*got int"),
     ],
 )
 def test_lists_that_are_none_are_refused(name, given, error, told):
@@ -140,6 +143,9 @@ def test_similar_items_are_recommended_to_who_has_met_one():
     assert model.similar_items([0], k=3, candidates=[0, 3]).tolist() == [[3, -1, -1]]
     with pytest.raises(ValueError, match="`items` holds item indices from 6 to 6"):
         model.similar_items([6])
+    for given in ([0, -1], [[0, 1]]):
+        with pytest.raises(ValueError, match="must be a list of item indices >= 0"):
+            model.similar_items(given)
 
 
 def trained(solver, shape, dtype):
