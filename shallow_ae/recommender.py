@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._offer import Offer, check_items, make_offer
-from shallow_ae._validation import (
-    Array,
-    aligned_by_name,
-    check_integer,
-    check_interactions,
-)
+from shallow_ae._validation import Array, aligned_by_name, check_integer, check_interactions
 from shallow_ae._weights import DenseWeights, Weights, best_items, explain_scores
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.splits import hold_out_items
@@ -85,7 +80,7 @@ class RecommenderMixin:
         X : array-like or sparse matrix of shape (n_users, n_items)
             Interactions of any users, whether `fit` saw them or not. A frame's columns are aligned
             by name if `fit` saw names: items it did not see are left out, with a warning, and
-            those that are not there were not met by anyone.
+            those that are missing were not met.
         k : int, default=100
             Items a user; may exceed what there is.
         exclude_seen : bool, default=True
@@ -137,10 +132,8 @@ class RecommenderMixin:
                [-1],
                [ 0]])
         """
-        check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        X = aligned_by_name(self, X)
-        X = sp.csr_array(check_interactions(self, X, reset=False))
+        X = self._rows(X)
         offer = make_offer(X, exclude_seen, candidates, exclude)
         items, scores = self._best(X, k, offer, verbose=verbose)
         return (items, scores) if return_scores else items
@@ -233,10 +226,8 @@ class RecommenderMixin:
         >>> bool(np.isclose(np.nansum(contributions), model.predict(X)[0, 3]))
         True
         """
-        check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        X = aligned_by_name(self, X)
-        X = sp.csr_array(check_interactions(self, X, reset=False))
+        X = self._rows(X)
         asked = np.asarray(items)
         if asked.ndim not in (1, 2) or len(asked) != X.shape[0]:
             raise ValueError(
@@ -285,6 +276,11 @@ class RecommenderMixin:
         """Return how well items of the checked rows are found again from the others."""
         items, _ = self._best(visible, _SCORE_CUTOFF, make_offer(visible))
         return ndcg_score(hidden, items, k=_SCORE_CUTOFF)
+
+    def _rows(self, X: Any) -> sp.csr_array[Any]:
+        """Return the checked rows of X, a frame's columns aligned by name."""
+        check_is_fitted(self)
+        return sp.csr_array(check_interactions(self, aligned_by_name(self, X), reset=False))
 
     def _best(
         self, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
