@@ -76,7 +76,7 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
             f"{len(unknown):,} of {len(given):,} columns of X are items that were not seen in fit, "
             f"such as {unknown[0]!r}; they are left out.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     columns = [nw.col(name) if name in given else nw.lit(0).alias(name) for name in names]
     return frame.select(*columns).to_native()

@@ -290,7 +290,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         )
         if self.unknown == "error":
             raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
-        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=4)
+        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=5)
 
 
 def index_of(ids: Iterable[Any]) -> pd.Index[Any]:

@@ -195,6 +195,19 @@ def test_lists_that_are_none_are_refused(listens, recommender, given):
         recommender.recommend(listens, exclude=given)
 
 
+def test_warnings_point_to_the_callers_line(listens, recommender):
+    wide = pd.DataFrame({recommender[0].items_[0]: [1.0], "?": [1.0]})
+    for warn in (
+        lambda: recommender.recommend(listens, k=1, exclude=["?"]),
+        lambda: recommender.recommend([("a", "?"), ("a", recommender[0].items_[0])], k=1),
+        lambda: recommender[0].transform([("a", "?")]),
+        lambda: recommender[-1].recommend(wide, k=1),
+    ):
+        with pytest.warns(UserWarning, match="not seen in fit") as caught:
+            warn()
+        assert caught[0].filename == __file__
+
+
 def test_similar_items_by_raw_id(recommender):
     items = recommender[0].items_
     answer = recommender.similar_items([items[3], items[0]], k=2, exclude=[items[5]])
