@@ -38,6 +38,11 @@ class DualWeights(NamedTuple):
         """Return the type of M."""
         return self.M.dtype
 
+    @property
+    def n_inputs(self) -> int:
+        """Return the number of items."""
+        return int(self.items.shape[0])
+
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P without P."""
         scores = np.empty(X.shape, self.dtype)

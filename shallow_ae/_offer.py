@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,10 @@ class Lists(NamedTuple):
     stops: NDArray[np.int64]
     items: NDArray[np.int32]
 
+    def of(self, users: NDArray[np.bool_]) -> Lists:
+        """Return the lists of some users."""
+        return self._replace(starts=self.starts[users], stops=self.stops[users])
+
 
 class Offer(NamedTuple):
     """What may be recommended to each user."""
@@ -27,6 +31,10 @@ class Offer(NamedTuple):
     excluded: Lists  # nor these
     candidates: Lists  # but only these, if `is_restricted`
     is_restricted: bool
+
+    def of(self, users: NDArray[np.bool_]) -> Offer:
+        """Return the offer to some users."""
+        return Offer(*(lists.of(users) for lists in self[:3]), self.is_restricted)
 
 
 def make_offer(
@@ -57,8 +65,14 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> Lists:
                 "a row for each row of X and a column for each item."
             )
         return _of_rows(listed)
-    lists = given if isinstance(given, np.ndarray) else _sequence(name, given)
-    if not any(isinstance(items, Iterable) for items in lists):
+    is_array = isinstance(given, np.ndarray)
+    lists = given if is_array else _sequence(name, given)
+    if is_array and n_items > 2 and _looks_like_a_mask(given, (n_users, n_items)):
+        raise ValueError(
+            f"`{name}` is a mask of users x items by its shape and numbers, expected item indices. "
+            "Pass it as scipy.sparse.csr_array(mask)."
+        )
+    if given.ndim == 1 if is_array else not any(isinstance(items, Iterable) for items in lists):
         return _shared(np.unique(check_items(name, lists, n_items)), n_users)
     if len(lists) != n_users:
         raise ValueError(
@@ -72,8 +86,15 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> Lists:
     return _of_rows(canonical(sp.coo_array((ones, pairs), shape=(n_users, n_items))))
 
 
+def _looks_like_a_mask(given: Array, shape: tuple[int, int]) -> bool:
+    """Return whether an array of indices would name the first two items over and over."""
+    return given.shape == shape and bool(np.isin(given, (0, 1)).all())
+
+
 def _sequence(name: str, given: Any) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
+    # Iteration would take the keys of a dict and the names of a frame's columns.
+    no_list = isinstance(given, str | Mapping) or hasattr(given, "columns")
+    if no_list or not isinstance(given, Iterable):
         raise TypeError(
             f"`{name}` must be a list of item indices, a list of such lists for each user or a "
             f"sparse matrix, got {type(given).__name__}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shallow_ae.ids import IdMapper
+from shallow_ae.recommender import RecommenderMixin
 
 
 def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
@@ -12,19 +13,16 @@ def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
     return [step for _, step in steps if step not in (None, "passthrough")]
 
 
-def check_steps(steps: list[Any]) -> None:
+def check_steps(steps: list[tuple[str, Any]]) -> None:
     """Raise a TypeError unless the first step maps ids and the last one recommends."""
-    first, last = steps[0], steps[-1]
+    first, last = steps[0][1], steps[-1][1]
     if not isinstance(first, IdMapper):
         raise TypeError(
-            f"The first step must be an IdMapper, got {type(first).__name__}: it turns raw ids "
-            "into columns. `make_recommender` puts one there."
+            f"The first step must be an IdMapper, got {first!r}: it turns raw ids into columns. "
+            "`make_recommender` puts one there."
         )
-    if not hasattr(last, "recommend"):
-        raise TypeError(
-            f"The last step must recommend, as ShallowAutoEncoder does; {type(last).__name__} "
-            "does not."
-        )
+    if not isinstance(last, RecommenderMixin):
+        raise TypeError(f"The last step must recommend, as ShallowAutoEncoder does, got {last!r}.")
 
 
 def name_items(mapper: IdMapper, model: Any) -> None:

@@ -26,6 +26,10 @@ class Weights(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Return the type of the weights and scores."""
 
+    @property
+    def n_inputs(self) -> int:
+        """Return how many columns a row to score has."""
+
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P of checked rows."""
 
@@ -53,6 +57,11 @@ class DenseWeights(NamedTuple):
     def dtype(self) -> np.dtype[Any]:
         """Return the type of P."""
         return self.P.dtype
+
+    @property
+    def n_inputs(self) -> int:
+        """Return the number of rows of P."""
+        return len(self.P)
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P."""
@@ -100,6 +109,11 @@ class SparseWeights(NamedTuple):
         """Return the type of P."""
         return self.P.dtype
 
+    @property
+    def n_inputs(self) -> int:
+        """Return the number of rows of P."""
+        return int(self.P.shape[0])
+
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P, as a dense array."""
         from shallow_ae._ranking import score_sparse
@@ -143,18 +157,17 @@ def best_items(
     weights: Weights, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
+    check_width(weights, X)
     items = np.empty((X.shape[0], k), np.int64)
     scores = np.empty(items.shape, weights.dtype)
     weights.rank(X, offer, items, scores, verbose=verbose)
     return items, scores
 
 
-def popular_items(
-    item_counts: Array, n_users: int, k: int, offer: Offer
-) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` items with most users and how many those are, for each of `n_users`."""
+def popular_items(item_counts: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` items with most users and how many those are, for each user of an offer."""
     counts = DenseWeights(np.asarray(item_counts, np.float64)[None, :])
-    return best_items(counts, sp.csr_array(np.ones((n_users, 1))), k, offer)
+    return best_items(counts, sp.csr_array(np.ones((len(offer.seen.starts), 1))), k, offer)
 
 
 def explain_scores(
@@ -166,6 +179,7 @@ def explain_scores(
     """
     from shallow_ae._ranking import rank_stored
 
+    check_width(weights, X)
     n_users, n_places = items.shape
     reasons = np.empty((n_users, n_places, k), np.int64)
     parts = np.empty(reasons.shape, weights.dtype)
@@ -183,6 +197,15 @@ def explain_scores(
             parts[block].reshape(of_items),
         )
     return reasons, parts
+
+
+def check_width(weights: Weights, X: sp.csr_array[Any]) -> None:
+    """Raise if X has not a column for each row of P: compiled code would read past its end."""
+    if X.shape[1] != weights.n_inputs:
+        raise RuntimeError(
+            f"X has {X.shape[1]} items and the weights have {weights.n_inputs}: the model was "
+            "fitted to other items since X was checked. Ask again."
+        )
 
 
 def fits(needed: int) -> bool:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._blocks import blocks
 from shallow_ae._interactions import frame_like, is_frame, pairs_in
 from shallow_ae._offer import make_offer
 from shallow_ae._raw_lists import known_items, known_users, lists_of_items
 from shallow_ae._steps import check_steps, name_items, working_steps
-from shallow_ae._validation import Array, check_choice, check_integer, unchanged_on_error
+from shallow_ae._validation import Array, check_choice, check_integer
 from shallow_ae._weights import popular_items
 from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.ids import IdMapper
 from shallow_ae.preprocessing import LogCountTransformer
+
+_PAIRS_AT_ONCE = 2**13  # of users and items to explain
 
 
 class RecommenderPipeline(Pipeline):
@@ -59,14 +61,16 @@ class RecommenderPipeline(Pipeline):
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit all steps; the last one learns the names of the items as well.
+        """Fit copies of all steps and take them over at once; the model learns the items' names.
+
+        Whoever asks in the meantime is answered by the steps that were there before.
 
         Parameters
         ----------
         X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
             Interactions, as for `IdMapper.fit`.
         y : None
-            Ignored.
+            Handed to the steps, for which it has no meaning.
         **params : dict
             Of the steps' `fit`, as in scikit-learn's pipeline: `name__parameter`.
 
@@ -79,16 +83,15 @@ class RecommenderPipeline(Pipeline):
         TypeError
             If the first step is not an IdMapper or the last one does not recommend.
         ValueError
-            If a step in between does not keep the items, and as the steps do. All steps are then
+            If a step in between does not keep the items, and as the steps do. The pipeline is then
             as before.
         """
-        steps = working_steps(self.steps)
-        check_steps(steps)
-        with ExitStack() as all_unchanged:
-            for step in steps:
-                all_unchanged.enter_context(unchanged_on_error(step))
-            super().fit(X, y, **params)
-            name_items(self[0], self[-1])
+        check_steps(self.steps)
+        trial = copy(self)
+        trial.steps = [(name, copy(step)) for name, step in self.steps]
+        Pipeline.fit(trial, X, y, **params)
+        name_items(trial[0], trial[-1])
+        self.steps = trial.steps
         return self
 
     def recommend(
@@ -111,15 +114,15 @@ class RecommenderPipeline(Pipeline):
         k : int, default=100
             Items a user.
         exclude_seen : bool, default=True
-            Leave out the items that the user has in `interactions`.
+            Leave out the items that the user has in `interactions`, with a count above 0.
         candidates : list of ids, dict of user to list of ids, or frame, default=None
             The only items to recommend, to everyone or to each user; a frame has a row for each
             user and item. Users who are not in the dict or frame have none.
         exclude : list of ids, dict of user to list of ids, or frame, default=None
             Items not to recommend, in the same forms: an earlier answer, for one.
         no_history : {"popularity", "omit"}, default="popularity"
-            What users get who have no item that the model knows: the items with most users in
-            `fit`, or no rows.
+            What users get who have nothing that the model knows, or nothing that the steps in
+            between leave: the items with most users in `fit`, or no rows.
         verbose : int, default=0
             1 shows a progress bar.
 
@@ -130,36 +133,29 @@ class RecommenderPipeline(Pipeline):
 
             - user and item, named as in IdMapper;
             - score, and rank from 1 on;
-            - by_popularity: whether the user has no known item. The score is then the item's number
-              of users in `fit`.
+            - by_popularity: whether the user has nothing known. The score is then the item's number
+              of users in `fit`, or the sum of their sample weights.
 
             Users with fewer than `k` items left to offer have fewer rows.
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
         check_choice("no_history", no_history, ("popularity", "omit"))
-        X, users = self._read(interactions)
-        lists = self._lists(users, candidates=candidates, exclude=exclude)
-        known = np.diff(X.indptr) > 0
-        shape = (len(users), k)
-        items, scores = np.full(shape, -1, np.int64), np.full(shape, np.nan)
+        at = copy(self)  # with the steps of one fit, whatever happens meanwhile
+        seen, X, users = at._read(interactions)
+        lists = at._lists(users, candidates=candidates, exclude=exclude)
+        offer = make_offer(seen, exclude_seen, **lists)
+        known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
+        items, scores = np.full((len(users), k), -1, np.int64), np.full((len(users), k), np.nan)
         if known.any():
-            items[known], scores[known] = self[-1].recommend(
-                X[known],
-                k,
-                exclude_seen=exclude_seen,
-                **{name: _rows(given, known) for name, given in lists.items()},
-                return_scores=True,
-                verbose=verbose,
-            )
+            best = at[-1]._best(X[known], k, offer.of(known), verbose=verbose)
+            items[known], scores[known] = best
         if no_history == "popularity" and not known.all():
-            nobody = X[~known]
-            offer = make_offer(nobody, True, *(_rows(given, ~known) for given in lists.values()))
-            popular = popular_items(self[-1].item_counts_, nobody.shape[0], k, offer)
+            popular = popular_items(at[-1].item_counts_, k, offer.of(~known))
             items[~known], scores[~known] = popular
         row, place = np.nonzero(items >= 0)
         columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
-        return self._frame(interactions, users[row], items[row, place], columns)
+        return at._frame(interactions, users[row], items[row, place], columns)
 
     def similar_items(
         self, items: Iterable[Any], k: int = 10, *, candidates: Any = None, exclude: Any = None
@@ -187,16 +183,18 @@ class RecommenderPipeline(Pipeline):
             If `fit` did not see one of the items.
         """
         check_is_fitted(self)
-        asked = known_items(self[0], items)
-        lists = self._lists(self[0].items_[asked], candidates=candidates, exclude=exclude)
-        found, scores = self[-1].similar_items(asked, k, **lists, return_scores=True)
+        at = copy(self)
+        mapper = at[0]
+        asked = known_items(mapper, items)
+        lists = at._lists(mapper.items_[asked], candidates=candidates, exclude=exclude)
+        found, scores = at[-1].similar_items(asked, k, **lists, return_scores=True)
         row, place = np.nonzero(found >= 0)
         columns = {
-            "similar": self[0].items_[found[row, place]],
+            "similar": mapper.items_[found[row, place]],
             "score": scores[row, place],
             "rank": place + 1,
         }
-        return frame_like(items, {self[0].item: self[0].items_[asked[row]]}, columns)
+        return frame_like(items, {mapper.item: mapper.items_[asked[row]]}, columns)
 
     def explain(self, interactions: Any, items: Any, k: int = 5) -> Any:
         """Return which of their own items speak most for items recommended to users.
@@ -225,29 +223,34 @@ class RecommenderPipeline(Pipeline):
             If a user is not in `interactions`, or `fit` did not see an item.
         """
         check_is_fitted(self)
-        X, users = self._read(interactions)
+        at = copy(self)
+        mapper = at[0]
+        _, X, users = at._read(interactions)
         if is_frame(items):
-            wanted_users, wanted_items = pairs_in(items, self[0].user, self[0].item)
-            rows, targets = known_users(users, wanted_users), known_items(self[0], wanted_items)
+            wanted_users, wanted_items = pairs_in(items, mapper.user, mapper.item)
+            rows, targets = known_users(users, wanted_users), known_items(mapper, wanted_items)
         else:
-            targets = known_items(self[0], items)
+            targets = known_items(mapper, items)
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
-        reasons, contributions = self[-1].explain(X[rows], targets, k)
-        pair, place = np.nonzero(reasons >= 0)
-        columns = {
-            "reason": self[0].items_[reasons[pair, place]],
-            "contribution": contributions[pair, place],
-            "rank": place + 1,
-        }
-        return self._frame(interactions, users[rows[pair]], targets[pair], columns)
+        k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
+        parts = []
+        for block in blocks(len(rows), _PAIRS_AT_ONCE):
+            reasons, contributions = at[-1].explain(X[rows[block]], targets[block], k)
+            pair, place = np.nonzero(reasons >= 0)
+            found = (reasons[pair, place], contributions[pair, place], place + 1)
+            parts.append((block.start + pair, *found))
+        pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
+        columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
+        return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
 
-    def _read(self, interactions: Any) -> tuple[sp.csr_array[Any], Array]:
-        """Return the rows that the last step takes, and whose they are."""
-        X, users = self[0]._rows_and_users(interactions)
+    def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
+        """Return the rows as they are, as the last step takes them, and whose they are."""
+        given, users = self[0]._rows_and_users(interactions)
+        X = given
         for step in working_steps(self.steps)[1:-1]:
             X = step.transform(X)
-        return sp.csr_array(X), users
+        return given, self[-1]._rows(X), users
 
     def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
         return {name: lists_of_items(name, ids, users, self[0]) for name, ids in given.items()}
@@ -290,11 +293,9 @@ def make_recommender(
     ['idmapper', 'logcounttransformer', 'shallowautoencoder']
     """
     chain = steps or (LogCountTransformer(), ShallowAutoEncoder())
+    mapper = IdMapper(user=user, item=item, count=count)
     if not isinstance(chain[0], IdMapper):
-        chain = (IdMapper(user=user, item=item, count=count), *chain)
+        chain = (mapper, *chain)
+    elif repr(mapper) != repr(IdMapper()):
+        raise ValueError("Name the columns either here or in the IdMapper that is the first step.")
     return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
-
-
-def _rows(lists: Any, chosen: NDArray[np.bool_]) -> Any:
-    """Return lists for the chosen users: those of a matrix, or what everyone shares."""
-    return lists[chosen] if isinstance(lists, sp.csr_array) else lists

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._offer import Offer, check_items, make_offer
 from shallow_ae._validation import Array, aligned_by_name, check_integer, check_interactions
-from shallow_ae._weights import DenseWeights, Weights, best_items, explain_scores
+from shallow_ae._weights import DenseWeights, Weights, best_items, check_width, explain_scores
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.splits import hold_out_items
 
@@ -34,7 +34,8 @@ class RecommenderMixin:
     @property
     def item_weights_(self) -> Array:
         """P as an array of shape (n_items, n_items), formed when first asked for."""
-        return self._store(DenseWeights(self._weights.dense()), self._weights).dense()
+        weights = self._weights
+        return self._store(DenseWeights(weights.dense()), instead_of=weights).dense()
 
     def __dir__(self) -> Iterable[str]:
         """Return the names of all attributes, but not of one that asking for would form.
@@ -60,7 +61,9 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         X = sp.csr_array(check_interactions(self, X, reset=False))
-        return self._ready_weights(X).scores(X)
+        weights = self._ready_weights(X)
+        check_width(weights, X)
+        return weights.scores(X)
 
     def recommend(
         self,
