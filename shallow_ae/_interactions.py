@@ -73,7 +73,15 @@ def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> 
     backend: Any = native.implementation if known else nw.Implementation.PANDAS
     # polars would keep an array of Python objects as such; of a list it knows the type.
     data = {name: list(c) if c.dtype == object else c for name, c in (ids | columns).items()}
-    return nw.from_dict(data, backend=backend).to_native()
+    answer = nw.from_dict(data, backend=backend)
+    schema = native.schema if isinstance(native, nw.DataFrame) else {}
+    # Categories are read as what they stand for, and an empty column has no type of its own.
+    casts = [
+        nw.col(name).cast(schema[name])
+        for name in ids
+        if name in schema and (schema[name] == nw.Categorical or answer.is_empty())
+    ]
+    return answer.with_columns(*casts).to_native()
 
 
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:

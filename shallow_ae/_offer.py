@@ -34,7 +34,8 @@ class Offer(NamedTuple):
 
     def of(self, users: NDArray[np.bool_]) -> Offer:
         """Return the offer to some users."""
-        return Offer(*(lists.of(users) for lists in self[:3]), self.is_restricted)
+        seen, excluded, candidates = (lists.of(users) for lists in self[:3])
+        return Offer(seen, excluded, candidates, self.is_restricted)
 
 
 def make_offer(

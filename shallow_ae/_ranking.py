@@ -10,8 +10,9 @@ mispredicted branches, and hundreds would. So a floor is looked for first, by bi
 that little more than k of the row reach. To count those is a pass at the speed of the cache, and
 only they meet the heap. How good the floor is decides about time, never about the answer.
 
-All is in one file: Numba's cache on disk notices a change of the file that a function is in, and
-of no other.
+All that is compiled is in one file: Numba's cache on disk notices a change of the file that a
+function is in, and of no other. After a change of the fields of `Rows`, `Lists` or `Offer`, remove
+`__pycache__`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
@@ -58,28 +59,47 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
 
     scikit-learn's own methods refuse a frame with other columns, or in another order.
     """
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
+    if sp.issparse(X) or isinstance(X, np.ndarray):
         return X
     frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame) or frame.columns == list(names):
+    if not isinstance(frame, nw.DataFrame):
         return X
-    given, fitted = set(frame.columns), set(names)
-    unknown = [name for name in frame.columns if name not in fitted]
-    if len(unknown) == len(frame.columns):
+    given = list(frame.columns)
+    if not all(isinstance(name, str) for name in given):
+        return _numbered(X, given)
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or given == list(names):
+        return X
+    places = {name: place for place, name in enumerate(names)}
+    known = [name for name in given if name in places]
+    if not known:
         raise ValueError(
-            f"None of the {len(unknown):,} columns of X is an item seen in fit: found "
-            f"{unknown[0]!r}, expected such as {names[0]!r}."
+            f"None of the {len(given):,} columns of X is an item seen in fit: found "
+            f"{given[0]!r}, expected such as {names[0]!r}."
         )
-    if unknown:
+    if len(known) < len(given):
         warnings.warn(
-            f"{len(unknown):,} of {len(given):,} columns of X are items that were not seen in fit, "
-            f"such as {unknown[0]!r}; they are left out.",
+            f"{len(given) - len(known):,} of {len(given):,} columns of X are items that were not "
+            f"seen in fit, such as {next(n for n in given if n not in places)!r}; they are left "
+            "out.",
             UserWarning,
             stacklevel=4,
         )
-    columns = [nw.col(name) if name in given else nw.lit(0).alias(name) for name in names]
-    return frame.select(*columns).to_native()
+    values = frame.select(known).to_numpy()
+    aligned = np.zeros((len(values), len(names)), values.dtype)
+    aligned[:, [places[name] for name in known]] = values
+    return pd.DataFrame(aligned, columns=names, copy=False)
+
+
+def _numbered(X: Any, labels: list[Any]) -> Any:
+    """Return a frame whose columns are numbered in order; refuse other labels than strings."""
+    if labels != list(range(len(labels))):
+        raise ValueError(
+            f"The columns of X are labelled {labels[0]!r}, {labels[-1]!r} and so on. Only names "
+            "that are all strings are remembered by fit and can be compared: "
+            "X.columns = X.columns.astype(str), before fit too."
+        )
+    return X
 
 
 def canonical(X: Any) -> sp.csr_array[Any]:

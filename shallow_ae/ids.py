@@ -212,7 +212,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         columns : ndarray of int of shape (n,)
         """
         check_is_fitted(self)
-        return index_of(self.items_).get_indexer(index_of(items))
+        return self._positions.get_indexer(index_of(items))
 
     def item_ids(self, indices: ArrayLike) -> Array:
         """Return the raw id of each column index; None where the index is -1.
@@ -264,9 +264,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         """Return what `transform` and `users_in` do, and read the interactions once."""
         check_is_fitted(self)
         columns = encode(interactions, self.user, self.item, self.count)
-        fitted = index_of(self.items_).get_indexer(
-            index_of(columns.item_ids)
-        )  # looked up once an item, not a row
+        fitted = self.item_index(columns.item_ids)  # looked up once an item, not a row
         columns = columns._replace(items=fitted[columns.items])
         known = columns.items >= 0
         if not known.all():
@@ -281,6 +279,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         columns = encode(interactions, self.user, self.item, self.count)
         self.users_ = columns.user_ids
         self.items_ = columns.item_ids
+        self._positions = index_of(self.items_)  # whose hash table is built once
         return columns
 
     def _tell_unknown(self, n_unknown: int, n_interactions: int, ids: Array) -> None:

@@ -34,8 +34,8 @@ class RecommenderPipeline(Pipeline):
 
     Interactions are any that IdMapper reads. Answers are frames of the same kind (polars for
     polars, pandas for lists and arrays) with the columns of users and items named as in IdMapper.
-    Users need not have been there in `fit`: what they are recommended follows from the interactions
-    handed over. Items that `fit` did not see are left out, with a warning that counts them.
+    Users need not have been there in `fit`: their answer follows from the interactions handed over.
+    Items that `fit` did not see are left out, with a warning that counts them.
 
     Parameters
     ----------
@@ -59,6 +59,8 @@ class RecommenderPipeline(Pipeline):
     0  dan  Hey Jude     1          False
     1  eve   Kashmir     1          False
     """
+
+    steps: list[tuple[str, Any]]
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Fit copies of all steps and take them over at once; the model learns the items' names.
@@ -129,14 +131,10 @@ class RecommenderPipeline(Pipeline):
         Returns
         -------
         recommendations : DataFrame
-            Users in order of first appearance, best items first, in the columns
-
-            - user and item, named as in IdMapper;
-            - score, and rank from 1 on;
-            - by_popularity: whether the user has nothing known. The score is then the item's number
-              of users in `fit`, or the sum of their sample weights.
-
-            Users with fewer than `k` items left to offer have fewer rows.
+            Users in order of first appearance, best items first. Columns are user and item, named
+            as in IdMapper; score; rank, from 1 on; and by_popularity, whether the user has nothing
+            known: the score is then the item's number of users in `fit`, or the sum of their
+            sample weights. Users with fewer than `k` items left to offer have fewer rows.
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)

@@ -21,11 +21,7 @@ _SCORE_HOLDOUT = 0.2
 
 
 class RecommenderMixin:
-    """Methods of an estimator whose scores are X P.
-
-    The estimator must be a scikit-learn one and set `_weights`, `item_counts_` and
-    `n_features_in_` in `fit`.
-    """
+    """Methods of a scikit-learn estimator whose scores are X P; `fit` sets these attributes."""
 
     _weights: Weights
     item_counts_: Array
@@ -82,8 +78,7 @@ class RecommenderMixin:
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
             Interactions of any users, whether `fit` saw them or not. A frame's columns are aligned
-            by name if `fit` saw names: items it did not see are left out, with a warning, and
-            those that are missing were not met.
+            by name if `fit` saw names: a warning counts items that it did not see.
         k : int, default=100
             Items a user; may exceed what there is.
         exclude_seen : bool, default=True
@@ -231,11 +226,11 @@ class RecommenderMixin:
         """
         k = check_integer("k", k, low=1)
         X = self._rows(X)
-        asked = np.asarray(items)
-        if asked.ndim not in (1, 2) or len(asked) != X.shape[0]:
+        asked, n_users = np.asarray(items), X.shape[0]
+        if asked.ndim not in (1, 2) or len(asked) != n_users:
             raise ValueError(
-                f"`items` has shape {asked.shape}, expected ({X.shape[0]},) or "
-                f"({X.shape[0]}, n_places): the items to explain to each user."
+                f"`items` has shape {asked.shape}, expected ({n_users},) or ({n_users}, n_places): "
+                "the items to explain to each user."
             )
         check_items("items", asked.ravel(), self.n_features_in_)
         reasons, parts = explain_scores(self._weights, X, asked.reshape(len(asked), -1), k)

@@ -12,6 +12,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Binarizer
 
 from shallow_ae import (
     IdMapper,
@@ -316,12 +317,63 @@ def test_steps_that_cannot_recommend_are_refused(listens, steps, told):
         RecommenderPipeline(steps).fit(listens)
 
 
-def test_a_failed_fit_changes_no_step(listens, recommender):
-    before = pickle.dumps(recommender)
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_failed_fit_changes_nothing(listens, memory, tmp_path):
+    model = ShallowAutoEncoder(0.3, solver="exact")
+    recommender = make_recommender(
+        LogCountTransformer(), model, memory=str(tmp_path) if memory else None
+    ).fit(listens)
+    before = recommender.recommend(listens)
     with pytest.raises(ValueError, match="must be"):
-        recommender.set_params(shallowautoencoder__dropout=2).fit(listens[:100])
+        recommender.set_params(shallowautoencoder__dropout=2).fit(listens[::-1])
     recommender.set_params(shallowautoencoder__dropout=0.0)
-    assert pickle.dumps(recommender) == before
+    pd.testing.assert_frame_equal(recommender.recommend(listens), before)
+
+
+def test_who_asks_during_a_fit_is_answered_by_the_steps_before(listens):
+    class Asks(LogCountTransformer):
+        """What weights counts, and has somebody ask once the ids are mapped anew."""
+
+        def fit(self, X, y=None):
+            answers.extend(asked.recommend(listens, k=5) for asked in fitted)
+            return super().fit(X)
+
+    answers, fitted = [], []
+    recommender = make_recommender(Asks(), ShallowAutoEncoder(0.3, solver="exact")).fit(listens)
+    fitted.append(recommender)
+    before = recommender.recommend(listens, k=5)
+    recommender.fit(listens[::-1])
+    pd.testing.assert_frame_equal(*answers, before)
+
+
+def test_seen_is_what_the_user_has_whatever_the_steps_between_leave(listens):
+    recommender = make_recommender(
+        Binarizer(threshold=2), ShallowAutoEncoder(0.3, solver="exact")
+    ).fit(listens)
+    heard = set(listens[["user", "item"]].itertuples(index=False, name=None))
+    answer = recommender.recommend(listens, k=10)
+    assert not heard & set(answer[["user", "item"]].itertuples(index=False, name=None))
+    once = listens[listens["count"] == 1]
+    assert recommender.recommend(once, k=1)["by_popularity"].all()
+
+
+def test_categories_come_back_as_such(listens):
+    in_pandas = listens.astype({"user": "category", "item": "category"})
+    answer = exact().fit(in_pandas).recommend(in_pandas, k=2)
+    assert (answer.dtypes[["user", "item"]] == "category").all()
+    in_polars = pl.from_pandas(listens).with_columns(pl.col("user", "item").cast(pl.Categorical))
+    recommender = exact().fit(in_polars)
+    answer = recommender.recommend(in_polars, k=2)
+    assert answer.schema["user"] == pl.Categorical
+    assert len(answer.join(in_polars, on="user", how="semi")) == len(answer) == 120
+    nothing = recommender.recommend(in_polars, candidates=[])
+    assert len(nothing) == 0
+    assert nothing.schema["item"] == pl.Categorical
+
+
+def test_columns_are_named_in_one_place():
+    with pytest.raises(ValueError, match="either here or in the IdMapper"):
+        make_recommender(IdMapper(), ShallowAutoEncoder(), user="listener")
 
 
 def test_steps_between_must_keep_the_items(listens):

@@ -199,19 +199,15 @@ def test_sparse_weights_rank_items_that_no_weight_reaches():
     np.testing.assert_array_equal(scores, [[0, 0, -1, np.nan]])
 
 
-def test_an_error_on_a_thread_is_raised_and_ends_the_rest(monkeypatch):
+def test_an_error_on_a_thread_is_raised(monkeypatch):
     monkeypatch.setattr(_rows, "_ROWS_PER_TASK", 1)
-    monkeypatch.setattr(_rows, "_TASKS_PER_THREAD", 1000)
-    done = []
 
     def task(rows):
-        done.append(rows.start)
-        if rows.start == 3:
+        if rows.start <= 70 < rows.stop:
             raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        share_rows(1000, task)
-    assert len(done) < 1000
+        share_rows(100, task)
 
 
 @pytest.mark.parametrize(("n_rows", "size"), [(1, 1), (10, 3), (10, 10), (10, 100), (0, 5)])

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from shallow_ae import ShallowAutoEncoder, hold_out_items, ndcg_score
+from shallow_ae._dual_weights import DualWeights
 from shallow_ae._weights import DenseWeights, SparseWeights
 
 
@@ -107,6 +108,9 @@ def test_what_was_recommended_before_can_be_excluded():
         ([[0]], ValueError, "has 1 lists, expected 2: one for each row of X"),
         (sp.csr_array((3, 3)), ValueError, r"has shape \(3, 3\), expected \(2, 3\)"),
         ("ab", TypeError, "must be a list of item indices"),
+        ({0: [1], 1: [2]}, TypeError, "must be a list of item indices.*got dict"),
+        (pd.DataFrame([[1], [2]]), TypeError, "must be a list of item indices.*got DataFrame"),
+        (np.array([[1, 0, 1], [0, 0, 1]]), ValueError, "is a mask of users x items by its shape"),
         (3, TypeError, "must be a list of item indices.*got int"),
         ([True, False, True], TypeError, "must hold item indices, found bool.*np.flatnonzero"),
         ([0.5], TypeError, "must hold item indices, found float64"),
@@ -238,6 +242,37 @@ def test_items_of_a_frame_that_fit_did_not_see_are_counted_and_left_out():
     np.testing.assert_array_equal(items, model.recommend(frame, k=3))
     with pytest.raises(ValueError, match="None of the 1 columns of X is an item seen in fit"):
         model.recommend(other[["d"]], k=3)
+
+
+def test_columns_that_cannot_be_compared_are_refused():
+    X = np.eye(3)
+    model = ShallowAutoEncoder(solver="exact").fit(pd.DataFrame(X, columns=[7, 8, 9]))
+    with pytest.raises(ValueError, match="labelled 9, 7 and so on"):
+        model.recommend(pd.DataFrame(X, columns=[9, 8, 7]))
+    assert model.recommend(pd.DataFrame(X), k=1).shape == (3, 1)
+
+
+def test_weights_formed_while_the_model_is_fitted_again_are_not_kept(monkeypatch):
+    X = sp.random_array((20, 90), density=0.2, rng=np.random.default_rng(0), format="csr")
+    model, expected = (ShallowAutoEncoder(solver="exact").fit(X[:n]) for n in (20, 10))
+    dense = DualWeights.dense
+
+    def refits_meanwhile(weights):
+        monkeypatch.setattr(DualWeights, "dense", dense)
+        model.fit(X[:10])
+        return dense(weights)
+
+    monkeypatch.setattr(DualWeights, "dense", refits_meanwhile)
+    assert not np.array_equal(model.item_weights_, expected.item_weights_)  # as it was when asked
+    np.testing.assert_array_equal(model.item_weights_, expected.item_weights_)
+
+
+def test_a_model_fitted_to_other_items_meanwhile_is_noticed(monkeypatch):
+    model = fitted(np.zeros((3, 3)))
+    model._weights = DenseWeights(np.zeros((2, 2)))  # as if between two lines of recommend
+    for ask in (model.predict, model.recommend, lambda X: model.explain(X, [0, 0, 0])):
+        with pytest.raises(RuntimeError, match="X has 3 items and the weights have 2"):
+            ask(np.eye(3))
 
 
 def test_methods_of_scikit_learn_refuse_a_frame_in_another_order():
