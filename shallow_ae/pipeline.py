@@ -232,7 +232,8 @@ class RecommenderPipeline(Pipeline):
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
         k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
-        parts = []
+        none = np.empty(0, np.intp)
+        parts = [(none, none, np.empty(0, np.float32), none)]  # where nothing is asked
         for block in blocks(len(rows), _PAIRS_AT_ONCE):
             reasons, contributions = at[-1].explain(X[rows[block]], targets[block], k)
             pair, place = np.nonzero(reasons >= 0)

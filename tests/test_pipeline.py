@@ -245,6 +245,14 @@ def test_items_are_explained_to_every_user(listens, recommender):
     assert list(reasons[["user", "item"]].itertuples(index=False, name=None)) == asked
 
 
+def test_nothing_asked_is_nothing_explained(listens, recommender):
+    columns = ["user", "item", "reason", "contribution", "rank"]
+    for nothing in ([], recommender.recommend(listens, k=1)[:0]):
+        reasons = recommender.explain(listens, nothing)
+        assert len(reasons) == 0
+        assert list(reasons.columns) == columns
+
+
 def test_what_cannot_be_explained_is_refused(listens, recommender):
     answer = recommender.recommend(listens, k=1)
     with pytest.raises(ValueError, match="have no row in `interactions`, the first is"):
