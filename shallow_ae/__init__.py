@@ -1,11 +1,12 @@
 """Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
 
 from shallow_ae.autoencoder import ShallowAutoEncoder
+from shallow_ae.evaluation import evaluate
 from shallow_ae.ids import IdMapper
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.pipeline import RecommenderPipeline, make_recommender
 from shallow_ae.preprocessing import LogCountTransformer
-from shallow_ae.splits import hold_out_items
+from shallow_ae.splits import hold_out_after, hold_out_items, hold_out_users
 
 __version__ = "0.1.0"
 
@@ -14,7 +15,10 @@ __all__ = [
     "LogCountTransformer",
     "RecommenderPipeline",
     "ShallowAutoEncoder",
+    "evaluate",
+    "hold_out_after",
     "hold_out_items",
+    "hold_out_users",
     "make_recommender",
     "ndcg_score",
 ]

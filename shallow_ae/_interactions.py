@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
@@ -59,6 +60,36 @@ def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
     """Return the columns of users and items of a DataFrame."""
     users, items, _ = _columns(frame, user, item, "")
     return users, items
+
+
+def coded_pairs(
+    interactions: Any, user: str, item: str
+) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Return users and items numbered by first appearance, and how many items there are."""
+    users, items, _ = _columns(interactions, user, item, "")
+    codes, ids = _factorize(items, item)
+    return _factorize(users, user)[0], codes, len(ids)
+
+
+def column_in(frame: Any, name: str) -> nw.Series[Any]:
+    """Return a column of a DataFrame without missing values."""
+    columns = nw.from_native(frame, eager_only=True)
+    if name not in columns.columns:
+        raise ValueError(f"The frame has no column {name!r}, only {columns.columns}.")
+    column: nw.Series[Any] = columns[name]
+    if column.is_null().any():
+        raise ValueError(f"Column {name!r} holds missing values. Drop those rows.")
+    return column
+
+
+def take_rows(interactions: Any, chosen: NDArray[np.bool_]) -> Any:
+    """Return some rows of a frame, list of tuples or array, as such."""
+    frame = nw.from_native(interactions, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        return frame.filter(chosen.tolist()).to_native()
+    if isinstance(interactions, np.ndarray):
+        return interactions[chosen]
+    return list(compress(interactions, chosen))
 
 
 def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> Any:

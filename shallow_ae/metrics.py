@@ -1,29 +1,41 @@
-"""Measures of a ranking against held-out truth."""
+"""Measures of ranked lists against held-out truth, and of what the lists have in them.
+
+All measures against truth share one way to find the hits, their arguments and their rules:
+relevance is binary, an item that a list repeats counts at its first place only, and users without
+truth are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
-
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from shallow_ae._validation import canonical, check_choice, check_integer
+from shallow_ae._exposure import coverage_score, gini_score, novelty_score
+from shallow_ae._matches import Ranking, Truth, match
+from shallow_ae._measures import Values, values_of_users
+from shallow_ae._validation import check_boolean, check_choice, check_integer
 
-ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
+__all__ = [
+    "coverage_score",
+    "gini_score",
+    "hit_rate_score",
+    "map_score",
+    "mrr_score",
+    "ndcg_score",
+    "novelty_score",
+    "precision_score",
+    "recall_score",
+]
 
 
 def ndcg_score(
-    y_true: ItemLists | NDArray[Any] | sp.sparray | sp.spmatrix,
-    y_rec: ItemLists | NDArray[Any],
+    y_true: Truth,
+    y_rec: Ranking,
     *,
     k: int | None = None,
     ideal: str = "cutoff",
     no_recommendations: str = "zero",
-) -> float:
+    per_user: bool = False,
+) -> float | Values:
     """Return the mean normalized discounted cumulative gain of ranked lists.
 
     For one user with the set `truth` and the list `rec`, cut at `k`::
@@ -32,9 +44,7 @@ def ndcg_score(
         IDCG = sum over ranks r = 1 ... n    of  1 / log2(r + 1)
         NDCG = DCG / IDCG
 
-    where n is `min(k, len(truth))` or `len(truth)`, as `ideal` says. Relevance is binary, and an
-    item that a list repeats counts at its first place only. Users without truth are left out of
-    the mean.
+    where n is `min(k, len(truth))` or `len(truth)`, as `ideal` says.
 
     Parameters
     ----------
@@ -52,11 +62,13 @@ def ndcg_score(
     no_recommendations : {"zero", "omit"}, default="zero"
         Users with truth and an empty or absent list score 0, or are left out of the mean. To
         leave them out rewards a model that answers only where it is sure.
+    per_user : bool, default=False
+        Return a number for each user of `y_true`, in order, instead of their mean.
 
     Returns
     -------
-    ndcg : float
-        Between 0 and 1.
+    ndcg : float or ndarray of shape (n_users,)
+        Between 0 and 1; NaN for users who are left out.
 
     Raises
     ------
@@ -91,97 +103,181 @@ def ndcg_score(
     0.4693
     """
     check_choice("ideal", ideal, ("cutoff", "full"))
+    name = "ndcg" if ideal == "cutoff" else "ndcg_full"
+    return _score(name, y_true, y_rec, k, no_recommendations, per_user)
+
+
+def recall_score(
+    y_true: Truth,
+    y_rec: Ranking,
+    *,
+    k: int | None = None,
+    ideal: str = "full",
+    no_recommendations: str = "zero",
+    per_user: bool = False,
+) -> float | Values:
+    """Return the mean share of the relevant items that are in the first `k` places.
+
+    Parameters
+    ----------
+    y_true, y_rec, k, no_recommendations, per_user
+        As for `ndcg_score`.
+    ideal : {"full", "cutoff"}, default="full"
+        Share of what: "full" of all that is relevant, the usual recall; "cutoff" of
+        min(k, len(truth)), of which 1 can be reached (the papers on variational autoencoders
+        and EASE).
+
+    Returns
+    -------
+    recall : float or ndarray of shape (n_users,)
+        Between 0 and 1; NaN for users who are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import recall_score
+    >>> truth, recommended = [["Kashmir", "Clocks", "Yellow"]], [["Clocks", "Help!"]]
+    >>> recall_score(truth, recommended, k=2), recall_score(truth, recommended, k=2, ideal="cutoff")
+    (0.3333333333333333, 0.5)
+    """
+    check_choice("ideal", ideal, ("cutoff", "full"))
+    name = "recall" if ideal == "full" else "recall_cutoff"
+    return _score(name, y_true, y_rec, k, no_recommendations, per_user)
+
+
+def precision_score(
+    y_true: Truth,
+    y_rec: Ranking,
+    *,
+    k: int | None = None,
+    no_recommendations: str = "zero",
+    per_user: bool = False,
+) -> float | Values:
+    """Return the mean share of the first `k` places that hold relevant items.
+
+    Parameters
+    ----------
+    y_true, y_rec, k, no_recommendations, per_user
+        As for `ndcg_score`. A list of fewer than `k` items has places without a relevant item;
+        where `k` is None, the share is of the list's own length.
+
+    Returns
+    -------
+    precision : float or ndarray of shape (n_users,)
+        Between 0 and 1; NaN for users who are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import precision_score
+    >>> precision_score([["Kashmir", "Clocks"]], [["Clocks", "Help!"]], k=4)
+    0.25
+    """
+    return _score("precision", y_true, y_rec, k, no_recommendations, per_user)
+
+
+def hit_rate_score(
+    y_true: Truth,
+    y_rec: Ranking,
+    *,
+    k: int | None = None,
+    no_recommendations: str = "zero",
+    per_user: bool = False,
+) -> float | Values:
+    """Return the share of users who find a relevant item in the first `k` places.
+
+    Parameters
+    ----------
+    y_true, y_rec, k, no_recommendations, per_user
+        As for `ndcg_score`.
+
+    Returns
+    -------
+    hit_rate : float or ndarray of shape (n_users,)
+        Of each user, 0 or 1; NaN for users who are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import hit_rate_score
+    >>> hit_rate_score([["Kashmir"], ["Clocks"]], [["Clocks"], ["Help!", "Clocks"]], k=2)
+    0.5
+    """
+    return _score("hit_rate", y_true, y_rec, k, no_recommendations, per_user)
+
+
+def map_score(
+    y_true: Truth,
+    y_rec: Ranking,
+    *,
+    k: int | None = None,
+    ideal: str = "full",
+    no_recommendations: str = "zero",
+    per_user: bool = False,
+) -> float | Values:
+    """Return the mean average precision.
+
+    A user's average precision is the sum, over the ranks of the relevant items in the first `k`
+    places, of the precision up to there, divided by the number of relevant items.
+
+    Parameters
+    ----------
+    y_true, y_rec, k, no_recommendations, per_user
+        As for `ndcg_score`.
+    ideal : {"full", "cutoff"}, default="full"
+        Divide by all that is relevant, as trec_eval's `map_cut` does, or by min(k, len(truth)), so
+        that 1 can be reached.
+
+    Returns
+    -------
+    map : float or ndarray of shape (n_users,)
+        Between 0 and 1; NaN for users who are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import map_score
+    >>> map_score([["Kashmir", "Clocks"]], [["Clocks", "Help!", "Kashmir"]])  # (1/1 + 2/3) / 2
+    0.8333333333333333
+    """
+    check_choice("ideal", ideal, ("cutoff", "full"))
+    name = "map" if ideal == "full" else "map_cutoff"
+    return _score(name, y_true, y_rec, k, no_recommendations, per_user)
+
+
+def mrr_score(
+    y_true: Truth,
+    y_rec: Ranking,
+    *,
+    k: int | None = None,
+    no_recommendations: str = "zero",
+    per_user: bool = False,
+) -> float | Values:
+    """Return the mean reciprocal rank: 1 / (rank of the first relevant item), 0 if there is none.
+
+    Parameters
+    ----------
+    y_true, y_rec, k, no_recommendations, per_user
+        As for `ndcg_score`.
+
+    Returns
+    -------
+    mrr : float or ndarray of shape (n_users,)
+        Between 0 and 1; NaN for users who are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import mrr_score
+    >>> mrr_score([["Kashmir"], ["Clocks"]], [["Clocks"], ["Help!", "Clocks"]])
+    0.25
+    """
+    return _score("mrr", y_true, y_rec, k, no_recommendations, per_user)
+
+
+def _score(
+    name: str, y_true: Truth, y_rec: Ranking, k: int | None, no_recommendations: str, per_user: bool
+) -> float | Values:
+    """Return a measure by its name, of each user or their mean."""
     check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
+    check_boolean("per_user", per_user)
     if k is not None:
         check_integer("k", k, low=1)
-    y_true, y_rec = _by_position(y_true, y_rec)
-    truth, places = _pairs(y_true), _pairs(y_rec)
-    if k is not None:
-        places = _Pairs(*(column[places.ranks < k] for column in places))
-    relevant, hit = _match(truth, places)
-    if isinstance(y_true, np.ndarray) and not relevant.all():
-        raise ValueError(
-            "y_true repeats items within a row: an array is read as item indices. Pass a "
-            "users x items matrix of relevance as a sparse matrix."
-        )
-    n_users = len(y_rec)
-    n_relevant = np.bincount(truth.users[relevant], minlength=n_users)
-
-    n_ranks = max(n_relevant.max(initial=0), places.ranks.max(initial=0) + 1)
-    gain = 1 / np.log2(np.arange(2, n_ranks + 2))
-    dcg = np.bincount(places.users[hit], weights=gain[places.ranks[hit]], minlength=n_users)
-    n_ideal = n_relevant if ideal == "full" or k is None else np.minimum(k, n_relevant)
-    idcg = np.concatenate([[0.0], np.cumsum(gain)])[n_ideal]
-
-    counted = n_relevant > 0
-    if no_recommendations == "omit":
-        counted &= np.bincount(places.users, minlength=n_users) > 0
-    if not counted.any():
-        raise ValueError(
-            f"NDCG is not defined: none of {n_users:,} users has held-out items"
-            + (" and recommendations." if no_recommendations == "omit" else ".")
-            + " Users need two or more items for one to be held out."
-        )
-    return float(np.mean(dcg[counted] / idcg[counted]))
-
-
-class _Pairs(NamedTuple):
-    """One entry for each place of each user's list that holds an item."""
-
-    users: NDArray[np.intp]  # by position
-    items: NDArray[Any]  # ids or indices
-    ranks: NDArray[np.intp]  # places in the list, from 0
-
-
-def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
-    """Return truth and recommendations with the same user at the same position."""
-    if isinstance(y_true, Mapping) != isinstance(y_rec, Mapping):
-        raise TypeError(
-            f"y_true is a {type(y_true).__name__} and y_rec a {type(y_rec).__name__}: pass dicts "
-            "by user for both, or lists, arrays or matrices by position for both."
-        )
-    if isinstance(y_true, Mapping):
-        return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
-    n_true = y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)
-    if n_true != len(y_rec):
-        raise ValueError(f"y_true has {n_true:,} users and y_rec {len(y_rec):,}; expected as many.")
-    return y_true, y_rec
-
-
-def _pairs(lists: Any) -> _Pairs:
-    if sp.issparse(lists):
-        matrix = canonical(lists).tocoo()
-        users, items = matrix.coords
-        return _Pairs(users.astype(np.intp), items, np.zeros(len(users), dtype=np.intp))
-    if isinstance(lists, np.ndarray):
-        return _pairs_of_array(lists)
-    if any(isinstance(items, str) for items in lists):
-        raise TypeError("Each user needs a list of items, found a single string.")
-    rows = [list(items) for items in lists]
-    lengths = np.array([len(items) for items in rows], dtype=np.intp)
-    users = np.repeat(np.arange(len(rows)), lengths)
-    ranks = np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items = np.empty(len(users), dtype=object)
-    items[:] = list(chain.from_iterable(rows))
-    held = np.array([item is not None for item in items], dtype=bool)
-    return _Pairs(users[held], items[held], ranks[held])
-
-
-def _pairs_of_array(lists: NDArray[Any]) -> _Pairs:
-    if lists.ndim != 2:
-        raise ValueError(f"An array needs shape (n_users, n_places), got {lists.shape}.")
-    held = lists >= 0 if lists.dtype.kind in "iu" else lists != np.array(None)
-    users, ranks = np.nonzero(held)
-    return _Pairs(users, lists[held], ranks)
-
-
-def _match(truth: _Pairs, places: _Pairs) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which truths are no repetition, and which places hold one for the first time."""
-    # One number for each (user, item): hashing those is what the whole measure costs.
-    codes, distinct = pd.factorize(np.concatenate([truth.items, places.items]))
-    n_truths = len(truth.items)
-    true_keys = pd.Index(truth.users * len(distinct) + codes[:n_truths])
-    keys = pd.Index(places.users * len(distinct) + codes[n_truths:])
-    hit = np.asarray(keys.isin(true_keys))
-    hit[hit] = ~keys[hit].duplicated()
-    return ~true_keys.duplicated(), hit
+    matches = match(y_true, y_rec, k)
+    values = values_of_users(name, matches, omit_unanswered=no_recommendations == "omit")
+    return values if per_user else float(np.nanmean(values))

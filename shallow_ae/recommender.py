@@ -273,7 +273,7 @@ class RecommenderMixin:
     def _ndcg(self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any]) -> float:
         """Return how well items of the checked rows are found again from the others."""
         items, _ = self._best(visible, _SCORE_CUTOFF, make_offer(visible))
-        return ndcg_score(hidden, items, k=_SCORE_CUTOFF)
+        return float(ndcg_score(hidden, items, k=_SCORE_CUTOFF))
 
     def _rows(self, X: Any) -> sp.csr_array[Any]:
         """Return the checked rows of X, a frame's columns aligned by name."""

@@ -1,35 +1,61 @@
-"""Splits of interactions into a part to learn from and a part to be judged by."""
+"""Splits of interactions into a part to learn from and a part to be judged by.
+
+Interactions are a users x items matrix, or a frame with a row for each. Rows of a frame that name
+the same user and item stay together: what is hidden is an item, not one of several listens.
+"""
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._validation import canonical, check_real
+from shallow_ae._interactions import coded_pairs, column_in, is_frame, take_rows
+from shallow_ae._validation import Array, canonical, check_integer, check_real
 
 
 def hold_out_items(
-    X: Any, holdout: float = 0.2, *, random_state: Any = None
-) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
-    """Hide a fraction of each user's items.
+    X: Any,
+    holdout: float = 0.2,
+    *,
+    time: str | None = None,
+    user: str = "user",
+    item: str = "item",
+    random_state: Any = None,
+) -> tuple[Any, Any]:
+    """Hide some of each user's items.
 
     Parameters
     ----------
-    X : ndarray or sparse matrix of shape (n_users, n_items)
-        Nonzero entries are interactions. It is not changed.
-    holdout : float, default=0.2
-        Fraction of each user's items to hide, between 0 and 1. Rounded to the nearest whole
-        number, but at least one item where the user has two or more, and never all of them.
+    X : ndarray, sparse matrix of shape (n_users, n_items) or DataFrame
+        Nonzero entries are interactions, or the rows of a frame with the columns named by `user`
+        and `item`, of any kind that narwhals reads. It is not changed.
+    holdout : float or int, default=0.2
+        A float in (0, 1] is the fraction of each user's items to hide, rounded to the nearest
+        whole number but at least one; an integer is how many. Users keep one item at least: of
+        those with a single one none is hidden.
+    time : str, default=None
+        Column of a frame: hide the items that each user has met last, by the time of the first
+        interaction with each. None hides items at random.
+    user, item : str, default="user", "item"
+        Names of columns, for frames only.
     random_state : int, RandomState instance or None, default=None
         Which items: pass an int for the same ones each time.
 
     Returns
     -------
-    visible, hidden : csr_array of shape (n_users, n_items)
-        `visible + hidden` is `X`, and no entry is in both.
+    visible, hidden : csr_array of shape (n_users, n_items), or DataFrame like `X`
+        Together they are `X`, and no item of a user is in both.
+
+    Raises
+    ------
+    ValueError
+        For a `holdout` out of range, and for frames without the columns named.
 
     Examples
     --------
@@ -39,19 +65,219 @@ def hold_out_items(
     >>> visible, hidden = hold_out_items(X, random_state=0)
     >>> hidden.count_nonzero(axis=1).tolist()
     [1, 1, 0]
-    """
-    check_real("holdout", holdout, low=0, high=1, open_low=True)
-    X = canonical(X)
-    per_user = np.diff(X.indptr)
-    users = np.repeat(np.arange(X.shape[0]), per_user)
-    order = np.lexsort((check_random_state(random_state).random_sample(X.nnz), users))
-    place = np.empty(X.nnz, dtype=np.int64)  # of each interaction in a random order of its row
-    place[order] = np.arange(X.nnz) - np.repeat(X.indptr[:-1], per_user)
 
-    n_hidden = np.rint(holdout * per_user).astype(np.int64)
-    n_hidden = np.minimum(np.maximum(n_hidden, 1), per_user - 1)  # -1 for empty rows hides none
-    is_hidden = place < np.repeat(n_hidden, per_user)
+    The last song that each listener has come to:
+
+    >>> import pandas as pd
+    >>> listens = pd.DataFrame(
+    ...     [("ann", "Kashmir", 2019), ("ann", "Clocks", 2021), ("ann", "Kashmir", 2022)],
+    ...     columns=["user", "item", "year"],
+    ... )
+    >>> hold_out_items(listens, 1, time="year")[1]
+      user    item  year
+    1  ann  Clocks  2021
+    """
+    if is_frame(X):
+        pairs = _Pairs(X, user, item)
+        if time is None:
+            keys = _draw(len(pairs.users), random_state)
+        else:
+            keys = -pairs.first(column_in(X, time).to_numpy())
+        is_hidden = _lowest(pairs.users, keys, holdout)[pairs.of_rows]
+        return take_rows(X, ~is_hidden), take_rows(X, is_hidden)
+    if time is not None:
+        raise ValueError("`time` names a column of a frame: a matrix has no times.")
+    X = canonical(X)
+    users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    is_hidden = _lowest(users, _draw(X.nnz, random_state), holdout)
     return _keep(X, ~is_hidden), _keep(X, is_hidden)
+
+
+def hold_out_after(
+    interactions: Any, start: Any, *, time: str = "time", user: str = "user", item: str = "item"
+) -> tuple[Any, Any]:
+    """Hide what has happened since a point in time.
+
+    Users who have come since keep the first item that they met: without any they could not be
+    recommended to.
+
+    Parameters
+    ----------
+    interactions : DataFrame
+        A row for each interaction, of pandas, polars or any other kind that narwhals reads. It is
+        not changed.
+    start : same type as the times
+        The first moment that is hidden.
+    time, user, item : str, default="time", "user", "item"
+        Names of columns.
+
+    Returns
+    -------
+    visible, hidden : DataFrame like `interactions`
+        Rows before and since. Of the latter, those of items that the user has in `visible` are in
+        neither: they are nothing to be found.
+
+    Raises
+    ------
+    ValueError
+        If nothing would be visible or nothing hidden.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from shallow_ae import hold_out_after
+    >>> listens = pd.DataFrame(
+    ...     [("ann", "Kashmir", 2019), ("ann", "Clocks", 2021), ("bob", "Clocks", 2021),
+    ...      ("bob", "Yellow", 2022), ("ann", "Kashmir", 2022)],
+    ...     columns=["user", "item", "year"],
+    ... )
+    >>> visible, hidden = hold_out_after(listens, 2021, time="year")
+    >>> visible
+      user     item  year
+    0  ann  Kashmir  2019
+    2  bob   Clocks  2021
+    >>> hidden
+      user    item  year
+    1  ann  Clocks  2021
+    3  bob  Yellow  2022
+    """
+    pairs = _Pairs(interactions, user, item)
+    times = column_in(interactions, time)
+    is_visible = np.array((times < start).to_numpy(), np.bool_)
+    if is_visible.all() or not is_visible.any():
+        raise ValueError(
+            f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "
+            f"{times.min()!r} to {times.max()!r}."
+        )
+    by_time = np.argsort(times.to_numpy(), kind="stable")
+    _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
+    is_visible[by_time[first]] = True  # which most are anyway
+    is_known = np.bincount(pairs.of_rows, is_visible, minlength=len(pairs.users)) > 0
+    return take_rows(interactions, is_visible), take_rows(interactions, ~is_known[pairs.of_rows])
+
+
+def hold_out_users(
+    X: Any,
+    users: float = 0.2,
+    holdout: float = 0.2,
+    *,
+    user: str = "user",
+    item: str = "item",
+    random_state: Any = None,
+) -> tuple[Any, Any, Any]:
+    """Hold users out whole, and hide some of their items.
+
+    To judge by users whom the model has never seen is called strong generalisation: it learns
+    from `train`, recommends to the others from `fold_in` and is to find `target`.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix of shape (n_users, n_items) or DataFrame
+        As for `hold_out_items`. It is not changed.
+    users : float or int, default=0.2
+        How many to hold out, as a fraction of all users in (0, 1) or a number. They are drawn from
+        those who have two items or more.
+    holdout : float or int, default=0.2
+        How many of their items to hide, as for `hold_out_items`.
+    user, item : str, default="user", "item"
+        Names of columns, for frames only.
+    random_state : int, RandomState instance or None, default=None
+        Which users and items: pass an int for the same ones each time.
+
+    Returns
+    -------
+    train, fold_in, target : csr_array with n_items columns, or DataFrame like `X`
+        Together they are `X`. Rows of matrices stand in the order of `X`, and those of `fold_in`
+        and `target` are of the same users.
+
+    Raises
+    ------
+    ValueError
+        For fractions and numbers out of range, and where fewer users have two items.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import hold_out_users
+    >>> X = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1], [1, 0, 0]])
+    >>> train, fold_in, target = hold_out_users(X, 1, 1, random_state=0)
+    >>> train.shape, fold_in.toarray().tolist(), target.toarray().tolist()
+    ((3, 3), [[1, 1, 0]], [[0, 0, 1]])
+
+    References
+    ----------
+    .. [1] D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara, "Variational Autoencoders for
+       Collaborative Filtering", WWW 2018.
+    """
+    rng = check_random_state(random_state)
+    if is_frame(X):
+        pairs = _Pairs(X, user, item)
+        is_held = _draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
+        held = take_rows(X, is_held)
+        rest = take_rows(X, ~is_held)
+    else:
+        X = canonical(X)
+        is_held = _draw_users(np.diff(X.indptr), users, rng)
+        rest, held = X[~is_held], X[is_held]
+    return rest, *hold_out_items(held, holdout, user=user, item=item, random_state=rng)
+
+
+class _Pairs:
+    """The different pairs of user and item in a frame, list of tuples or array."""
+
+    def __init__(self, interactions: Any, user: str, item: str) -> None:
+        self.users_of_rows, items, n_items = coded_pairs(interactions, user, item)
+        self.of_rows, pairs = pd.factorize(self.users_of_rows.astype(np.int64) * n_items + items)
+        self.users = pairs // n_items
+
+    def first(self, times: Array) -> NDArray[np.int64]:
+        """Return the place of each pair's first row in the order of times."""
+        place = np.empty(len(times), np.int64)
+        place[np.argsort(times, kind="stable")] = np.arange(len(times))
+        first = np.full(len(self.users), len(times))
+        np.minimum.at(first, self.of_rows, place)
+        return first
+
+
+def _lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
+    """Return which interactions are those of lowest key of their user, as many as are to hide.
+
+    `users` are codes from 0 on.
+    """
+    per_user = np.bincount(users)
+    if isinstance(holdout, numbers.Integral) and not isinstance(holdout, bool):
+        n_hidden = np.full(len(per_user), check_integer("holdout", holdout, low=1))
+    else:
+        check_real("holdout", holdout, low=0, high=1, open_low=True)
+        n_hidden = np.maximum(np.rint(holdout * per_user).astype(np.int64), 1)
+    n_hidden = np.minimum(n_hidden, per_user - 1)  # -1 for users without items hides none
+    order = np.lexsort((keys, users))
+    place = np.empty(len(users), dtype=np.int64)  # of each in the order of its user
+    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
+    return place < n_hidden[users]
+
+
+def _draw(n: int, random_state: Any) -> Array:
+    return np.asarray(check_random_state(random_state).random_sample(n))
+
+
+def _draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDArray[np.bool_]:
+    """Return which users are held out, of those who have two items or more."""
+    eligible, n_users = np.flatnonzero(n_items >= 2), len(n_items)
+    if isinstance(users, numbers.Integral) and not isinstance(users, bool):
+        n_held = check_integer("users", users, low=1)
+    else:
+        check_real("users", users, low=0, high=1, open_low=True, open_high=True)
+        n_held = max(1, round(users * n_users))
+    if n_held > min(len(eligible), n_users - 1):
+        raise ValueError(
+            f"`users`={users!r} would hold out {n_held:,} of {n_users:,} users, of whom "
+            f"{len(eligible):,} have two items or more: choose fewer, so that some are left to "
+            "learn from."
+        )
+    is_held = np.zeros(n_users, np.bool_)
+    is_held[rng.choice(eligible, n_held, replace=False)] = True
+    return is_held
 
 
 def _keep(X: sp.csr_array[Any], entries: Any) -> sp.csr_array[Any]:

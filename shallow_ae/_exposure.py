@@ -1,0 +1,161 @@
+"""What is in ranked lists, whoever they are for: how much of the catalogue, how unknown, how even.
+
+Public in :mod:`shallow_ae.metrics`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from shallow_ae._matches import Ranking, first_places
+from shallow_ae._validation import check_integer
+
+
+def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
+    """Return the share of the catalogue that is recommended to anybody.
+
+    Parameters
+    ----------
+    y_rec : dict of lists, list of lists or array of shape (n_users, n_recommended)
+        The ranked items of each user, best first, as for :func:`~shallow_ae.ndcg_score`.
+    n_items : int
+        Size of the catalogue.
+    k : int, default=None
+        Cutoff: only the first `k` places count. None counts every place there is.
+
+    Returns
+    -------
+    coverage : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If nothing is recommended, or more than `n_items` different items.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import coverage_score
+    >>> coverage_score({"ann": ["Kashmir", "Clocks"], "bob": ["Kashmir"]}, n_items=8)
+    0.25
+    """
+    return len(_exposures(y_rec, n_items, k)) / n_items
+
+
+def gini_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
+    """Return the Gini coefficient of how often the items of the catalogue are recommended.
+
+    Twice the area between the Lorenz curve of exposure and the diagonal: with x_1 <= ... <= x_n
+    the times that each of the n items is recommended, sum_i (2 i - n - 1) x_i / (n sum_i x_i).
+
+    Parameters
+    ----------
+    y_rec, n_items, k
+        As for `coverage_score`.
+
+    Returns
+    -------
+    gini : float
+        0 where all items are recommended equally often, up to 1 - 1/n where only one is.
+
+    Raises
+    ------
+    ValueError
+        If nothing is recommended, or more than `n_items` different items.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import gini_score
+    >>> gini_score([[0, 1], [2, 3]], n_items=4), gini_score([[0], [0]], n_items=4)
+    (0.0, 0.75)
+    """
+    times = _exposures(y_rec, n_items, k)
+    ranks = np.arange(n_items - len(times) + 1, n_items + 1)  # those before have no exposure
+    return float(((2 * ranks - n_items - 1) * np.sort(times)).sum() / (n_items * times.sum()))
+
+
+def novelty_score(
+    y_rec: Ranking,
+    item_counts: Mapping[Any, float] | ArrayLike,
+    n_users: float,
+    *,
+    k: int | None = None,
+) -> float:
+    """Return the mean self-information of the recommended items, in bits.
+
+    An item that m of n users have has -log2(m / n): one that everybody has is no news, and each
+    halving of its users adds 1. One that nobody has counts as having one user.
+
+    Parameters
+    ----------
+    y_rec, k
+        As for `coverage_score`. The mean is over all filled places.
+    item_counts : array-like of shape (n_items,), or mapping of raw id to number
+        Users of each item: `item_counts_` of a fitted model for item indices.
+    n_users : float
+        Users there are: `n_samples_seen_` of a fitted model.
+
+    Returns
+    -------
+    novelty : float
+        Between 0 and log2(n_users).
+
+    Raises
+    ------
+    ValueError
+        If nothing is recommended, or an item has more users than there are.
+
+    References
+    ----------
+    .. [1] T. Zhou, Z. Kuscsik, J.-G. Liu, M. Medo, J. R. Wakeling and Y.-C. Zhang, "Solving the
+       apparent diversity-accuracy dilemma of recommender systems", PNAS 107(10), 2010.
+
+    Examples
+    --------
+    >>> from shallow_ae.metrics import novelty_score
+    >>> novelty_score([["Kashmir", "Clocks"]], {"Kashmir": 8, "Clocks": 2}, n_users=8)
+    1.0
+    """
+    times_of = _times(y_rec, k)
+    if isinstance(item_counts, Mapping | pd.Series):
+        counts = np.array([item_counts.get(item, 0) for item in times_of], np.float64)
+    else:
+        counts = np.asarray(item_counts, np.float64)[list(times_of)]
+    if not counts.max() <= n_users:
+        raise ValueError(f"An item has {counts.max():g} users, but `n_users`={n_users:g}.")
+    information = -np.log2(np.maximum(counts, 1) / n_users)
+    return float(np.average(information, weights=list(times_of.values())))
+
+
+def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]:
+    """Return how often each of the items is recommended that are at all."""
+    times_of = _times(y_rec, k)
+    check_integer("n_items", n_items, low=1)
+    if len(times_of) > n_items:
+        raise ValueError(
+            f"{len(times_of):,} different items are recommended, but `n_items`={n_items:,}."
+        )
+    return np.array(list(times_of.values()))
+
+
+def _times(y_rec: Ranking, k: int | None) -> dict[Any, int]:
+    """Return how often each item is in the first `k` places of a list."""
+    if k is not None:
+        check_integer("k", k, low=1)
+    places = first_places(y_rec, k)
+    if isinstance(places, np.ndarray):
+        items, times = np.unique(places[places >= 0], return_counts=True)
+        times_of = dict(zip(items.tolist(), times.tolist(), strict=True))
+    else:
+        times_of = dict(Counter(chain.from_iterable(places)))
+        times_of.pop(None, None)
+    if not times_of:
+        raise ValueError("Nothing is recommended: all lists are empty.")
+    return times_of

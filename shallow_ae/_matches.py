@@ -1,0 +1,154 @@
+"""Where ranked lists hold what was to be found: all that a measure of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._validation import Array, canonical
+
+ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
+Truth: TypeAlias = ItemLists | NDArray[Any] | sp.sparray | sp.spmatrix
+Ranking: TypeAlias = ItemLists | NDArray[Any]
+
+_MOST_MARKS = 2**27  # bytes; indices beyond them are looked up as other ids are
+
+
+class Matches(NamedTuple):
+    """The hits of all users, and how many there might have been."""
+
+    users: NDArray[np.intp]  # by position; one for each hit, rising
+    ranks: NDArray[np.intp]  # places in the list, from 0, rising for each user
+    n_relevant: NDArray[np.int64]  # distinct items to be found, one number a user
+    n_listed: NDArray[np.int64]  # filled places of the list
+    k: int | None  # the cutoff of the list
+
+
+def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
+    """Find what of `y_true` is in the first `k` places of `y_rec`.
+
+    Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
+    """
+    truth, ranked = _by_position(y_true, y_rec)
+    relevant = _relevant_indices(truth) if _are_indices(ranked) else None
+    if relevant is None:
+        return _match_ids(_lists(truth), _lists(ranked), k)
+    return _match_indices(*relevant, ranked, k, is_array=_are_indices(truth))
+
+
+def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
+    """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
+    if _are_indices(y_rec):
+        _check_is_table(y_rec)
+        return np.asarray(y_rec)[:, :k]
+    return [listed[:k] for listed in _lists(y_rec)]
+
+
+def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
+    """Return truth and recommendations with the same user at the same position."""
+    if isinstance(y_true, Mapping) != isinstance(y_rec, Mapping):
+        raise TypeError(
+            f"y_true is a {type(y_true).__name__} and y_rec a {type(y_rec).__name__}: pass dicts "
+            "by user for both, or lists, arrays or matrices by position for both."
+        )
+    if isinstance(y_true, Mapping):
+        return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
+    for given in (y_true, y_rec):
+        _check_is_table(given)
+    n_true = y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)
+    if n_true != len(y_rec):
+        raise ValueError(f"y_true has {n_true:,} users and y_rec {len(y_rec):,}; expected as many.")
+    return y_true, y_rec
+
+
+def _check_is_table(given: Any) -> None:
+    if isinstance(given, np.ndarray) and given.ndim != 2:
+        raise ValueError(f"An array needs shape (n_users, n_places), got {given.shape}.")
+
+
+def _are_indices(lists: Any) -> bool:
+    return isinstance(lists, np.ndarray) and lists.dtype.kind in "iu"
+
+
+def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return where each user's part of the relevant items begins, and those; None if not indices."""
+    if sp.issparse(truth):
+        rows = canonical(truth)
+        starts, items = rows.indptr, rows.indices
+    elif _are_indices(truth):
+        n_users, n_places = truth.shape
+        starts, items = np.arange(n_users + 1) * n_places, truth.ravel()
+    else:
+        lists = _lists(truth)
+        starts = np.cumsum([0, *map(len, lists)])
+        flat = list(chain.from_iterable(lists))
+        items = np.array(flat if all(type(item) is int for item in flat) else [-1])
+        if items.min(initial=0) < 0:  # an id, where it is not in an array
+            return None
+    if items.max(initial=0) >= _MOST_MARKS:
+        return None
+    return starts.astype(np.int64), items.astype(np.int64)
+
+
+def _match_indices(
+    starts: NDArray[np.int64],
+    items: NDArray[np.int64],
+    ranked: Array,
+    k: int | None,
+    *,
+    is_array: bool,
+) -> Matches:
+    from shallow_ae._hits import find_hits  # which imports Numba
+
+    ranked = np.ascontiguousarray(ranked[:, :k], np.int64)
+    hits, n_relevant = np.empty(ranked.shape, np.bool_), np.empty(len(ranked), np.int64)
+    marks = np.zeros(items.max(initial=0) + 1, np.bool_)
+    find_hits(starts, items, ranked, marks, hits, n_relevant)
+    if is_array and n_relevant.sum() < np.count_nonzero(items >= 0):
+        raise ValueError(
+            "y_true repeats items within a row: an array is read as item indices. Pass a "
+            "users x items matrix of relevance as a sparse matrix."
+        )
+    users, ranks = np.divmod(np.flatnonzero(hits), max(1, ranked.shape[1]))
+    return Matches(users, ranks, n_relevant, np.count_nonzero(ranked >= 0, axis=1), k)
+
+
+def _lists(lists: Any) -> list[list[Any]]:
+    """Return a list of ids for each user, None in empty places."""
+    if isinstance(lists, Mapping):
+        lists = lists.values()
+    if sp.issparse(lists):
+        rows = canonical(lists)
+        return [items.tolist() for items in np.split(rows.indices, rows.indptr[1:-1])]
+    if _are_indices(lists):
+        return [[None if item < 0 else item for item in items] for items in lists.tolist()]
+    if any(isinstance(items, str) for items in lists):
+        raise TypeError("Each user needs a list of items, found a single string.")
+    return [items if isinstance(items, list) else _listed(items) for items in lists]
+
+
+def _listed(items: Any) -> list[Any]:
+    return items.tolist() if isinstance(items, np.ndarray) else list(items)
+
+
+def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -> Matches:
+    """Match ids of any kind. To number all of them would take longer than sets of a user's few."""
+    users: list[int] = []
+    ranks: list[int] = []
+    n_relevant, n_listed = np.empty(len(truth), np.int64), np.empty(len(truth), np.int64)
+    for user, (own, places) in enumerate(zip(truth, ranked, strict=True)):
+        listed = places if k is None or len(places) <= k else places[:k]
+        relevant = set(own)
+        relevant.discard(None)
+        found = [rank for rank, item in enumerate(listed) if item in relevant]
+        if len({listed[rank] for rank in found}) < len(found):  # some more than once
+            found = sorted({listed[rank]: rank for rank in reversed(found)}.values())
+        users += [user] * len(found)
+        ranks += found
+        n_relevant[user], n_listed[user] = len(relevant), len(listed) - listed.count(None)
+    return Matches(np.array(users, np.intp), np.array(ranks, np.intp), n_relevant, n_listed, k)

@@ -1,0 +1,144 @@
+"""Several measures of the same lists at once, with how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+from shallow_ae._interactions import pairs_in
+from shallow_ae._matches import Ranking, Truth, match
+from shallow_ae._measures import MEASURES, Values, values_of_users
+from shallow_ae._validation import check_choice, check_integer, check_real
+
+_METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
+_NUMBERS_AT_ONCE = 2**22
+
+
+def evaluate(
+    y_true: Truth,
+    y_rec: Ranking,
+    metrics: Sequence[str] = _METRICS,
+    *,
+    k: int | Sequence[int] = 100,
+    confidence: float | None = None,
+    n_resamples: int = 1000,
+    no_recommendations: str = "zero",
+    random_state: Any = 0,
+) -> pd.DataFrame:
+    """Return several measures of ranked lists, and how sure they are.
+
+    Parameters
+    ----------
+    y_true, y_rec, no_recommendations
+        As for :func:`shallow_ae.ndcg_score`.
+    metrics : sequence of str
+        Any of "ndcg", "recall", "precision", "hit_rate", "map" and "mrr", as the functions in
+        :mod:`shallow_ae.metrics` have them by default, and those with the other ideal:
+        "ndcg_full", "recall_cutoff", "map_cutoff".
+    k : int or sequence of int, default=100
+        Cutoffs.
+    confidence : float, default=None
+        Adds the bootstrap interval that has the mean in it so often, such as 0.95: of the means
+        of users drawn with replacement, all but the lowest and highest (1 - confidence) / 2. All
+        measures of a cutoff see the same draws.
+    n_resamples : int, default=1000
+        How many draws of as many users as there are.
+    random_state : int, Generator or None, default=0
+        Of the draws.
+
+    Returns
+    -------
+    measures : pandas.DataFrame
+        A row for each cutoff and metric, with the columns metric; k; mean; low and high, if
+        `confidence` is set; n_users, which the mean is over; and n_left_out, users without truth
+        or, with "omit", without recommendations.
+
+    Raises
+    ------
+    ValueError
+        For names that are none of a metric, and as the metrics do.
+
+    Examples
+    --------
+    >>> from shallow_ae.evaluation import evaluate
+    >>> truth = {"ann": ["Kashmir", "Clocks"], "bob": ["Yellow"], "eve": []}
+    >>> recommended = {"ann": ["Clocks", "Help!"], "bob": ["Help!"], "eve": ["Help!"]}
+    >>> evaluate(truth, recommended, ["ndcg", "recall"], k=2)
+       metric  k      mean  n_users  n_left_out
+    0    ndcg  2  0.306574        2           1
+    1  recall  2  0.250000        2           1
+    """
+    for name in metrics:
+        check_choice("metrics", name, tuple(MEASURES))
+    check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
+    if confidence is not None:
+        check_real("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
+        check_integer("n_resamples", n_resamples, low=1)
+    rows = []
+    for cutoff in [k] if isinstance(k, int) else k:
+        check_integer("k", cutoff, low=1)
+        matches = match(y_true, y_rec, cutoff)
+        omit = no_recommendations == "omit"
+        by_name = {m: values_of_users(m, matches, omit_unanswered=omit) for m in metrics}
+        values = pd.DataFrame(by_name)  # a row for each user
+        counted = values.dropna()
+        measures = pd.DataFrame(
+            {"metric": list(metrics), "k": cutoff, "mean": list(counted.mean())}
+        )
+        if confidence is not None:
+            interval = _interval(counted.to_numpy(), confidence, n_resamples, random_state)
+            measures["low"], measures["high"] = interval
+        measures["n_users"], measures["n_left_out"] = len(counted), len(values) - len(counted)
+        rows.append(measures)
+    return pd.concat(rows, ignore_index=True)
+
+
+def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[Any, list[Any]]:
+    """Return the items of each user of a frame, in the order of its rows.
+
+    It turns held-out interactions and recommendations with raw ids into what measures take.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row for each user and item, of pandas, polars or any other kind that narwhals reads.
+    user, item : str, default="user", "item"
+        Names of its columns.
+
+    Returns
+    -------
+    lists : dict of user to list of items
+        Users by first appearance.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from shallow_ae.evaluation import item_lists
+    >>> frame = pd.DataFrame({"user": ["ann", "bob", "ann"], "item": ["Help!", "Yellow", "Clocks"]})
+    >>> item_lists(frame)
+    {'ann': ['Help!', 'Clocks'], 'bob': ['Yellow']}
+    """
+    users, items = pairs_in(frame, user, item)
+    codes, ids = pd.factorize(users)
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(ids)))
+    lists = np.split(np.asarray(items)[order], ends[:-1])
+    return dict(zip(ids.tolist(), (own.tolist() for own in lists), strict=True))
+
+
+def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) -> Any:
+    """Return the ends of the percentile interval of each column's mean."""
+    found = bootstrap(
+        (values,),
+        np.mean,
+        confidence_level=confidence,
+        n_resamples=n_resamples,
+        method="percentile",
+        batch=max(1, _NUMBERS_AT_ONCE // values.size),
+        rng=np.random.default_rng(seed),
+    )
+    return found.confidence_interval
