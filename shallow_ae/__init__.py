@@ -1,10 +1,12 @@
 """Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
 
+from shallow_ae._make_recommender import make_recommender
 from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.evaluation import evaluate
 from shallow_ae.ids import IdMapper
 from shallow_ae.metrics import ndcg_score
-from shallow_ae.pipeline import RecommenderPipeline, make_recommender
+from shallow_ae.model_selection import make_ranking_scorer
+from shallow_ae.pipeline import RecommenderPipeline
 from shallow_ae.preprocessing import LogCountTransformer
 from shallow_ae.splits import hold_out_after, hold_out_items, hold_out_users
 
@@ -19,6 +21,7 @@ __all__ = [
     "hold_out_after",
     "hold_out_items",
     "hold_out_users",
+    "make_ranking_scorer",
     "make_recommender",
     "ndcg_score",
 ]

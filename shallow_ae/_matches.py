@@ -76,7 +76,7 @@ def _are_indices(lists: Any) -> bool:
 
 
 def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return where each user's part of the relevant items begins, and those; None if not indices."""
+    """Return where each user's part of the relevant items begins, and those, if all are indices."""
     if sp.issparse(truth):
         rows = canonical(truth)
         starts, items = rows.indptr, rows.indices

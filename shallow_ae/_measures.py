@@ -67,7 +67,8 @@ def _n_ideal(matches: Matches, *, is_cut: bool) -> NDArray[np.int64]:
 
 
 def _sums(matches: Matches, of_hits: Values) -> Values:
-    return np.bincount(matches.users, of_hits, minlength=len(matches.n_relevant))
+    sums = np.bincount(matches.users, of_hits, minlength=len(matches.n_relevant))
+    return np.asarray(sums, np.float64)
 
 
 def _n_hits(matches: Matches) -> Values:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,14 +21,14 @@ from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._memory import check_memory
 from shallow_ae._plan import descent_need, exact_need
+from shallow_ae._ruler import Ruler
 from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae._validation import Array, Interactions, check_integer
 from shallow_ae._weighting import check_item_exponent, item_counts, scale_by_counts, user_weights
 from shallow_ae._weights import DenseWeights
-from shallow_ae.splits import hold_out_items
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
-_HOLDOUT = 0.2  # of the held-out users' items
+_RULER = Ruler()  # by which held-out users judge
 _START, _BATCHES, _POWER, _SPLIT = range(4)  # the uses of random numbers, each with its own
 
 
@@ -131,7 +132,7 @@ class Training:
             return model.tol is not None and has_settled(losses, model.n_iter_no_change, model.tol)
         if is_last or len(losses) % _VALIDATION_STEPS == 0:
             with self._readable(P):
-                scores.append(model._ndcg(*self._held_out))
+                scores.append(model._found_again(*self._held_out, _RULER))
         patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
         return has_peaked(scores, patience, model.tol or 0.0)
 
@@ -256,7 +257,7 @@ class Training:
         n_held_out = int(np.ceil(self.model.validation_fraction * n_users))
         order = self._random(_SPLIT).permutation(n_users)
         chosen, others = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-        visible, hidden = hold_out_items(X[chosen], _HOLDOUT, random_state=self._seed)
+        visible, hidden = replace(_RULER, random_state=self._seed).split(X[chosen], None)
         if not hidden.nnz or not sample_weight[others].any():
             raise ValueError(
                 f"`early_stopping` holds out {n_held_out} of {n_users} users, and needs one among "

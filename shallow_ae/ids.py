@@ -27,8 +27,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
     - a list of `(user, item)` or `(user, item, count)` tuples;
     - an array of shape (n_interactions, 2 or 3) with the same columns.
 
-    ids may be of any hashable kind and are numbered by first appearance. Interactions of the same
-    user and item are summed.
+    ids may be of any hashable kind, numbered by first appearance. Equal pairs are summed.
 
     Parameters
     ----------
@@ -52,8 +51,8 @@ class IdMapper(TransformerMixin, BaseEstimator):
     whose rows they are. Sums are taken in float64; the result is float64 where the counts are
     float64 and float32 otherwise (exact for sums up to 2**24).
 
-    Time is that of hashing both id columns and of one csr construction; there is no Python loop
-    over rows, except that a list of tuples is read by pandas.
+    Time is that of hashing both id columns and of one csr construction, without a Python loop over
+    rows.
 
     Examples
     --------
@@ -140,7 +139,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         ValueError
             As `fit`, and for unknown items where `unknown="error"`.
         """
-        return self._rows_and_users(interactions)[0]
+        return self._rows_and_users(interactions, tell=True)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -260,7 +259,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         return tags
 
-    def _rows_and_users(self, interactions: Any) -> tuple[sp.csr_array[Any], Array]:
+    def _rows_and_users(self, interactions: Any, *, tell: bool) -> tuple[sp.csr_array[Any], Array]:
         """Return what `transform` and `users_in` do, and read the interactions once."""
         check_is_fitted(self)
         columns = encode(interactions, self.user, self.item, self.count)
@@ -268,7 +267,8 @@ class IdMapper(TransformerMixin, BaseEstimator):
         columns = columns._replace(items=fitted[columns.items])
         known = columns.items >= 0
         if not known.all():
-            self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
+            if tell:
+                self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
             columns = columns._replace(
                 users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
             )

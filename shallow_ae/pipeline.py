@@ -8,21 +8,16 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._blocks import blocks
+from shallow_ae._answers import best_or_popular, reasons_of_pairs, truth_and_lists
 from shallow_ae._interactions import frame_like, is_frame, pairs_in
 from shallow_ae._offer import make_offer
 from shallow_ae._raw_lists import known_items, known_users, lists_of_items
+from shallow_ae._ruler import Ruler
 from shallow_ae._steps import check_steps, name_items, working_steps
 from shallow_ae._validation import Array, check_choice, check_integer
-from shallow_ae._weights import popular_items
-from shallow_ae.autoencoder import ShallowAutoEncoder
-from shallow_ae.ids import IdMapper
-from shallow_ae.preprocessing import LogCountTransformer
-
-_PAIRS_AT_ONCE = 2**13  # of users and items to explain
 
 
 class RecommenderPipeline(Pipeline):
@@ -142,15 +137,9 @@ class RecommenderPipeline(Pipeline):
         at = copy(self)  # with the steps of one fit, whatever happens meanwhile
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
-        offer = make_offer(seen, exclude_seen, **lists)
-        known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
-        items, scores = np.full((len(users), k), -1, np.int64), np.full((len(users), k), np.nan)
-        if known.any():
-            best = at[-1]._best(X[known], k, offer.of(known), verbose=verbose)
-            items[known], scores[known] = best
-        if no_history == "popularity" and not known.all():
-            popular = popular_items(at[-1].item_counts_, k, offer.of(~known))
-            items[~known], scores[~known] = popular
+        offer, popular = make_offer(seen, exclude_seen, **lists), no_history == "popularity"
+        best = best_or_popular(at[-1], X, k, offer, popular=popular, verbose=verbose)
+        items, scores, known = best
         row, place = np.nonzero(items >= 0)
         columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
         return at._frame(interactions, users[row], items[row, place], columns)
@@ -232,20 +221,51 @@ class RecommenderPipeline(Pipeline):
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
         k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
-        none = np.empty(0, np.intp)
-        parts = [(none, none, np.empty(0, np.float32), none)]  # where nothing is asked
-        for block in blocks(len(rows), _PAIRS_AT_ONCE):
-            reasons, contributions = at[-1].explain(X[rows[block]], targets[block], k)
-            pair, place = np.nonzero(reasons >= 0)
-            found = (reasons[pair, place], contributions[pair, place], place + 1)
-            parts.append((block.start + pair, *found))
-        pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
+        pairs, reasons, contributions, ranks = reasons_of_pairs(at[-1], X, rows, targets, k)
         columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
 
-    def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean NDCG@100 of recommendations, for model selection.
+
+        Parameters
+        ----------
+        X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+            Interactions to recommend from.
+        y : frame, dict of user to list of ids, array of bool or None, default=None
+            What is to be found: held-out interactions, or which rows of `X` they are. Where None,
+            a fifth of each user's items is hidden, the same ones each time, before the first step
+            sees them.
+
+        Returns
+        -------
+        ndcg : float
+            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default. Items to
+            be found that `fit` did not see are missed. Other measures, cutoffs and shares:
+            :func:`shallow_ae.make_ranking_scorer`.
+
+        Raises
+        ------
+        ValueError
+            If no user has held-out items.
+        """
+        return self._judge(X, y, Ruler())
+
+    def _judge(self, interactions: Any, y: Any, ruler: Ruler) -> float:
+        check_is_fitted(self)
+        at = copy(self)
+        mapper = at[0]
+        visible, hidden = ruler.split_pairs(interactions, y, mapper.user, mapper.item)
+        seen, X, users = at._read(visible, tell=False)
+        offer = make_offer(seen)
+        items, _, _ = best_or_popular(at[-1], X, ruler.k, offer, popular=True, verbose=0)
+        return ruler.measure(*truth_and_lists(hidden, users, items, mapper))
+
+    def _read(
+        self, interactions: Any, *, tell: bool = True
+    ) -> tuple[Any, sp.csr_array[Any], Array]:
         """Return the rows as they are, as the last step takes them, and whose they are."""
-        given, users = self[0]._rows_and_users(interactions)
+        given, users = self[0]._rows_and_users(interactions, tell=tell)
         X = given
         for step in working_steps(self.steps)[1:-1]:
             X = step.transform(X)
@@ -257,44 +277,3 @@ class RecommenderPipeline(Pipeline):
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}
         return frame_like(like, ids, columns)
-
-
-def make_recommender(
-    *steps: Any,
-    user: str = "user",
-    item: str = "item",
-    count: str = "count",
-    memory: Any = None,
-    verbose: bool = False,
-) -> RecommenderPipeline:
-    """Build a pipeline that recommends, its steps named as by scikit-learn's `make_pipeline`.
-
-    Parameters
-    ----------
-    *steps : estimators
-        What weights interactions, and last the model. None given means
-        `LogCountTransformer(), ShallowAutoEncoder()`. An :class:`~shallow_ae.IdMapper` is put in
-        front if the first step is none.
-    user, item, count : str, default="user", "item", "count"
-        Names of columns, for that IdMapper.
-    memory, verbose
-        As in scikit-learn's `make_pipeline`.
-
-    Returns
-    -------
-    recommender : RecommenderPipeline
-
-    Examples
-    --------
-    >>> from shallow_ae import LogCountTransformer, ShallowAutoEncoder, make_recommender
-    >>> recommender = make_recommender(user="listener", item="song")
-    >>> [name for name, _ in recommender.steps]
-    ['idmapper', 'logcounttransformer', 'shallowautoencoder']
-    """
-    chain = steps or (LogCountTransformer(), ShallowAutoEncoder())
-    mapper = IdMapper(user=user, item=item, count=count)
-    if not isinstance(chain[0], IdMapper):
-        chain = (mapper, *chain)
-    elif repr(mapper) != repr(IdMapper()):
-        raise ValueError("Name the columns either here or in the IdMapper that is the first step.")
-    return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)

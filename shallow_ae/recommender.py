@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._offer import Offer, check_items, make_offer
+from shallow_ae._ruler import Ruler
 from shallow_ae._validation import Array, aligned_by_name, check_integer, check_interactions
 from shallow_ae._weights import DenseWeights, Weights, best_items, check_width, explain_scores
-from shallow_ae.metrics import ndcg_score
-from shallow_ae.splits import hold_out_items
-
-_SCORE_CUTOFF = 100
-_SCORE_HOLDOUT = 0.2
 
 
 class RecommenderMixin:
@@ -253,7 +249,8 @@ class RecommenderMixin:
         Returns
         -------
         ndcg : float
-            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default.
+            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default. Other
+            measures, cutoffs and shares: :func:`shallow_ae.make_ranking_scorer`.
 
         Raises
         ------
@@ -262,18 +259,15 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
-        if y is None or np.ndim(y) == 1:
-            visible, hidden = hold_out_items(X, _SCORE_HOLDOUT, random_state=0)
-        else:
-            visible, hidden = sp.csr_array(X), sp.csr_array(y)
-            if hidden.shape != X.shape:
-                raise ValueError(f"y has shape {hidden.shape}, expected that of X, {X.shape}.")
-        return self._ndcg(visible, hidden)
+        ruler = Ruler()
+        return self._found_again(*ruler.split(X, y), ruler)
 
-    def _ndcg(self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any]) -> float:
-        """Return how well items of the checked rows are found again from the others."""
-        items, _ = self._best(visible, _SCORE_CUTOFF, make_offer(visible))
-        return float(ndcg_score(hidden, items, k=_SCORE_CUTOFF))
+    def _found_again(
+        self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any], ruler: Ruler
+    ) -> float:
+        """Return how well hidden items of checked rows are found from the others."""
+        items, _ = self._best(visible, ruler.k, make_offer(visible))
+        return ruler.measure(hidden, items)
 
     def _rows(self, X: Any) -> sp.csr_array[Any]:
         """Return the checked rows of X, a frame's columns aligned by name."""

@@ -78,19 +78,34 @@ def hold_out_items(
     1  ann  Clocks  2021
     """
     if is_frame(X):
-        pairs = _Pairs(X, user, item)
-        if time is None:
-            keys = _draw(len(pairs.users), random_state)
-        else:
-            keys = -pairs.first(column_in(X, time).to_numpy())
-        is_hidden = _lowest(pairs.users, keys, holdout)[pairs.of_rows]
-        return take_rows(X, ~is_hidden), take_rows(X, is_hidden)
+        return hold_out_pairs(
+            X, holdout, time=time, user=user, item=item, random_state=random_state
+        )
     if time is not None:
         raise ValueError("`time` names a column of a frame: a matrix has no times.")
     X = canonical(X)
     users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     is_hidden = _lowest(users, _draw(X.nnz, random_state), holdout)
     return _keep(X, ~is_hidden), _keep(X, is_hidden)
+
+
+def hold_out_pairs(
+    interactions: Any,
+    holdout: float,
+    *,
+    time: str | None = None,
+    user: str,
+    item: str,
+    random_state: Any,
+) -> tuple[Any, Any]:
+    """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
+    pairs = _Pairs(interactions, user, item)
+    if time is None:
+        keys = _draw(len(pairs.users), random_state)
+    else:
+        keys = -pairs.first(column_in(interactions, time).to_numpy())
+    is_hidden = _lowest(pairs.users, keys, holdout)[pairs.of_rows]
+    return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
 
 
 def hold_out_after(

@@ -1,0 +1,63 @@
+"""How models are judged: what is hidden, how much is recommended, and by which measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._interactions import is_frame, take_rows
+from shallow_ae._matches import match
+from shallow_ae._measures import MEASURES, values_of_users
+from shallow_ae._validation import check_choice, check_integer
+from shallow_ae.splits import hold_out_items, hold_out_pairs
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Hides items, and says how well recommendations have found them again."""
+
+    metric: str | Callable[..., float] = "ndcg"
+    k: int = 100
+    holdout: float = 0.2
+    random_state: Any = 0
+
+    def check(self) -> None:
+        """Raise an error that names the first parameter out of its range."""
+        if not callable(self.metric):
+            check_choice("metric", self.metric, tuple(MEASURES))
+        check_integer("k", self.k, low=1)
+
+    def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
+        """Return what a model is shown of a users x items matrix, and what it is to find."""
+        if y is None or np.ndim(y) == 1:
+            return hold_out_items(X, self.holdout, random_state=self.random_state)
+        visible, hidden = sp.csr_array(X), sp.csr_array(y)
+        if hidden.shape != visible.shape:
+            raise ValueError(f"y has shape {hidden.shape}, expected that of X, {visible.shape}.")
+        return visible, hidden
+
+    def split_pairs(self, interactions: Any, y: Any, user: str, item: str) -> tuple[Any, Any]:
+        """Return what a pipeline is shown of interactions, and what it is to find."""
+        if is_frame(y):
+            return interactions, y
+        if isinstance(y, Mapping):
+            return interactions, [(whose, what) for whose, own in y.items() for what in own]
+        is_hidden = np.asarray(y)
+        if is_hidden.dtype == np.bool_ and is_hidden.ndim == 1:
+            return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
+        return hold_out_pairs(
+            interactions, self.holdout, user=user, item=item, random_state=self.random_state
+        )
+
+    def measure(self, hidden: sp.csr_array[Any], items: NDArray[np.int64]) -> float:
+        """Return the measure of recommended items, the mean over users."""
+        if callable(self.metric):
+            return float(self.metric(hidden, items, k=self.k))
+        matches = match(hidden, items, self.k)
+        values = values_of_users(self.metric, matches, omit_unanswered=False)
+        return float(np.nanmean(values))
