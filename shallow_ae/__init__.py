@@ -2,6 +2,7 @@
 
 from shallow_ae._make_recommender import make_recommender
 from shallow_ae.autoencoder import ShallowAutoEncoder
+from shallow_ae.autoencoder_cv import ShallowAutoEncoderCV
 from shallow_ae.evaluation import evaluate
 from shallow_ae.ids import IdMapper
 from shallow_ae.metrics import ndcg_score
@@ -17,6 +18,7 @@ __all__ = [
     "LogCountTransformer",
     "RecommenderPipeline",
     "ShallowAutoEncoder",
+    "ShallowAutoEncoderCV",
     "evaluate",
     "hold_out_after",
     "hold_out_items",

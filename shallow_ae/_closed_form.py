@@ -18,7 +18,8 @@ J. Lee, "It's Enough", SIGIR 2023 (slack).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,7 +33,7 @@ from shallow_ae._inverse import invert, sweep, unfold
 from shallow_ae._memory import release_free_memory
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
-from shallow_ae._weighting import column_squares, count_scale
+from shallow_ae._weighting import check_item_exponent, column_squares, count_scale
 from shallow_ae._weights import DenseWeights, Weights
 
 Product: TypeAlias = Callable[[Array], Array]
@@ -56,7 +57,7 @@ class Minimum(NamedTuple):
     weights: Weights
     diagonal: Array  # of P, which the weights leave out
     objective: float
-    residual: float  # of the inverse, relative
+    residual: float | None  # of the inverse, relative; None if not looked at
 
 
 class _Scales(NamedTuple):
@@ -67,7 +68,7 @@ class _Scales(NamedTuple):
     columns: Array  # s_j
     counts: Array  # users ** item_exponent
 
-    def minimum(self, weights: Weights, n: float, residual: float) -> Minimum:
+    def minimum(self, weights: Weights, n: float, residual: float | None) -> Minimum:
         own = self.columns * self.inverse_diagonal
         errors = self.columns * own - 2 * self.penalty * own + self.penalty
         return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
@@ -81,13 +82,34 @@ def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> M
     ValueError
         If there is none, or none that the type of the data can tell.
     """
-    _check_has_minimum(parameters)
+    return next(_minima(history, [parameters], verbose, has_residual=True))
+
+
+def minimize_each(history: History, settings: Sequence[Parameters]) -> Iterator[Minimum]:
+    """Yield the minimum for each of the settings, without its residual.
+
+    Settings that differ in `diagonal_slack` and `item_exponent` only share an inverse, if that is
+    primal. All must have the `user_exponent` of a history that is a Gram matrix.
+    """
+    for _, group in groupby(settings, lambda setting: (setting[:2], setting.user_exponent)):
+        yield from _minima(history, list(group), 0, has_residual=False)
+
+
+def _minima(
+    history: History, settings: list[Parameters], verbose: int, *, has_residual: bool
+) -> Iterator[Minimum]:
+    """Yield the minimum for each of the settings that can share an inverse."""
+    _check_has_minimum(settings[0])
+    counts = history.item_counts
+    for parameters in settings:
+        check_item_exponent(counts, parameters.item_exponent, history.dtype)
     try:
         if isinstance(history, Rows) and is_dual(*history.X.shape):
-            return _dual(history, parameters, verbose)
-        return _primal(history, parameters, verbose)
+            yield from (_dual(history, counts, parameters, verbose) for parameters in settings)
+        else:
+            yield from _primal(history, counts, settings, verbose, has_residual=has_residual)
     except np.linalg.LinAlgError as error:
-        raise ValueError(_indefinite(parameters.regularization, history.dtype)) from error
+        raise ValueError(_indefinite(settings[0].regularization, history.dtype)) from error
 
 
 def is_dual(n_users: int, n_items: int) -> bool:
@@ -95,29 +117,47 @@ def is_dual(n_users: int, n_items: int) -> bool:
     return n_users < n_items
 
 
-def _primal(history: History, parameters: Parameters, verbose: int) -> Minimum:
-    A, n, times_gram = _normal_matrix(history, parameters.user_exponent)
-    penalty = _penalty(A.diagonal(), n, parameters)
+def _primal(
+    history: History,
+    item_counts: Array,
+    settings: list[Parameters],
+    verbose: int,
+    *,
+    has_residual: bool,
+) -> Iterator[Minimum]:
+    A, n, times_gram = _normal_matrix(history, settings[0].user_exponent)
+    penalty = _penalty(A.diagonal(), n, settings[0])
     A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
     sweep(A, verbose=verbose)
-    scales = _scales(-A.diagonal(), penalty, history, parameters)
-    rows, columns = 1 / scales.counts, scales.columns * scales.counts
-    unfold(A, rows.astype(A.dtype), columns.astype(A.dtype))
-    np.fill_diagonal(A, 0)
+    inverse_diagonal = -A.diagonal()
+    for parameters in settings:
+        P = A if parameters is settings[-1] else A.copy()
+        scales = _scales(inverse_diagonal, penalty, item_counts, parameters)
+        rows, columns = 1 / scales.counts, scales.columns * scales.counts
+        unfold(P, rows.astype(P.dtype), columns.astype(P.dtype))
+        np.fill_diagonal(P, 0)
+        times_inverse = _times_inverse(P, scales, rows, columns)
+        residual = _residual(times_inverse, times_gram, penalty) if has_residual else None
+        yield scales.minimum(DenseWeights(P), n, residual)
+
+
+def _times_inverse(P: Array, scales: _Scales, rows: Array, columns: Array) -> Product:
+    """Return the product with the inverse that P has been scaled from."""
 
     def times_inverse(V: Array) -> Array:
-        U: Array = A @ (V / columns[:, None]).astype(A.dtype)
+        U: Array = P @ (V / columns[:, None]).astype(P.dtype)
         return scales.inverse_diagonal[:, None] * V - U / rows[:, None]
 
-    residual = _residual(times_inverse, times_gram, penalty)
-    return scales.minimum(DenseWeights(A), n, residual)
+    return times_inverse
 
 
 def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float, Product]:
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
     if isinstance(history, Gram):
-        G = history.matrix * (history.n_rows / history.total_weight)
-        return G.astype(history.dtype), float(history.n_rows), lambda V: G @ V
+        scale = history.n_rows / history.total_weight
+        A = np.multiply(history.matrix, scale, dtype=history.matrix.dtype)
+        n = float(history.n_rows)
+        return A.astype(history.dtype, copy=False), n, _times_matrix(history.matrix, scale)
     X, weights = history.weighted(user_exponent)
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
@@ -126,11 +166,15 @@ def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float
     return A, n, _times_gram(X, weights)
 
 
+def _times_matrix(matrix: Array, scale: float) -> Product:
+    return lambda V: scale * np.asarray(matrix @ V.astype(matrix.dtype))
+
+
 def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
     return lambda V: np.asarray(X.T @ (weights[:, None] * (X @ V)))
 
 
-def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
+def _dual(history: Rows, item_counts: Array, parameters: Parameters, verbose: int) -> Minimum:
     X, weights = history.weighted(parameters.user_exponent)
     n_users = X.shape[0]
     n = float(weights.sum(dtype=np.float64))
@@ -142,7 +186,7 @@ def _dual(history: Rows, parameters: Parameters, verbose: int) -> Minimum:
     K[np.diag_indices_from(K)] += 1 / weights
     invert(K, verbose=verbose)
     explained = _quadratic_forms(X, items, K) / penalty
-    scales = _scales((1 - explained) / penalty, penalty, history, parameters)
+    scales = _scales((1 - explained) / penalty, penalty, item_counts, parameters)
     input_scale = 1 / (penalty * scales.counts)
     output_scale = scales.columns * scales.counts / penalty
     diagonal = explained * scales.columns / penalty
@@ -182,13 +226,13 @@ def _penalty(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
 
 
 def _scales(
-    inverse_diagonal: Array, penalty: Array, history: History, parameters: Parameters
+    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Parameters
 ) -> _Scales:
     inverse_diagonal = inverse_diagonal.astype(np.float64)
     if not (inverse_diagonal > 0).all():
         raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
     columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
-    counts = count_scale(history.item_counts, parameters.item_exponent)
+    counts = count_scale(item_counts, parameters.item_exponent)
     return _Scales(penalty, inverse_diagonal, columns, counts)
 
 

@@ -101,7 +101,8 @@ class Gram:
 
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history with rows added."""
-        both = self._plus(X, sample_weight, user_exponent, sign=1)
+        self._check_exponent(user_exponent)
+        both = self._plus(X, sample_weight, sign=1)
         with np.errstate(divide="ignore"):
             check_finite("user_exponent", user_exponent, 1 / np.array(both.total_weight))
         return both
@@ -109,7 +110,8 @@ class Gram:
     def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history without rows. Rows that it cannot have had are an error."""
         X = X.astype(self.dtype, copy=False)  # as it was learned
-        rest = self._plus(X, sample_weight, user_exponent, sign=-1)
+        self._check_exponent(user_exponent)
+        rest = self._plus(X, sample_weight, sign=-1)
         left, held = rest.matrix.diagonal().copy(), rest.n_users > 0
         too_small = held & (left < -1e-9 * self.largest)
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
@@ -125,22 +127,32 @@ class Gram:
                 "than eight digits. Call `fit` on the rest.",
                 stacklevel=4,
             )
-        rest.matrix[~held], rest.matrix[:, ~held], rest.item_counts[~held] = 0, 0, 0
+        rest._clear(~held)
         return rest
 
-    def _plus(
-        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, *, sign: int
-    ) -> Gram:
+    def without(self, X: sp.csr_array[Any], sample_weight: Array) -> Gram:
+        """Return the history without rows that are known to be in it."""
+        rest = self._plus(X, sample_weight, sign=-1)
+        rest._clear(rest.n_users <= 0)
+        return rest
+
+    def _clear(self, unknown: Array) -> None:
+        """Leave nothing of items that nobody has any more, not even rounding errors."""
+        self.matrix[unknown], self.matrix[:, unknown], self.item_counts[unknown] = 0, 0, 0
+
+    def _check_exponent(self, user_exponent: float) -> None:
         if user_exponent != self.user_exponent:
             raise ValueError(
                 f"`user_exponent`={user_exponent:g} cannot be changed from "
                 f"{self.user_exponent:g} after `fit`: the rows are kept as a sum. Call `fit`."
             )
+
+    def _plus(self, X: sp.csr_array[Any], sample_weight: Array, *, sign: int) -> Gram:
         with np.errstate(over="ignore"):
-            weights = sample_weight.astype(_GRAM) * items_per_user(X) ** -user_exponent
-        check_finite("user_exponent", user_exponent, weights)
+            weights = sample_weight * items_per_user(X) ** -self.user_exponent
+        check_finite("user_exponent", self.user_exponent, weights)
         matrix = self.matrix.copy()
-        add_gram(X.astype(_GRAM), sign * weights, matrix)
+        add_gram(X.astype(matrix.dtype), (sign * weights).astype(matrix.dtype), matrix)
         ones = np.ones(len(matrix))
         unfold(matrix, ones, ones)
         return Gram(
@@ -171,11 +183,16 @@ def keeps_gram(n_entries: int, n_items: int) -> bool:
 
 
 def _smaller(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
-    n_items = X.shape[1]
-    if not keeps_gram(X.nnz, n_items):
+    if not keeps_gram(X.nnz, X.shape[1]):
         return Rows(X, sample_weight)
-    zeros = np.zeros(n_items)
-    nothing = Gram(np.zeros((n_items, n_items)), 0, 0, zeros, zeros, zeros, user_exponent, X.dtype)
+    return gram_of(X, sample_weight, user_exponent, _GRAM)
+
+
+def gram_of(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any) -> Gram:
+    """Return the Gram matrix of rows, summed in a type of its own."""
+    n_items = X.shape[1]
+    zeros, matrix = np.zeros(n_items), np.zeros((n_items, n_items), dtype)
+    nothing = Gram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype)
     return nothing.learn(X, sample_weight, user_exponent)
 
 

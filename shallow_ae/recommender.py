@@ -34,7 +34,7 @@ class RecommenderMixin:
 
         scikit-learn asks for all of them, in `dir` as well as to display the model.
         """
-        weights = vars(self).get("_weights")
+        weights = getattr(self, "_weights", None)
         unformed = set() if isinstance(weights, DenseWeights) else {"item_weights_"}
         return set(object.__dir__(self)) - unformed
 

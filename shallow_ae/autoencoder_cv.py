@@ -1,0 +1,229 @@
+"""The exact solution, with its parameters chosen by cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import ParameterGrid, check_cv
+
+from shallow_ae._closed_form import is_dual
+from shallow_ae._folds import Data, Outcome, Splits, cross_validate, fit_summed
+from shallow_ae._memory import check_memory
+from shallow_ae._parameters import check_parameters
+from shallow_ae._plan import exact_need
+from shallow_ae._validation import Array, canonical, check_interactions, check_sample_weight
+from shallow_ae._weights import Weights
+from shallow_ae.autoencoder import ShallowAutoEncoder
+from shallow_ae.model_selection import RankingScorer
+from shallow_ae.recommender import RecommenderMixin
+
+_VARIANTS = ("dropout", "diagonal_slack", "user_exponent", "item_exponent")
+
+
+class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
+    """A :class:`~shallow_ae.ShallowAutoEncoder` that chooses its parameters by cross-validation.
+
+    It fits the exact solution for all combinations of the parameters listed and each split, takes
+    the one with the best mean score and fits it to all rows: what
+    :class:`~sklearn.model_selection.GridSearchCV` does, in the manner of
+    :class:`~sklearn.linear_model.RidgeCV`, with what the fits have in common done once. The Gram
+    matrix is formed once and that of each fold is a difference; settings that differ only in
+    `diagonal_slack` and `item_exponent` share an inverse.
+
+    Parameters
+    ----------
+    regularizations : sequence of float, default=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+        Strengths of the penalty to choose from, per user, as in ShallowAutoEncoder.
+    dropout, diagonal_slack, user_exponent, item_exponent : float or sequence of float, default=0.0
+        The same parameters of ShallowAutoEncoder, or values to choose from.
+    cv : int, splitter or iterable of (train, test), default=5
+        How users are split: an int means so many consecutive folds (`KFold`).
+    scoring : str, callable or None, default=None
+        A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`. None is
+        NDCG@100 with a fifth of each user's items hidden, as `score` has it.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    best_params_ : dict
+        The chosen values of `regularization` and of the other parameters that were listed.
+    best_score_ : float
+        Their mean score over the splits.
+    best_index_ : int
+        Their place in `cv_results_`.
+    best_estimator_ : ShallowAutoEncoder
+        The model fitted with them to all rows, which `partial_fit` and `forget` change.
+    cv_results_ : dict of ndarray
+        Scores, ranks and times of all settings, with the keys that GridSearchCV has, in its order.
+    n_splits_ : int
+        Number of splits.
+    item_weights_, item_counts_, n_samples_seen_
+        Those of `best_estimator_`.
+    n_features_in_ : int
+        Number of items seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_items,)
+        Names of the items, where X has names that are all strings.
+
+    Notes
+    -----
+    The time is that of an inverse for each split and each setting of `regularization` and
+    `dropout`. Memory is that of an exact fit and two more matrices of its size, or three where
+    `diagonal_slack` or `item_exponent` are listed. Where a training part has fewer users than
+    items, its solutions are dual, one for each setting, and there is nothing to share.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import ShallowAutoEncoderCV
+    >>> X = np.random.default_rng(0).poisson(0.4, (80, 15))
+    >>> model = ShallowAutoEncoderCV([0.1, 1.0, 10.0], dropout=[0.0, 0.5]).fit(X)
+    >>> sorted(model.best_params_), len(model.cv_results_["params"])
+    (['dropout', 'regularization'], 6)
+    >>> model.recommend(X, k=5).shape
+    (80, 5)
+    """
+
+    def __init__(
+        self,
+        regularizations: Any = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
+        *,
+        dropout: Any = 0.0,
+        diagonal_slack: Any = 0.0,
+        user_exponent: Any = 0.0,
+        item_exponent: Any = 0.0,
+        cv: Any = 5,
+        scoring: str | Callable[..., float] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.regularizations = regularizations
+        self.dropout = dropout
+        self.diagonal_slack = diagonal_slack
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
+        self.cv = cv
+        self.scoring = scoring
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Choose the parameters and learn the item weights from all rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, finite: nonzero means seen, larger means more. Not changed.
+        y : sparse matrix or ndarray of shape (n_users, n_items), default=None
+            Held-out items of the same users, by which to judge; None hides some.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user in the fits, >= 0; scores count all users alike.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As ShallowAutoEncoder's exact fit does, for any setting; the estimator is then as
+            before.
+        MemoryError
+            If it does not fit in the free memory, before anything is allocated.
+        """
+        candidates = list(ParameterGrid(self._listed()))
+        models = [self._model(candidate) for candidate in candidates]
+        trial = copy(self)
+        rows = sp.csr_array(check_interactions(trial, X, reset=True))
+        weights = check_sample_weight(sample_weight, rows.shape[0])
+        splits = list(check_cv(self.cv).split(rows, y))
+        self._check_memory(rows, splits)
+        data = Data(rows, weights, canonical(y) if sp.issparse(y) else y)
+        outcome, gram = cross_validate(models, data, splits, self._scorer(), verbose=self.verbose)
+
+        trial.cv_results_ = results = _results(candidates, outcome)
+        trial.best_index_ = best = int(results["rank_test_score"].argmin())
+        trial.best_params_, trial.n_splits_ = candidates[best], len(splits)
+        trial.best_score_ = float(results["mean_test_score"][best])
+        names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
+        models[best].__dict__ |= names
+        trial.best_estimator_ = fit_summed(models[best], data, gram)
+        self.__dict__ = {**vars(trial), **self.get_params(deep=False)}
+        return self
+
+    @property
+    def _weights(self) -> Weights:
+        """The chosen model's: `item_weights_` forms them in another form for both."""
+        weights: Weights = self.best_estimator_._weights
+        return weights
+
+    @_weights.setter
+    def _weights(self, weights: Weights) -> None:
+        self.best_estimator_._weights = weights
+
+    @property
+    def item_counts_(self) -> Array:  # type: ignore[override]
+        """Users of each item in training, their sample weights summed."""
+        counts: Array = self.best_estimator_.item_counts_
+        return counts
+
+    @property
+    def n_samples_seen_(self) -> int:
+        """Users learned from."""
+        return int(self.best_estimator_.n_samples_seen_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _listed(self) -> dict[str, list[Any]]:
+        """Return the values to choose from, by the name of ShallowAutoEncoder's parameter."""
+        listed = {name: getattr(self, name) for name in _VARIANTS}
+        listed = {name: values for name, values in listed.items() if isinstance(values, Iterable)}
+        listed["regularization"] = self.regularizations
+        for name, values in listed.items():
+            if not isinstance(values, Iterable) or isinstance(values, str) or not len(list(values)):
+                own = "regularizations" if name == "regularization" else name
+                raise ValueError(f"`{own}`={values!r} must be a sequence of one number or more.")
+        return {name: list(values) for name, values in listed.items()}
+
+    def _model(self, candidate: dict[str, Any]) -> ShallowAutoEncoder:
+        fixed = {name: getattr(self, name) for name in _VARIANTS if name not in candidate}
+        model = ShallowAutoEncoder(solver="exact", **fixed, **candidate)
+        check_parameters(model)
+        return model
+
+    def _scorer(self) -> Callable[..., float]:
+        scorer: Callable[..., float]
+        scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
+        return scorer
+
+    def _check_memory(self, X: sp.csr_array[Any], splits: Splits) -> None:
+        """Raise a MemoryError where the Gram matrices of all and of a part would not fit."""
+        need = exact_need(X.shape, X.nnz, X.dtype.itemsize)
+        if any(not is_dual(len(train), X.shape[1]) for train, _ in splits):
+            shared = any(name in self._listed() for name in ("diagonal_slack", "item_exponent"))
+            more = (2 + shared) * X.shape[1] ** 2 * X.dtype.itemsize
+            need = need._replace(bytes=need.bytes + more)
+        check_memory("exact", need, {})
+
+
+def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:
+    """Return the table of a search as GridSearchCV has it."""
+    results: dict[str, Any] = {}
+    for name, times in (("fit_time", outcome.fit_times), ("score_time", outcome.score_times)):
+        results[f"mean_{name}"], results[f"std_{name}"] = times.mean(axis=1), times.std(axis=1)
+    for name in candidates[0]:
+        results[f"param_{name}"] = np.ma.array([candidate[name] for candidate in candidates])
+    results["params"] = candidates
+    scores = outcome.scores
+    results |= {f"split{i}_test_score": scores[:, i] for i in range(scores.shape[1])}
+    results["mean_test_score"], results["std_test_score"] = scores.mean(axis=1), scores.std(axis=1)
+    results["rank_test_score"] = rankdata(-scores.mean(axis=1), method="min").astype(np.int32)
+    return results
