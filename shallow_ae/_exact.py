@@ -74,5 +74,6 @@ def settle(model: Any, history: History, minimum: Minimum) -> Any:
     for name in ("learning_rate_", "batch_layout_"):  # of a fit before, by the other solver
         vars(model).pop(name, None)
     model.residual_ = minimum.residual
-    model.loss_curve_, model.validation_curve_ = [minimum.objective], []
+    model.loss_curve_ = [minimum.objective]
+    model.validation_curve_, model.validation_steps_ = [], []
     return model

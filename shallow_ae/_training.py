@@ -53,7 +53,7 @@ class Training:
     ) -> None:
         if not continues:
             model.n_iter_, model.n_samples_seen_, model._n_decays = 0, 0, 0
-            model.loss_curve_, model.validation_curve_ = [], []
+            model.loss_curve_, model.validation_curve_, model.validation_steps_ = [], [], []
         for name in ("residual_", "_history"):  # of a fit before, by the other solver
             vars(model).pop(name, None)
         self.model = model
@@ -245,6 +245,9 @@ class Training:
         model, before = self.model, self._before
         model.loss_curve_ = before.loss_curve_ + losses
         model.validation_curve_ = before.validation_curve_ + scores
+        taken = [min(_VALIDATION_STEPS * (i + 1), len(losses)) for i in range(len(scores))]
+        n_before = len(before.loss_curve_)
+        model.validation_steps_ = before.validation_steps_ + [n_before + n for n in taken]
         model.n_iter_ = before.n_iter_ + n_steps
         model.item_counts_ = self._counts
         model.n_samples_seen_ = self._n_samples

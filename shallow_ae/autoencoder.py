@@ -97,6 +97,8 @@ class ShallowAutoEncoder(UpdatesMixin, RecommenderMixin, BaseEstimator):
         The objective before each step, on that step's batch; with "exact", at the minimum.
     validation_curve_ : list of float
         With `early_stopping`, NDCG@100 of the held-out users after each fifth step and the last.
+    validation_steps_ : list of int
+        How many steps of `loss_curve_` were taken before each of those.
     n_iter_ : int
         Steps behind the weights; fewer than in `loss_curve_` if `early_stopping` went back.
     n_samples_seen_ : int

@@ -1,0 +1,244 @@
+"""Pictures of a fit and of a search, by matplotlib, in the manner of scikit-learn's displays."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+class LossCurveDisplay:
+    """The loss before each step of a fit and, with early stopping, the score of held-out users.
+
+    Make one by `from_estimator`.
+
+    Parameters
+    ----------
+    losses : array-like of shape (n_steps,)
+        The objective before each step, on that step's batch.
+    scores : array-like of shape (n_scores,), default=()
+        NDCG@100 of the held-out users.
+    score_steps : array-like of shape (n_scores,), default=()
+        Steps taken before each of them.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the loss.
+    score_ax_ : matplotlib Axes or None
+        Axes with the score, if there is one: the same steps, and a scale of its own.
+    figure_ : matplotlib Figure
+    line_, score_line_ : matplotlib Line2D, the latter or None
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from shallow_ae import ShallowAutoEncoder
+    >>> from shallow_ae.display import LossCurveDisplay
+    >>> X = np.random.default_rng(0).poisson(0.4, (80, 15))
+    >>> display = LossCurveDisplay.from_estimator(ShallowAutoEncoder(random_state=0).fit(X))
+    >>> display.ax_.get_xlabel()
+    'Step'
+    """
+
+    def __init__(
+        self, losses: ArrayLike, scores: ArrayLike = (), score_steps: ArrayLike = ()
+    ) -> None:
+        self.losses = losses
+        self.scores = scores
+        self.score_steps = score_steps
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the curves of a fitted model.
+
+        Parameters
+        ----------
+        estimator : fitted ShallowAutoEncoder, or pipeline that ends in one
+            Fitted by steps: solver="sgd".
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Of matplotlib's `plot`, for the loss.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: `pip install shallow-ae[plot]`.
+        ValueError
+            If the model was fitted exactly, in no steps.
+        """
+        model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        check_is_fitted(model, "loss_curve_")
+        losses, scores = model.loss_curve_, model.validation_curve_
+        if len(losses) < 2:
+            raise ValueError("There is no curve: an exact fit takes no steps. Use solver='sgd'.")
+        return cls(losses, scores, model.validation_steps_).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Of matplotlib's `plot`, for the loss.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        self.ax_ = ax = _axes(ax)
+        self.figure_ = ax.figure
+        style = {"label": "Loss", "color": "C0", **kwargs}
+        (self.line_,) = ax.plot(np.arange(len(np.asarray(self.losses))), self.losses, **style)
+        ax.set(xlabel="Step", ylabel="Loss on the step's batch")
+        self.score_ax_ = self.score_line_ = None
+        if len(np.asarray(self.scores)):
+            self.score_ax_ = ax.twinx()
+            (self.score_line_,) = self.score_ax_.plot(
+                self.score_steps, self.scores, color="C1", marker=".", label="NDCG@100"
+            )
+            self.score_ax_.set_ylabel("NDCG@100 of held-out users")
+            ax.legend(handles=[self.line_, self.score_line_], loc="center right")
+        return self
+
+
+class RegularizationPathDisplay:
+    """The score of a search for each regularization, and the one that was chosen.
+
+    Make one by `from_estimator`.
+
+    Parameters
+    ----------
+    cv_results : dict
+        What a search has as `cv_results_`.
+    regularization : str, default="regularization"
+        Name of the parameter in `cv_results`, such as "shallowautoencoder__regularization".
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+        Mean scores, a line for each combination of the other parameters.
+    bands_ : list of matplotlib FillBetweenPolyCollection
+        One standard deviation over the splits, up and down.
+    best_ : matplotlib Line2D
+        The best point.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("agg")
+    >>> import numpy as np
+    >>> from shallow_ae import ShallowAutoEncoderCV
+    >>> from shallow_ae.display import RegularizationPathDisplay
+    >>> X = np.random.default_rng(0).poisson(0.4, (80, 15))
+    >>> search = ShallowAutoEncoderCV([0.1, 1.0, 10.0], dropout=[0.0, 0.5]).fit(X)
+    >>> display = RegularizationPathDisplay.from_estimator(search)
+    >>> [line.get_label() for line in display.lines_]
+    ['dropout=0.0', 'dropout=0.5']
+    """
+
+    def __init__(self, cv_results: dict[str, Any], regularization: str = "regularization") -> None:
+        self.cv_results = cv_results
+        self.regularization = regularization
+
+    @classmethod
+    def from_estimator(cls, search: Any, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the path of a fitted search.
+
+        Parameters
+        ----------
+        search : fitted ShallowAutoEncoderCV, or GridSearchCV or another of scikit-learn's
+            One that has compared values of `regularization`, alone or of a pipeline's step.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Of matplotlib's `plot`, for the mean scores.
+
+        Returns
+        -------
+        display : RegularizationPathDisplay
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: `pip install shallow-ae[plot]`.
+        ValueError
+            If no parameter named regularization was searched.
+        """
+        check_is_fitted(search, "cv_results_")
+        results = search.cv_results_
+        searched = [name.removeprefix("param_") for name in results if name.startswith("param_")]
+        names = [name for name in searched if name.split("__")[-1] == "regularization"]
+        if len(names) != 1:
+            raise ValueError(f"Expected one searched parameter `regularization`, found {searched}.")
+        return cls(results, names[0]).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the path.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        **kwargs : dict
+            Of matplotlib's `plot`, for the mean scores.
+
+        Returns
+        -------
+        display : RegularizationPathDisplay
+        """
+        self.ax_ = ax = _axes(ax)
+        self.figure_ = ax.figure
+        results = self.cv_results
+        values = np.array([float(params[self.regularization]) for params in results["params"]])
+        means, deviations = results["mean_test_score"], results["std_test_score"]
+        self.lines_, self.bands_ = [], []
+        for label, places in self._others().items():
+            along = np.array(places)[np.argsort(values[places])]
+            x, mean, deviation = values[along], means[along], deviations[along]
+            (line,) = ax.plot(x, mean, **{"marker": ".", "label": label, **kwargs})
+            self.lines_.append(line)
+            band = ax.fill_between(
+                x, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color(), lw=0
+            )
+            self.bands_.append(band)
+        best = int(np.nanargmax(means))
+        self.best_ = ax.axvline(values[best], color="gray", ls=":", label=f"best: {values[best]:g}")
+        ax.set(xlabel="Regularization", ylabel="Mean test score", xscale="log")
+        ax.legend()
+        return self
+
+    def _others(self) -> dict[str, list[int]]:
+        """Return the settings that differ in the regularization only, by what they share."""
+        shared: dict[str, list[int]] = {}
+        for place, params in enumerate(self.cv_results["params"]):
+            others = {n.split("__")[-1]: v for n, v in params.items() if n != self.regularization}
+            label = ", ".join(f"{name}={value}" for name, value in others.items())
+            shared.setdefault(label or "mean over splits", []).append(place)
+        return shared
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Displays need matplotlib, which is not installed: pip install shallow-ae[plot]."
+        ) from error
+    return plt.subplots()[1]
