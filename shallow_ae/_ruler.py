@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from shallow_ae._interactions import is_frame, take_rows
 from shallow_ae._matches import match
 from shallow_ae._measures import MEASURES, values_of_users
+from shallow_ae._splitting import check_holdout, hold_out_pairs
 from shallow_ae._validation import check_choice, check_integer
-from shallow_ae.splits import hold_out_items, hold_out_pairs
+from shallow_ae.splits import hold_out_items
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Ruler:
         if not callable(self.metric):
             check_choice("metric", self.metric, tuple(MEASURES))
         check_integer("k", self.k, low=1)
+        check_holdout(self.holdout)
 
     def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
         """Return what a model is shown of a users x items matrix, and what it is to find."""
@@ -49,10 +51,14 @@ class Ruler:
             return interactions, [(whose, what) for whose, own in y.items() for what in own]
         is_hidden = np.asarray(y)
         if is_hidden.dtype == np.bool_ and is_hidden.ndim == 1:
-            return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
-        return hold_out_pairs(
-            interactions, self.holdout, user=user, item=item, random_state=self.random_state
-        )
+            parts = take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
+        else:
+            names = {"user": user, "item": item}
+            seed = self.random_state
+            parts = hold_out_pairs(interactions, self.holdout, **names, random_state=seed)
+        if not len(parts[1]):
+            raise ValueError("Nothing to measure: no user has two items, for one to be held out.")
+        return parts
 
     def measure(self, hidden: sp.csr_array[Any], items: NDArray[np.int64]) -> float:
         """Return the measure of recommended items, the mean over users."""

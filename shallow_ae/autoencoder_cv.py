@@ -140,10 +140,13 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         models = [self._model(candidate) for candidate in candidates]
         trial = copy(self)
         rows = sp.csr_array(check_interactions(trial, X, reset=True))
+        if rows.shape[1] < 2:
+            raise ValueError("X has n_features=1, expected two items or more: one to hold out.")
         weights = check_sample_weight(sample_weight, rows.shape[0])
         splits = list(check_cv(self.cv).split(rows, y))
         self._check_memory(rows, splits)
-        data = Data(rows, weights, canonical(y) if sp.issparse(y) else y)
+        held_out = y if y is None else canonical(y) if sp.issparse(y) else np.asarray(y)
+        data = Data(rows, weights, held_out)
         outcome, gram = cross_validate(models, data, splits, self._scorer(), verbose=self.verbose)
 
         trial.cv_results_ = results = _results(candidates, outcome)

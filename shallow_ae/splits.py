@@ -6,17 +6,14 @@ the same user and item stay together: what is hidden is an item, not one of seve
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import scipy.sparse as sp
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import coded_pairs, column_in, is_frame, take_rows
-from shallow_ae._validation import Array, canonical, check_integer, check_real
+from shallow_ae._interactions import column_in, is_frame, take_rows
+from shallow_ae._splitting import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
+from shallow_ae._validation import canonical
 
 
 def hold_out_items(
@@ -85,27 +82,8 @@ def hold_out_items(
         raise ValueError("`time` names a column of a frame: a matrix has no times.")
     X = canonical(X)
     users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
-    is_hidden = _lowest(users, _draw(X.nnz, random_state), holdout)
-    return _keep(X, ~is_hidden), _keep(X, is_hidden)
-
-
-def hold_out_pairs(
-    interactions: Any,
-    holdout: float,
-    *,
-    time: str | None = None,
-    user: str,
-    item: str,
-    random_state: Any,
-) -> tuple[Any, Any]:
-    """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
-    pairs = _Pairs(interactions, user, item)
-    if time is None:
-        keys = _draw(len(pairs.users), random_state)
-    else:
-        keys = -pairs.first(column_in(interactions, time).to_numpy())
-    is_hidden = _lowest(pairs.users, keys, holdout)[pairs.of_rows]
-    return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
+    is_hidden = lowest(users, draw(X.nnz, random_state), holdout)
+    return keep(X, ~is_hidden), keep(X, is_hidden)
 
 
 def hold_out_after(
@@ -156,7 +134,7 @@ def hold_out_after(
     1  ann  Clocks  2021
     3  bob  Yellow  2022
     """
-    pairs = _Pairs(interactions, user, item)
+    pairs = Pairs(interactions, user, item)
     times = column_in(interactions, time)
     is_visible = np.array((times < start).to_numpy(), np.bool_)
     if is_visible.all() or not is_visible.any():
@@ -226,76 +204,12 @@ def hold_out_users(
     """
     rng = check_random_state(random_state)
     if is_frame(X):
-        pairs = _Pairs(X, user, item)
-        is_held = _draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
+        pairs = Pairs(X, user, item)
+        is_held = draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
         held = take_rows(X, is_held)
         rest = take_rows(X, ~is_held)
     else:
         X = canonical(X)
-        is_held = _draw_users(np.diff(X.indptr), users, rng)
+        is_held = draw_users(np.diff(X.indptr), users, rng)
         rest, held = X[~is_held], X[is_held]
     return rest, *hold_out_items(held, holdout, user=user, item=item, random_state=rng)
-
-
-class _Pairs:
-    """The different pairs of user and item in a frame, list of tuples or array."""
-
-    def __init__(self, interactions: Any, user: str, item: str) -> None:
-        self.users_of_rows, items, n_items = coded_pairs(interactions, user, item)
-        self.of_rows, pairs = pd.factorize(self.users_of_rows.astype(np.int64) * n_items + items)
-        self.users = pairs // n_items
-
-    def first(self, times: Array) -> NDArray[np.int64]:
-        """Return the place of each pair's first row in the order of times."""
-        place = np.empty(len(times), np.int64)
-        place[np.argsort(times, kind="stable")] = np.arange(len(times))
-        first = np.full(len(self.users), len(times))
-        np.minimum.at(first, self.of_rows, place)
-        return first
-
-
-def _lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
-    """Return which interactions are those of lowest key of their user, as many as are to hide.
-
-    `users` are codes from 0 on.
-    """
-    per_user = np.bincount(users)
-    if isinstance(holdout, numbers.Integral) and not isinstance(holdout, bool):
-        n_hidden = np.full(len(per_user), check_integer("holdout", holdout, low=1))
-    else:
-        check_real("holdout", holdout, low=0, high=1, open_low=True)
-        n_hidden = np.maximum(np.rint(holdout * per_user).astype(np.int64), 1)
-    n_hidden = np.minimum(n_hidden, per_user - 1)  # -1 for users without items hides none
-    order = np.lexsort((keys, users))
-    place = np.empty(len(users), dtype=np.int64)  # of each in the order of its user
-    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
-    return place < n_hidden[users]
-
-
-def _draw(n: int, random_state: Any) -> Array:
-    return np.asarray(check_random_state(random_state).random_sample(n))
-
-
-def _draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDArray[np.bool_]:
-    """Return which users are held out, of those who have two items or more."""
-    eligible, n_users = np.flatnonzero(n_items >= 2), len(n_items)
-    if isinstance(users, numbers.Integral) and not isinstance(users, bool):
-        n_held = check_integer("users", users, low=1)
-    else:
-        check_real("users", users, low=0, high=1, open_low=True, open_high=True)
-        n_held = max(1, round(users * n_users))
-    if n_held > min(len(eligible), n_users - 1):
-        raise ValueError(
-            f"`users`={users!r} would hold out {n_held:,} of {n_users:,} users, of whom "
-            f"{len(eligible):,} have two items or more: choose fewer, so that some are left to "
-            "learn from."
-        )
-    is_held = np.zeros(n_users, np.bool_)
-    is_held[rng.choice(eligible, n_held, replace=False)] = True
-    return is_held
-
-
-def _keep(X: sp.csr_array[Any], entries: Any) -> sp.csr_array[Any]:
-    """Return a matrix of the given stored entries of `X` only."""
-    indptr = np.concatenate([[0], np.cumsum(entries)])[X.indptr].astype(X.indptr.dtype)
-    return sp.csr_array((X.data[entries], X.indices[entries], indptr), shape=X.shape)

@@ -2,7 +2,7 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
+from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, ShallowAutoEncoderCV
 
 SCORES_EVERY_ITEM = "asks for one prediction a row; here it is a score for every item"
 
@@ -30,6 +30,10 @@ EXPECTED_FAILURES = {
         "check_estimator_sparse_array": SCORES_EVERY_ITEM,
         "check_estimator_sparse_matrix": SCORES_EVERY_ITEM,
     },
+    "ShallowAutoEncoderCV": {
+        "check_estimator_sparse_array": SCORES_EVERY_ITEM,
+        "check_estimator_sparse_matrix": SCORES_EVERY_ITEM,
+    },
 }
 
 
@@ -43,7 +47,13 @@ class AsArrays(IdMapper):
 
 
 @parametrize_with_checks(
-    [ShallowAutoEncoder(), ShallowAutoEncoder(solver="exact"), LogCountTransformer(), AsArrays()],
+    [
+        ShallowAutoEncoder(),
+        ShallowAutoEncoder(solver="exact"),
+        ShallowAutoEncoderCV([0.1, 1.0], cv=3),
+        LogCountTransformer(),
+        AsArrays(),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator).__name__, {}),
     xfail_strict=True,
 )

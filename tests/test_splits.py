@@ -1,13 +1,16 @@
-"""Hiding a fraction of each user's items."""
+"""Hiding some of each user's items, what has happened since, or users whole."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shallow_ae import hold_out_items
+from shallow_ae import hold_out_after, hold_out_items, hold_out_users
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -46,3 +49,128 @@ def test_a_fraction_out_of_range_is_refused(holdout):
         ValueError, match=r"`holdout`=.* must be an? (integer >= 1|finite number > 0 and <= 1)"
     ):
         hold_out_items(np.ones((2, 2)), holdout)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    X=arrays(np.float32, (6, 9), elements=st.sampled_from([0.0, 0.0, 1.0, 2.5])),
+    holdout=st.sampled_from([1, 2, 5]),
+)
+def test_a_number_of_items_is_hidden_where_users_have_more(X, holdout):
+    _, hidden = hold_out_items(X, holdout, random_state=0)
+    per_user = np.count_nonzero(X, axis=1)
+    expected = np.minimum(holdout, np.maximum(per_user - 1, 0))
+    np.testing.assert_array_equal(hidden.count_nonzero(axis=1), expected)
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=30
+)
+
+
+def pairs(frame):
+    return set(zip(frame["user"], frame["item"], strict=True))
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(ROWS, st.sampled_from([0.2, 0.5, 1.0, 1, 3]), st.sampled_from([None, "time"]))
+def test_frames_are_split_by_item_and_nobody_loses_all(rows, holdout, time):
+    frame = pd.DataFrame(rows, columns=["user", "item", "time"])
+    before = frame.copy()
+    visible, hidden = hold_out_items(frame, holdout, time=time, random_state=0)
+    pd.testing.assert_frame_equal(frame, before)
+    pd.testing.assert_frame_equal(pd.concat([visible, hidden]).sort_index(), frame)
+    assert not pairs(visible) & pairs(hidden)
+    assert set(visible["user"]) == set(frame["user"])
+    for user, own in frame.groupby("user")["item"].nunique().items():
+        n_hidden = hidden.loc[hidden["user"] == user, "item"].nunique()
+        wanted = holdout if isinstance(holdout, int) else max(1, np.rint(holdout * own))
+        assert n_hidden == min(wanted, own - 1)
+    if time is not None:
+        first = frame.groupby(["user", "item"])["time"].min()
+        for user in set(hidden["user"]):
+            met = {item: first[user, item] for item in frame.loc[frame["user"] == user, "item"]}
+            theirs = set(hidden.loc[hidden["user"] == user, "item"])
+            assert min(met[i] for i in theirs) >= max(met[i] for i in set(met) - theirs)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(ROWS, st.integers(1, 9))
+def test_a_split_by_time_has_a_past_and_new_items_to_find(rows, start):
+    frame = pd.DataFrame(rows, columns=["user", "item", "time"])
+    if not (frame["time"] < start).any() or (frame["time"] < start).all():
+        with pytest.raises(ValueError, match="leaves nothing on one side: the times"):
+            hold_out_after(frame, start)
+        return
+    visible, hidden = hold_out_after(frame, start)
+    assert (hidden["time"] >= start).all()
+    assert not pairs(visible) & pairs(hidden)
+    late = visible[visible["time"] >= start]  # the first of users who have come since
+    assert not set(late["user"]) & set(frame.loc[frame["time"] < start, "user"])
+    assert late["user"].is_unique
+    assert set(visible["user"]) == set(frame["user"])
+    assert pairs(visible) | pairs(hidden) == pairs(frame)
+
+
+@pytest.mark.parametrize("kind", ["matrix", "frame"])
+def test_users_are_held_out_whole(kind):
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.poisson(0.3, (50, 12)))
+    if kind == "frame":
+        users, items = X.nonzero()
+        frame = pd.DataFrame({"user": users, "item": items})
+        parts = hold_out_users(frame, 0.3, 2, random_state=0)
+        train, fold_in, target = (set(part["user"]) for part in parts)
+        assert sum(map(len, parts)) == len(frame)
+        assert not train & fold_in
+        assert target == fold_in
+        assert len(fold_in) == round(0.3 * len(set(users)))
+        assert not pairs(parts[1]) & pairs(parts[2])
+        return
+    train, fold_in, target = hold_out_users(X, 15, 2, random_state=0)
+    assert train.shape == (35, 12)
+    assert fold_in.shape == target.shape == (15, 12)
+    assert (target.count_nonzero(axis=1) >= 1).all()
+    assert not fold_in.multiply(target).nnz
+    rows = {tuple(row) for row in X.toarray()}
+    assert {tuple(row) for row in train.toarray()} <= rows
+    assert {tuple(row) for row in (fold_in + target).toarray()} <= rows
+    assert train.sum() + fold_in.sum() + target.sum() == X.sum()
+    again = hold_out_users(X, 15, 2, random_state=0)
+    np.testing.assert_array_equal(again[2].toarray(), target.toarray())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"user": [1, 1, 1, 2], "item": [5, 6, 7, 5], "time": [3, 1, 2, 1]}),
+        pa.table({"user": [1, 1, 1, 2], "item": [5, 6, 7, 5], "time": [3, 1, 2, 1]}),
+    ],
+    ids=["polars", "pyarrow"],
+)
+def test_other_frames_come_back_as_such(frame):
+    for parts in (
+        hold_out_items(frame, 1, time="time"),
+        hold_out_after(frame, 3),
+        hold_out_users(frame, 1, 1, random_state=0),
+    ):
+        assert all(type(part) is type(frame) for part in parts)
+    _, hidden = hold_out_items(frame, 1, time="time")
+    assert list(hidden["item"].to_numpy()) == [5]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f: hold_out_items(f, item="song"), "The frame has no column 'song'"),
+        (lambda f: hold_out_items(f, time="when"), "The frame has no column 'when', only"),
+        (lambda _: hold_out_items(np.ones((2, 2)), time="when"), "a matrix has no times"),
+        (lambda f: hold_out_after(f.assign(time=[1, None]), 1), "'time' holds missing values"),
+        (lambda f: hold_out_users(f, 2), "would hold out 2 of 2 users, of whom 0 have two items"),
+        (lambda _: hold_out_users(np.ones((2, 2)), 1.0), "`users`=1.0 must be a finite number > 0"),
+        (lambda _: hold_out_users(np.ones((2, 2)), 2), "choose fewer"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(pd.DataFrame({"user": ["a", "b"], "item": ["x", "x"], "time": [1, 2]}))

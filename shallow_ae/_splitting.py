@@ -1,0 +1,112 @@
+"""What splits have in common: which of a user's interactions are hidden, and which users."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from shallow_ae._interactions import coded_pairs, column_in, take_rows
+from shallow_ae._validation import Array, check_integer, check_real
+
+
+def check_holdout(holdout: float) -> None:
+    """Raise an error unless it is a fraction or a number of items."""
+    if _is_number(holdout):
+        check_integer("holdout", holdout, low=1)
+    else:
+        check_real("holdout", holdout, low=0, high=1, open_low=True)
+
+
+def _is_number(share: float) -> bool:
+    """Return whether it is how many, and not which fraction."""
+    return isinstance(share, numbers.Integral) and not isinstance(share, bool)
+
+
+class Pairs:
+    """The different pairs of user and item in a frame, list of tuples or array."""
+
+    def __init__(self, interactions: Any, user: str, item: str) -> None:
+        self.users_of_rows, items, n_items = coded_pairs(interactions, user, item)
+        self.of_rows, pairs = pd.factorize(self.users_of_rows.astype(np.int64) * n_items + items)
+        self.users = pairs // n_items
+
+    def first(self, times: Array) -> NDArray[np.int64]:
+        """Return the place of each pair's first row in the order of times."""
+        place = np.empty(len(times), np.int64)
+        place[np.argsort(times, kind="stable")] = np.arange(len(times))
+        first = np.full(len(self.users), len(times))
+        np.minimum.at(first, self.of_rows, place)
+        return first
+
+
+def lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
+    """Return which interactions are those of lowest key of their user, as many as are to hide.
+
+    `users` are codes from 0 on.
+    """
+    check_holdout(holdout)
+    per_user = np.bincount(users)
+    if _is_number(holdout):
+        n_hidden = np.full(len(per_user), holdout)
+    else:
+        n_hidden = np.maximum(np.rint(holdout * per_user).astype(np.int64), 1)
+    n_hidden = np.minimum(n_hidden, per_user - 1)  # -1 for users without items hides none
+    order = np.lexsort((keys, users))
+    place = np.empty(len(users), dtype=np.int64)  # of each in the order of its user
+    place[order] = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
+    return np.asarray(place < n_hidden[users])
+
+
+def draw(n: int, random_state: Any) -> Array:
+    """Return a random number for each of n."""
+    return np.asarray(check_random_state(random_state).random_sample(n))
+
+
+def draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDArray[np.bool_]:
+    """Return which users are held out, of those who have two items or more."""
+    eligible, n_users = np.flatnonzero(n_items >= 2), len(n_items)
+    if _is_number(users):
+        n_held = check_integer("users", users, low=1)
+    else:
+        check_real("users", users, low=0, high=1, open_low=True, open_high=True)
+        n_held = max(1, round(users * n_users))
+    if n_held > min(len(eligible), n_users - 1):
+        raise ValueError(
+            f"`users`={users!r} would hold out {n_held:,} of {n_users:,} users, of whom "
+            f"{len(eligible):,} have two items or more: choose fewer, so that some are left to "
+            "learn from."
+        )
+    is_held = np.zeros(n_users, np.bool_)
+    is_held[rng.choice(eligible, n_held, replace=False)] = True
+    return is_held
+
+
+def keep(X: sp.csr_array[Any], entries: Any) -> sp.csr_array[Any]:
+    """Return a matrix of the given stored entries of `X` only."""
+    indptr = np.concatenate([[0], np.cumsum(entries)])[X.indptr].astype(X.indptr.dtype)
+    return sp.csr_array((X.data[entries], X.indices[entries], indptr), shape=X.shape)
+
+
+def hold_out_pairs(
+    interactions: Any,
+    holdout: float,
+    *,
+    time: str | None = None,
+    user: str,
+    item: str,
+    random_state: Any,
+) -> tuple[Any, Any]:
+    """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
+    pairs = Pairs(interactions, user, item)
+    if time is None:
+        keys = draw(len(pairs.users), random_state)
+    else:
+        keys = -pairs.first(column_in(interactions, time).to_numpy())
+    is_hidden = lowest(pairs.users, keys, holdout)[pairs.of_rows]
+    return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)

@@ -1,0 +1,244 @@
+"""A search that shares its work finds what one that does not finds."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from shallow_ae import (
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    ShallowAutoEncoderCV,
+    hold_out_items,
+    make_ranking_scorer,
+)
+
+REGULARIZATIONS = [0.1, 0.5, 2.0]
+
+
+def interactions(n_users, n_items, dtype=np.float64, seed=0):
+    """Return rows of two tastes, with some items and users that have next to nothing."""
+    rng = np.random.default_rng(seed)
+    tastes = rng.gamma(0.5, size=(2, n_items))
+    counts = rng.poisson(tastes[rng.integers(0, 2, n_users)])
+    counts[:, :2] = 0
+    counts[3, 0] = 1  # an item that one user has, and one that nobody has
+    counts[5] = 0
+    return LogCountTransformer().fit_transform(sp.csr_array(counts.astype(dtype)))
+
+
+@pytest.fixture(scope="module")
+def X():
+    return interactions(120, 25)
+
+
+def smallest_weights(model, X, y=None):
+    return -abs(model.item_weights_).sum() - X.shape[0]
+
+
+def grid_search(X, grid, *, sample_weight=None, fixed=None, **settings):
+    model = ShallowAutoEncoder(solver="exact", **(fixed or {}))
+    return GridSearchCV(model, grid, **settings).fit(X, sample_weight=sample_weight)
+
+
+def assert_same_search(ours, theirs, rtol=1e-9):
+    assert ours.best_params_ == theirs.best_params_
+    assert ours.best_index_ == theirs.best_index_
+    assert ours.best_score_ == pytest.approx(theirs.best_score_, rel=rtol)
+    assert ours.n_splits_ == theirs.n_splits_
+    assert list(ours.cv_results_) == list(theirs.cv_results_)
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
+    for name, expected in theirs.cv_results_.items():
+        values = ours.cv_results_[name]
+        if "test_score" in name and name != "rank_test_score":
+            np.testing.assert_allclose(values, expected, rtol=rtol, err_msg=name)
+        elif name.startswith("param_") or name == "rank_test_score":
+            assert type(values) is type(expected)
+            assert values.dtype == expected.dtype
+            np.testing.assert_array_equal(values, expected, err_msg=name)
+    np.testing.assert_allclose(
+        ours.item_weights_, theirs.best_estimator_.item_weights_, rtol=1e-6, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {},
+        {"dropout": [0.0, 0.4]},
+        {"diagonal_slack": [0.0, 0.3], "item_exponent": [-0.1, 0.0, 0.2]},
+        {"user_exponent": [0.0, 0.5]},
+        {"dropout": [0.2], "user_exponent": [0.5, 0.0], "item_exponent": [0.1, 0.0]},
+    ],
+    ids=lambda listed: "+".join(listed) or "regularization",
+)
+def test_it_is_grid_search(X, listed):
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, **listed, cv=3).fit(X)
+    theirs = grid_search(X, {"regularization": REGULARIZATIONS, **listed}, cv=3)
+    assert_same_search(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cv": ShuffleSplit(3, test_size=0.3, random_state=0)},
+        {"cv": ShuffleSplit(3, test_size=0.2, train_size=0.3, random_state=0)},
+        {"cv": PredefinedSplit(np.arange(120) % 4 - 1)},  # some are in no test part
+        {"cv": KFold(4, shuffle=True, random_state=0)},
+        {"cv": 3, "scoring": make_ranking_scorer("recall", k=5, random_state=1)},
+        {"cv": 3, "scoring": smallest_weights},
+    ],
+    ids=["shuffled", "sparing", "predefined", "folds", "recall", "own"],
+)
+def test_by_any_splits_and_scorers(X, settings):
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, **settings).fit(X)
+    assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, **settings))
+
+
+@pytest.mark.parametrize("n_items", [30, 50, 90])  # primal; dual in folds only; dual
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_in_either_form_and_type(n_items, dtype):
+    X = interactions(60, n_items, dtype)
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, dropout=0.2, cv=3).fit(X)
+    theirs = grid_search(X, {"regularization": REGULARIZATIONS}, fixed={"dropout": 0.2}, cv=3)
+    assert ours.item_weights_.dtype == dtype
+    if dtype == np.float64:
+        assert_same_search(ours, theirs)
+    else:
+        mean = "mean_test_score"
+        np.testing.assert_allclose(ours.cv_results_[mean], theirs.cv_results_[mean], rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:The scoring .* does not support sample_weight")
+def test_sample_weights_count_in_the_fits(X):
+    weights = np.random.default_rng(0).integers(0, 4, X.shape[0])
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X, sample_weight=weights)
+    theirs = grid_search(X, {"regularization": REGULARIZATIONS}, sample_weight=weights, cv=3)
+    assert_same_search(ours, theirs)
+
+
+def test_held_out_items_may_be_given(X):
+    visible, hidden = hold_out_items(X, random_state=3)
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(visible, hidden)
+    model = ShallowAutoEncoder(solver="exact")
+    theirs = GridSearchCV(model, {"regularization": REGULARIZATIONS}, cv=3).fit(visible, hidden)
+    assert_same_search(ours, theirs)
+
+
+def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
+    from shallow_ae import _history
+
+    lengths = []
+    original = _history.add_gram
+
+    def counting(rows, weights, gram):
+        lengths.append(rows.shape[0])
+        original(rows, weights, gram)
+
+    monkeypatch.setattr(_history, "add_gram", counting)
+    monkeypatch.setattr("shallow_ae._closed_form.add_gram", None)
+    ShallowAutoEncoderCV(REGULARIZATIONS, dropout=[0.0, 0.3], cv=4).fit(X)
+    # All users, and each of the test parts. (The fitted model keeps it in float64.)
+    assert lengths[:5] == [120, 30, 30, 30, 30]
+    assert len(lengths) <= 6
+
+
+def test_settings_share_an_inverse(X, monkeypatch):
+    from shallow_ae import _closed_form
+
+    sizes = []
+    original = _closed_form.sweep
+
+    def counting(A, **settings):
+        sizes.append(len(A))
+        original(A, **settings)
+
+    monkeypatch.setattr(_closed_form, "sweep", counting)
+    ShallowAutoEncoderCV(
+        REGULARIZATIONS, diagonal_slack=[0.0, 0.5], item_exponent=[0.0, 0.1, 0.2], cv=3
+    ).fit(X)
+    assert sizes == [25] * (3 * 3 + 1)
+
+
+def test_it_is_a_model_like_any_other(X):
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
+    plain = ShallowAutoEncoder(**model.best_params_, solver="exact").fit(X)
+    np.testing.assert_array_equal(model.recommend(X, 5), plain.recommend(X, 5))
+    np.testing.assert_array_equal(model.item_counts_, plain.item_counts_)
+    assert model.n_samples_seen_ == 120
+    assert model.score(X) == pytest.approx(plain.score(X))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.similar_items([4], 3), plain.similar_items([4], 3))
+    assert clone(model).get_params() == model.get_params()
+    assert not hasattr(clone(model), "best_params_")
+    piped = make_pipeline(LogCountTransformer(), ShallowAutoEncoderCV(REGULARIZATIONS, cv=3))
+    assert piped.fit(X)[-1].best_params_["regularization"] in REGULARIZATIONS
+
+
+def test_the_chosen_model_learns_on_and_forgets(X):
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
+    chosen = model.best_estimator_.forget(X[:10])
+    expected = ShallowAutoEncoder(**model.best_params_, solver="exact").fit(X[10:])
+    np.testing.assert_allclose(chosen.item_weights_, expected.item_weights_, atol=1e-8)
+    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, atol=1e-8)
+    assert model.n_samples_seen_ == 110
+
+
+def test_weights_are_formed_for_both(X):
+    wide = interactions(40, 90)
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(wide)
+    assert model.item_weights_ is model.best_estimator_.item_weights_
+
+
+def test_names_are_kept(X):
+    names = [f"i{j}" for j in range(X.shape[1])]
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(
+        pd.DataFrame(X.toarray(), columns=names)
+    )
+    assert model.feature_names_in_.tolist() == names
+    assert model.best_estimator_.feature_names_in_.tolist() == names
+
+
+def test_a_failed_fit_changes_nothing(X):
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
+    before = dict(vars(model))
+    model.regularizations = [0.1, 0.0]
+    with pytest.raises(ValueError, match="`regularization`=0 must be > 0"):
+        model.fit(X[:, :20])
+    after = vars(model) | {"regularizations": REGULARIZATIONS}
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before if name != "regularizations")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"regularizations": 0.1}, "`regularizations`=0.1 must be a sequence of one number"),
+        ({"regularizations": []}, r"`regularizations`=\[\] must be a sequence"),
+        ({"dropout": []}, r"`dropout`=\[\] must be a sequence of one number"),
+        ({"dropout": [0.1, 1.0]}, "`dropout`=1.0 must be a finite number >= 0 and < 1"),
+        ({"regularizations": [-1.0]}, "`regularization`=-1.0 must be a finite number >= 0"),
+        ({"cv": 1000}, "Cannot have number of splits n_splits=1000"),
+    ],
+)
+def test_bad_settings_are_refused(X, settings, message):
+    with pytest.raises(ValueError, match=message):
+        ShallowAutoEncoderCV(**settings).fit(X)
+
+
+def test_what_does_not_fit_in_memory_is_refused(X, monkeypatch):
+    monkeypatch.setattr("shallow_ae._memory.free_memory", lambda: 10_000)
+    with pytest.raises(MemoryError, match=r"needs .* for 25 items and .* are free"):
+        ShallowAutoEncoderCV(REGULARIZATIONS).fit(X)
+
+
+def test_a_progress_bar_on_request(X, capfd):
+    ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
+    assert capfd.readouterr().err == ""
+    ShallowAutoEncoderCV(REGULARIZATIONS, cv=3, verbose=1).fit(X)
+    assert "cross-validation: 100%" in capfd.readouterr().err
