@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from shallow_ae._matches import Ranking, first_places
+from shallow_ae._measures import Values
 from shallow_ae._validation import check_integer
 
 
@@ -127,11 +128,21 @@ def novelty_score(
     if isinstance(item_counts, Mapping | pd.Series):
         counts = np.array([item_counts.get(item, 0) for item in times_of], np.float64)
     else:
-        counts = np.asarray(item_counts, np.float64)[list(times_of)]
+        counts = _of_indices(np.asarray(item_counts, np.float64), list(times_of))
     if not counts.max() <= n_users:
         raise ValueError(f"An item has {counts.max():g} users, but `n_users`={n_users:g}.")
     information = -np.log2(np.maximum(counts, 1) / n_users)
     return float(np.average(information, weights=list(times_of.values())))
+
+
+def _of_indices(item_counts: Values, items: list[Any]) -> Values:
+    indices = np.array(items)
+    if indices.dtype.kind not in "iu" or not 0 <= indices.min() <= indices.max() < len(item_counts):
+        raise ValueError(
+            f"`item_counts` has {len(item_counts):,} items by index, and {items[0]!r} to "
+            f"{items[-1]!r} are recommended. Pass a mapping for other ids than indices."
+        )
+    return np.asarray(item_counts[indices])
 
 
 def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]:

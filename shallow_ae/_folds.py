@@ -7,7 +7,7 @@ others. Settings that differ only in how the inverse is scaled share it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -17,11 +17,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from shallow_ae._closed_form import is_dual, minimize, minimize_each
+from shallow_ae._closed_form import Minimum, is_dual, minimize, minimize_each
 from shallow_ae._exact import parameters_of, settle
 from shallow_ae._history import Gram, History, Rows, gram_of, remember
 from shallow_ae._ruler import Ruler
 from shallow_ae._validation import Array
+
+# How much more of an item there may be in all rows than in a part that is formed as a difference:
+# two digits of float32 are lost then, of seven.
+_MOST_CANCELLED = 100
 
 Splits = Sequence[tuple[Any, Any]]  # rows to learn from, and rows to be judged by
 
@@ -66,17 +70,37 @@ def cross_validate(
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
-                history, score = _history(data, train, gram), _judge(data.of(test), scoring)
-                minima = minimize_each(history, [settings[i] for i in alike])
-                for i in alike:
-                    began = time.perf_counter()
-                    model = settle(copy(models[i]), history, next(minima))
-                    fitted = time.perf_counter()
-                    outcome.scores[i, fold] = score(model)
-                    outcome.fit_times[i, fold] = fitted - began
-                    outcome.score_times[i, fold] = time.perf_counter() - fitted
-                    bar.update()
+                try:
+                    history, score = _history(data, train, gram), _judge(data.of(test), scoring)
+                    minima = minimize_each(history, [settings[i] for i in alike])
+                    for i in alike:
+                        figures = _fit_and_score(models[i], history, minima, score)
+                        for array, figure in zip(outcome, figures, strict=True):
+                            array[i, fold] = figure
+                        bar.update()
+                except ValueError as error:
+                    error.add_note(
+                        f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
+                        f"and {len(test):,} to be judged by. Users of few items, or weights of 0, "
+                        "may stand together: shuffle by cv=KFold(shuffle=True)."
+                    )
+                    raise
+                del history, score, minima  # before the next ones take their memory
     return outcome, gram
+
+
+def _fit_and_score(
+    model: Any, history: History, minima: Iterator[Minimum], score: Callable[[Any], float]
+) -> tuple[float, float, float]:
+    """Return the score of a model with the next minimum, and the seconds of fit and score.
+
+    Nothing of it is kept, so that the next one takes its memory.
+    """
+    began = time.perf_counter()
+    trained = settle(copy(model), history, next(minima))
+    fitted = time.perf_counter()
+    found = score(trained)
+    return found, fitted - began, time.perf_counter() - fitted
 
 
 def fit_summed(model: Any, data: Data, gram: Gram | None) -> Any:
@@ -95,12 +119,17 @@ def _gram(data: Data, user_exponent: float) -> Gram:
 def _history(data: Data, train: Any, gram: Gram | None) -> History:
     """Return what is learned from some rows: by way of the others, where these are fewer."""
     part = data.of(train)
+    if not part.sample_weight.any():
+        raise ValueError("`sample_weight` is 0 for all users to learn from.")
     if is_dual(*part.X.shape) or gram is None:
         return Rows(part.X, part.sample_weight)
     times = np.bincount(train, minlength=data.X.shape[0])
     others = data.of(np.flatnonzero(times == 0))
     if len(others.sample_weight) < len(train) and times.max() == 1:
-        return gram.without(others.X, others.sample_weight)
+        rest = gram.without(others.X, others.sample_weight)
+        left, all_of_it = rest.matrix.diagonal(), gram.matrix.diagonal()
+        if (all_of_it <= _MOST_CANCELLED * left)[left > 0].all():
+            return rest
     return _gram(part, gram.user_exponent)
 
 
@@ -109,4 +138,5 @@ def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:
     if isinstance(scoring, Ruler):
         visible, hidden = scoring.split(test.X, test.y)  # once for all settings
         return lambda model: model._found_again(visible, hidden, scoring)
-    return lambda model: scoring(model, test.X, test.y)
+    held_out = () if test.y is None else (test.y,)
+    return lambda model: scoring(model, test.X, *held_out)

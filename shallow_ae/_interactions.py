@@ -36,8 +36,8 @@ def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
     The names are those of a frame's columns. Raises as :meth:`shallow_ae.IdMapper.fit` says.
     """
     users, items, counts = _columns(interactions, user, item, count)
-    user_codes, user_ids = _factorize(users, user)
-    item_codes, item_ids = _factorize(items, item)
+    user_codes, user_ids = numbered(users, user)
+    item_codes, item_ids = numbered(items, item)
     numbers, dtype = _check_counts(counts, len(user_codes), count)
     return Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
 
@@ -67,8 +67,14 @@ def coded_pairs(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
     """Return users and items numbered by first appearance, and how many items there are."""
     users, items, _ = _columns(interactions, user, item, "")
-    codes, ids = _factorize(items, item)
-    return _factorize(users, user)[0], codes, len(ids)
+    codes, ids = numbered(items, item)
+    return numbered(users, user)[0], codes, len(ids)
+
+
+def counts_in(interactions: Any, user: str, item: str, count: str) -> NDArray[np.float64]:
+    """Return the count of each interaction, 1 where there is no such column."""
+    users, _, counts = _columns(interactions, user, item, count)
+    return _check_counts(counts, len(users), count)[0]
 
 
 def column_in(frame: Any, name: str) -> nw.Series[Any]:
@@ -77,7 +83,7 @@ def column_in(frame: Any, name: str) -> nw.Series[Any]:
     if name not in columns.columns:
         raise ValueError(f"The frame has no column {name!r}, only {columns.columns}.")
     column: nw.Series[Any] = columns[name]
-    if column.is_null().any():
+    if column.is_null().any() or (column.dtype.is_float() and column.is_nan().any()):
         raise ValueError(f"Column {name!r} holds missing values. Drop those rows.")
     return column
 
@@ -123,8 +129,8 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
         if missing:
             raise ValueError(
                 f"The frame has no column {' and no '.join(map(repr, missing))}, only "
-                f"{frame.columns}. Rename its columns, or name them: "
-                "IdMapper(user=..., item=..., count=...)."
+                f"{frame.columns}. Rename its columns, or name them by "
+                "`user`, `item`, `count`."
             )
         counts = _native(frame[count]) if count in frame.columns else None
         return _native(frame[user]), _native(frame[item]), counts
@@ -174,7 +180,8 @@ def _native(column: nw.Series[Any]) -> Any:
     return column.to_native() if column.implementation.is_pandas() else column.to_numpy()
 
 
-def _factorize(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
+def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
+    """Return a column of ids as numbers by first appearance, and the ids."""
     if len(column) == 0:
         raise ValueError(_NO_INTERACTIONS)
     codes, ids = pd.factorize(column)

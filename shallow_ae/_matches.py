@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._interactions import is_frame
 from shallow_ae._validation import Array, canonical
 
 ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
@@ -43,8 +44,8 @@ def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
 
 def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
     """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
+    _check_is_table(y_rec)
     if _are_indices(y_rec):
-        _check_is_table(y_rec)
         return np.asarray(y_rec)[:, :k]
     return [listed[:k] for listed in _lists(y_rec)]
 
@@ -56,10 +57,15 @@ def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
             f"y_true is a {type(y_true).__name__} and y_rec a {type(y_rec).__name__}: pass dicts "
             "by user for both, or lists, arrays or matrices by position for both."
         )
-    if isinstance(y_true, Mapping):
-        return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
     for given in (y_true, y_rec):
         _check_is_table(given)
+    if isinstance(y_true, Mapping):
+        if y_true and y_rec and not any(user in y_rec for user in y_true):
+            raise ValueError(
+                f"y_true and y_rec have no user in common: {next(iter(y_true))!r} is one of the "
+                f"former, {next(iter(y_rec))!r} one of the latter."
+            )
+        return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
     n_true = y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)
     if n_true != len(y_rec):
         raise ValueError(f"y_true has {n_true:,} users and y_rec {len(y_rec):,}; expected as many.")
@@ -67,8 +73,20 @@ def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
 
 
 def _check_is_table(given: Any) -> None:
-    if isinstance(given, np.ndarray) and given.ndim != 2:
+    if is_frame(given):
+        raise TypeError(
+            "Found a frame, expected a list of items for each user: "
+            "`shallow_ae.evaluation.item_lists(frame)` turns one into the other."
+        )
+    if not isinstance(given, np.ndarray):
+        return
+    if given.ndim != 2:
         raise ValueError(f"An array needs shape (n_users, n_places), got {given.shape}.")
+    if given.dtype.kind in "bfc":
+        raise ValueError(
+            f"An array of {given.dtype} holds no items: an array is read as item indices. Pass a "
+            "users x items matrix of relevance as a sparse matrix."
+        )
 
 
 def _are_indices(lists: Any) -> bool:
@@ -125,15 +143,18 @@ def _lists(lists: Any) -> list[list[Any]]:
     if sp.issparse(lists):
         rows = canonical(lists)
         return [items.tolist() for items in np.split(rows.indices, rows.indptr[1:-1])]
-    if _are_indices(lists):
-        return [[None if item < 0 else item for item in items] for items in lists.tolist()]
     if any(isinstance(items, str) for items in lists):
         raise TypeError("Each user needs a list of items, found a single string.")
     return [items if isinstance(items, list) else _listed(items) for items in lists]
 
 
 def _listed(items: Any) -> list[Any]:
-    return items.tolist() if isinstance(items, np.ndarray) else list(items)
+    if not isinstance(items, np.ndarray):
+        return list(items)
+    listed: list[Any] = items.tolist()
+    if items.dtype.kind in "iu" and items.min(initial=0) < 0:
+        return [None if item < 0 else item for item in listed]
+    return listed
 
 
 def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -> Matches:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from shallow_ae._interactions import is_frame, take_rows
 from shallow_ae._matches import match
@@ -33,6 +34,7 @@ class Ruler:
             check_choice("metric", self.metric, tuple(MEASURES))
         check_integer("k", self.k, low=1)
         check_holdout(self.holdout)
+        check_random_state(self.random_state)
 
     def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
         """Return what a model is shown of a users x items matrix, and what it is to find."""
@@ -43,19 +45,14 @@ class Ruler:
             raise ValueError(f"y has shape {hidden.shape}, expected that of X, {visible.shape}.")
         return visible, hidden
 
-    def split_pairs(self, interactions: Any, y: Any, user: str, item: str) -> tuple[Any, Any]:
+    def split_pairs(self, interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:
         """Return what a pipeline is shown of interactions, and what it is to find."""
-        if is_frame(y):
-            return interactions, y
-        if isinstance(y, Mapping):
-            return interactions, [(whose, what) for whose, own in y.items() for what in own]
-        is_hidden = np.asarray(y)
-        if is_hidden.dtype == np.bool_ and is_hidden.ndim == 1:
-            parts = take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
+        if y is None:
+            parts = hold_out_pairs(
+                interactions, self.holdout, **names, random_state=self.random_state
+            )
         else:
-            names = {"user": user, "item": item}
-            seed = self.random_state
-            parts = hold_out_pairs(interactions, self.holdout, **names, random_state=seed)
+            parts = _given_pairs(interactions, y)
         if not len(parts[1]):
             raise ValueError("Nothing to measure: no user has two items, for one to be held out.")
         return parts
@@ -67,3 +64,25 @@ class Ruler:
         matches = match(hidden, items, self.k)
         values = values_of_users(self.metric, matches, omit_unanswered=False)
         return float(np.nanmean(values))
+
+
+def _given_pairs(interactions: Any, y: Any) -> tuple[Any, Any]:
+    """Return interactions without those that are held out, and those."""
+    if is_frame(y):
+        return interactions, y
+    if isinstance(y, Mapping):
+        if any(isinstance(own, str) for own in y.values()):
+            raise TypeError("Each user in `y` needs a list of items, found a single string.")
+        return interactions, [(whose, what) for whose, own in y.items() for what in own]
+    if isinstance(y, list) and y and isinstance(y[0], tuple):
+        return interactions, y
+    given = np.asarray(y)
+    if given.ndim == 2:
+        return interactions, given
+    if given.dtype != np.bool_ or len(given) != len(interactions):
+        raise ValueError(
+            f"`y` is an array of {given.dtype} of shape {given.shape}. Expected held-out "
+            "interactions (a frame, list of tuples, dict of user to items), or an array of bool "
+            f"of shape ({len(interactions)},) that says which rows of X they are."
+        )
+    return take_rows(interactions, ~given), take_rows(interactions, given)

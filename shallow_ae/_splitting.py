@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import coded_pairs, column_in, take_rows
+from shallow_ae._interactions import coded_pairs, column_in, counts_in, take_rows
 from shallow_ae._validation import Array, check_integer, check_real
 
 
@@ -100,13 +100,18 @@ def hold_out_pairs(
     time: str | None = None,
     user: str,
     item: str,
+    count: str,
     random_state: Any,
 ) -> tuple[Any, Any]:
     """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
+    counts = counts_in(interactions, user, item, count)
     pairs = Pairs(interactions, user, item)
+    is_met = np.bincount(pairs.of_rows, counts) > 0
     if time is None:
         keys = draw(len(pairs.users), random_state)
     else:
-        keys = -pairs.first(column_in(interactions, time).to_numpy())
-    is_hidden = lowest(pairs.users, keys, holdout)[pairs.of_rows]
+        keys = -pairs.first(column_in(interactions, time).to_numpy()).astype(np.float64)
+    is_hidden = np.zeros(len(pairs.users), np.bool_)
+    is_hidden[is_met] = lowest(pairs.users[is_met], keys[is_met], holdout)
+    is_hidden = is_hidden[pairs.of_rows]
     return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._closed_form import is_dual
 from shallow_ae._folds import Data, Outcome, Splits, cross_validate, fit_summed
@@ -46,8 +47,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     cv : int, splitter or iterable of (train, test), default=5
         How users are split: an int means so many consecutive folds (`KFold`).
     scoring : str, callable or None, default=None
-        A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`. None is
-        NDCG@100 with a fifth of each user's items hidden, as `score` has it.
+        A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`; it is
+        handed rows as a csr_array. None is NDCG@100 with a fifth of each user's items hidden.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -131,8 +132,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As ShallowAutoEncoder's exact fit does, for any setting; the estimator is then as
-            before.
+            As ShallowAutoEncoder's exact fit does, for any setting, and where nobody in a test
+            part has two items; a note names the split. The estimator is then as before.
         MemoryError
             If it does not fit in the free memory, before anything is allocated.
         """
@@ -147,17 +148,36 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         self._check_memory(rows, splits)
         held_out = y if y is None else canonical(y) if sp.issparse(y) else np.asarray(y)
         data = Data(rows, weights, held_out)
+        names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
+        for model in models:
+            model.__dict__ |= names
         outcome, gram = cross_validate(models, data, splits, self._scorer(), verbose=self.verbose)
 
         trial.cv_results_ = results = _results(candidates, outcome)
         trial.best_index_ = best = int(results["rank_test_score"].argmin())
         trial.best_params_, trial.n_splits_ = candidates[best], len(splits)
         trial.best_score_ = float(results["mean_test_score"][best])
-        names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
-        models[best].__dict__ |= names
         trial.best_estimator_ = fit_summed(models[best], data, gram)
         self.__dict__ = {**vars(trial), **self.get_params(deep=False)}
         return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the score by `scoring` of the chosen model.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions to recommend from.
+        y : sparse matrix or ndarray of shape (n_users, n_items), default=None
+            Held-out items of the same users; None hides some.
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        held_out = () if y is None else (y,)
+        return float(self._scorer()(self.best_estimator_, X, *held_out))
 
     @property
     def _weights(self) -> Weights:
@@ -228,5 +248,7 @@ def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, An
     scores = outcome.scores
     results |= {f"split{i}_test_score": scores[:, i] for i in range(scores.shape[1])}
     results["mean_test_score"], results["std_test_score"] = scores.mean(axis=1), scores.std(axis=1)
-    results["rank_test_score"] = rankdata(-scores.mean(axis=1), method="min").astype(np.int32)
+    means = results["mean_test_score"]
+    worst = np.nan_to_num(means, nan=-np.inf)  # no score is no good
+    results["rank_test_score"] = rankdata(-worst, method="min").astype(np.int32)
     return results

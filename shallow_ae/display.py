@@ -59,7 +59,7 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted ShallowAutoEncoder, or pipeline that ends in one
+        estimator : fitted ShallowAutoEncoder, or a pipeline or search that ends in one
             Fitted by steps: solver="sgd".
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
@@ -77,10 +77,11 @@ class LossCurveDisplay:
         ValueError
             If the model was fitted exactly, in no steps.
         """
-        model = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        found = getattr(estimator, "best_estimator_", estimator)  # of a search
+        model = found[-1] if isinstance(found, Pipeline) else found
         check_is_fitted(model, "loss_curve_")
         losses, scores = model.loss_curve_, model.validation_curve_
-        if len(losses) < 2:
+        if hasattr(model, "residual_"):
             raise ValueError("There is no curve: an exact fit takes no steps. Use solver='sgd'.")
         return cls(losses, scores, model.validation_steps_).plot(ax=ax, **kwargs)
 
@@ -125,6 +126,8 @@ class RegularizationPathDisplay:
         What a search has as `cv_results_`.
     regularization : str, default="regularization"
         Name of the parameter in `cv_results`, such as "shallowautoencoder__regularization".
+    best_index : int, default=None
+        Place of the choice in `cv_results`; None means the best mean score.
 
     Attributes
     ----------
@@ -151,9 +154,15 @@ class RegularizationPathDisplay:
     ['dropout=0.0', 'dropout=0.5']
     """
 
-    def __init__(self, cv_results: dict[str, Any], regularization: str = "regularization") -> None:
+    def __init__(
+        self,
+        cv_results: dict[str, Any],
+        regularization: str = "regularization",
+        best_index: int | None = None,
+    ) -> None:
         self.cv_results = cv_results
         self.regularization = regularization
+        self.best_index = best_index
 
     @classmethod
     def from_estimator(cls, search: Any, *, ax: Any = None, **kwargs: Any) -> Self:
@@ -185,7 +194,9 @@ class RegularizationPathDisplay:
         names = [name for name in searched if name.split("__")[-1] == "regularization"]
         if len(names) != 1:
             raise ValueError(f"Expected one searched parameter `regularization`, found {searched}.")
-        return cls(results, names[0]).plot(ax=ax, **kwargs)
+        if "mean_test_score" not in results:
+            raise ValueError("A search by several scorers has no one path: refit it by one.")
+        return cls(results, names[0], search.best_index_).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the path.
@@ -204,7 +215,8 @@ class RegularizationPathDisplay:
         self.ax_ = ax = _axes(ax)
         self.figure_ = ax.figure
         results = self.cv_results
-        values = np.array([float(params[self.regularization]) for params in results["params"]])
+        given = [params.get(self.regularization, np.nan) for params in results["params"]]
+        values = np.array(given, dtype=float)
         means, deviations = results["mean_test_score"], results["std_test_score"]
         self.lines_, self.bands_ = [], []
         for label, places in self._others().items():
@@ -216,7 +228,7 @@ class RegularizationPathDisplay:
                 x, mean - deviation, mean + deviation, alpha=0.15, color=line.get_color(), lw=0
             )
             self.bands_.append(band)
-        best = int(np.nanargmax(means))
+        best = int(np.nanargmax(means)) if self.best_index is None else self.best_index
         self.best_ = ax.axvline(values[best], color="gray", ls=":", label=f"best: {values[best]:g}")
         ax.set(xlabel="Regularization", ylabel="Mean test score", xscale="log")
         ax.legend()
@@ -226,6 +238,8 @@ class RegularizationPathDisplay:
         """Return the settings that differ in the regularization only, by what they share."""
         shared: dict[str, list[int]] = {}
         for place, params in enumerate(self.cv_results["params"]):
+            if self.regularization not in params:
+                continue
             others = {n.split("__")[-1]: v for n, v in params.items() if n != self.regularization}
             label = ", ".join(f"{name}={value}" for name, value in others.items())
             shared.setdefault(label or "mean over splits", []).append(place)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from shallow_ae._interactions import pairs_in
+from shallow_ae._interactions import numbered, pairs_in
 from shallow_ae._matches import Ranking, Truth, match
 from shallow_ae._measures import MEASURES, Values, values_of_users
 from shallow_ae._validation import check_choice, check_integer, check_real
@@ -21,9 +21,9 @@ _NUMBERS_AT_ONCE = 2**22
 def evaluate(
     y_true: Truth,
     y_rec: Ranking,
-    metrics: Sequence[str] = _METRICS,
+    metrics: str | Iterable[str] = _METRICS,
     *,
-    k: int | Sequence[int] = 100,
+    k: int | Iterable[int] = 100,
     confidence: float | None = None,
     n_resamples: int = 1000,
     no_recommendations: str = "zero",
@@ -35,7 +35,7 @@ def evaluate(
     ----------
     y_true, y_rec, no_recommendations
         As for :func:`shallow_ae.ndcg_score`.
-    metrics : sequence of str
+    metrics : str or sequence of str
         Any of "ndcg", "recall", "precision", "hit_rate", "map" and "mrr", as the functions in
         :mod:`shallow_ae.metrics` have them by default, and those with the other ideal:
         "ndcg_full", "recall_cutoff", "map_cutoff".
@@ -72,6 +72,7 @@ def evaluate(
     0    ndcg  2  0.306574        2           1
     1  recall  2  0.250000        2           1
     """
+    metrics = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
     for name in metrics:
         check_choice("metrics", name, tuple(MEASURES))
     check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
@@ -79,16 +80,14 @@ def evaluate(
         check_real("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
         check_integer("n_resamples", n_resamples, low=1)
     rows = []
-    for cutoff in [k] if isinstance(k, int) else k:
+    for cutoff in k if isinstance(k, Iterable) else [k]:
         check_integer("k", cutoff, low=1)
         matches = match(y_true, y_rec, cutoff)
         omit = no_recommendations == "omit"
         by_name = {m: values_of_users(m, matches, omit_unanswered=omit) for m in metrics}
         values = pd.DataFrame(by_name)  # a row for each user
         counted = values.dropna()
-        measures = pd.DataFrame(
-            {"metric": list(metrics), "k": cutoff, "mean": list(counted.mean())}
-        )
+        measures = pd.DataFrame({"metric": metrics, "k": cutoff, "mean": list(counted.mean())})
         if confidence is not None:
             interval = _interval(counted.to_numpy(), confidence, n_resamples, random_state)
             measures["low"], measures["high"] = interval
@@ -123,7 +122,9 @@ def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[An
     {'ann': ['Help!', 'Clocks'], 'bob': ['Yellow']}
     """
     users, items = pairs_in(frame, user, item)
-    codes, ids = pd.factorize(users)
+    if not len(users):
+        return {}
+    codes, ids = numbered(users, user)
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(ids)))
     lists = np.split(np.asarray(items)[order], ends[:-1])
@@ -132,6 +133,8 @@ def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[An
 
 def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) -> Any:
     """Return the ends of the percentile interval of each column's mean."""
+    if len(values) < 2:
+        raise ValueError("`confidence` needs two users to measure or more, found 1.")
     found = bootstrap(
         (values,),
         np.mean,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import pandas as pd
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 
 from shallow_ae._ruler import Ruler
 from shallow_ae._steps import working_steps
+from shallow_ae._validation import aligned_by_name
 from shallow_ae.ids import IdMapper
 from shallow_ae.pipeline import RecommenderPipeline
+from shallow_ae.recommender import RecommenderMixin
 
 
 class RankingScorer(Ruler):
@@ -34,18 +36,30 @@ class RankingScorer(Ruler):
         score : float
         """
         self.check()
-        steps = working_steps(estimator.steps) if isinstance(estimator, Pipeline) else [estimator]
+        steps = _steps_of(estimator)
+        if not isinstance(steps[-1], RecommenderMixin):
+            raise TypeError(f"Expected an estimator that recommends, got {steps[-1]!r}.")
         if isinstance(steps[0], IdMapper):
-            return RecommenderPipeline(estimator.steps)._judge(X, y, self)
-        table = nw.from_native(X, eager_only=True, pass_through=True)
-        is_frame = isinstance(table, nw.DataFrame)
-        visible, hidden = self.split(table.to_numpy() if is_frame else X, y)
-        rows: Any = visible
-        if is_frame:  # of users x items, whose names the steps have seen
-            rows = pd.DataFrame(visible.toarray(), columns=list(table.columns))
+            pipeline = RecommenderPipeline([(str(place), step) for place, step in enumerate(steps)])
+            return pipeline._judge(X, y, self)
+        X, y = (aligned_by_name(steps[0], given) for given in (X, y))
+        names = list(X.columns) if isinstance(X, pd.DataFrame) else None
+        visible, hidden = self.split(check_array(X, accept_sparse="csr"), y)
+        # Of users x items whose names the steps have seen, they are told them.
+        rows: Any = visible if names is None else pd.DataFrame(visible.toarray(), columns=names)
         for step in steps[:-1]:
             rows = step.transform(rows)
-        return self.measure(hidden, steps[-1].recommend(rows, self.k, exclude=visible))
+        items: Any = steps[-1].recommend(rows, self.k, exclude=visible)
+        return self.measure(hidden, items)
+
+
+def _steps_of(estimator: Any) -> list[Any]:
+    """Return the steps of an estimator, those of pipelines and of what a search has found."""
+    if isinstance(estimator, Pipeline):
+        return [own for step in working_steps(estimator.steps) for own in _steps_of(step)]
+    if not isinstance(estimator, RecommenderMixin) and hasattr(estimator, "best_estimator_"):
+        return _steps_of(estimator.best_estimator_)
+    return [estimator]
 
 
 def make_ranking_scorer(
@@ -83,9 +97,10 @@ def make_ranking_scorer(
     -------
     scorer : callable `scorer(estimator, X, y=None)`
         Greater is better. A `y` of held-out items is used instead of hiding some: a matrix like
-        `X`; for interactions a frame, a dict of user to ids, or an array that says of which rows
-        of `X` it consists, which is the form that searches can cut into folds. Any other `y` of
-        one dimension is ignored.
+        `X`; for interactions further ones, a dict of user to ids, or an array of bool that says
+        of which rows of `X` it consists, which is the form that searches can cut into folds. With
+        matrices, a `y` of one dimension is ignored: it is the target of other estimators. Items
+        that a user has in both are missed, as they are not recommended.
 
     Raises
     ------

@@ -232,7 +232,7 @@ class RecommenderPipeline(Pipeline):
         ----------
         X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
             Interactions to recommend from.
-        y : frame, dict of user to list of ids, array of bool or None, default=None
+        y : interactions, dict of user to list of ids, array of bool or None, default=None
             What is to be found: held-out interactions, or which rows of `X` they are. Where None,
             a fifth of each user's items is hidden, the same ones each time, before the first step
             sees them.
@@ -241,8 +241,8 @@ class RecommenderPipeline(Pipeline):
         -------
         ndcg : float
             With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default. Items to
-            be found that `fit` did not see are missed. Other measures, cutoffs and shares:
-            :func:`shallow_ae.make_ranking_scorer`.
+            be found that `fit` did not see, or that `X` has, are missed. Other measures, cutoffs
+            and shares: :func:`shallow_ae.make_ranking_scorer`.
 
         Raises
         ------
@@ -255,7 +255,8 @@ class RecommenderPipeline(Pipeline):
         check_is_fitted(self)
         at = copy(self)
         mapper = at[0]
-        visible, hidden = ruler.split_pairs(interactions, y, mapper.user, mapper.item)
+        names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
+        visible, hidden = ruler.split_pairs(interactions, y, names)
         seen, X, users = at._read(visible, tell=False)
         offer = make_offer(seen)
         items, _, _ = best_or_popular(at[-1], X, ruler.k, offer, popular=True, verbose=0)

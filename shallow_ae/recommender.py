@@ -260,7 +260,7 @@ class RecommenderMixin:
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
         ruler = Ruler()
-        return self._found_again(*ruler.split(X, y), ruler)
+        return self._found_again(*ruler.split(X, aligned_by_name(self, y)), ruler)
 
     def _found_again(
         self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any], ruler: Ruler

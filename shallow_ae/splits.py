@@ -23,15 +23,16 @@ def hold_out_items(
     time: str | None = None,
     user: str = "user",
     item: str = "item",
+    count: str = "count",
     random_state: Any = None,
 ) -> tuple[Any, Any]:
     """Hide some of each user's items.
 
     Parameters
     ----------
-    X : ndarray, sparse matrix of shape (n_users, n_items) or DataFrame
-        Nonzero entries are interactions, or the rows of a frame with the columns named by `user`
-        and `item`, of any kind that narwhals reads. It is not changed.
+    X : ndarray, sparse matrix of shape (n_users, n_items), DataFrame or list of tuples
+        Nonzero entries are interactions; or the rows of a frame, of any kind that narwhals reads,
+        or tuples (user, item) or (user, item, count). It is not changed.
     holdout : float or int, default=0.2
         A float in (0, 1] is the fraction of each user's items to hide, rounded to the nearest
         whole number but at least one; an integer is how many. Users keep one item at least: of
@@ -39,14 +40,15 @@ def hold_out_items(
     time : str, default=None
         Column of a frame: hide the items that each user has met last, by the time of the first
         interaction with each. None hides items at random.
-    user, item : str, default="user", "item"
-        Names of columns, for frames only.
+    user, item, count : str, default="user", "item", "count"
+        Names of columns, for frames only. What has a count of 0 is no interaction and is not
+        hidden; without the column, each row is one.
     random_state : int, RandomState instance or None, default=None
         Which items: pass an int for the same ones each time.
 
     Returns
     -------
-    visible, hidden : csr_array of shape (n_users, n_items), or DataFrame like `X`
+    visible, hidden : csr_array of shape (n_users, n_items), or DataFrame or list like `X`
         Together they are `X`, and no item of a user is in both.
 
     Raises
@@ -74,10 +76,9 @@ def hold_out_items(
       user    item  year
     1  ann  Clocks  2021
     """
-    if is_frame(X):
-        return hold_out_pairs(
-            X, holdout, time=time, user=user, item=item, random_state=random_state
-        )
+    if _are_interactions(X):
+        names = {"user": user, "item": item, "count": count}
+        return hold_out_pairs(X, holdout, time=time, **names, random_state=random_state)
     if time is not None:
         raise ValueError("`time` names a column of a frame: a matrix has no times.")
     X = canonical(X)
@@ -146,7 +147,13 @@ def hold_out_after(
     _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
     is_visible[by_time[first]] = True  # which most are anyway
     is_known = np.bincount(pairs.of_rows, is_visible, minlength=len(pairs.users)) > 0
-    return take_rows(interactions, is_visible), take_rows(interactions, ~is_known[pairs.of_rows])
+    is_hidden = ~is_known[pairs.of_rows]
+    if not is_hidden.any():
+        raise ValueError(
+            f"Nothing is hidden: since `start`={start!r} no user has met an item that is new to "
+            "them, but for the first items of users who have come since."
+        )
+    return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
 
 
 def hold_out_users(
@@ -165,7 +172,7 @@ def hold_out_users(
 
     Parameters
     ----------
-    X : ndarray, sparse matrix of shape (n_users, n_items) or DataFrame
+    X : ndarray, sparse matrix of shape (n_users, n_items), DataFrame or list of tuples
         As for `hold_out_items`. It is not changed.
     users : float or int, default=0.2
         How many to hold out, as a fraction of all users in (0, 1) or a number. They are drawn from
@@ -179,7 +186,7 @@ def hold_out_users(
 
     Returns
     -------
-    train, fold_in, target : csr_array with n_items columns, or DataFrame like `X`
+    train, fold_in, target : csr_array with n_items columns, or DataFrame or list like `X`
         Together they are `X`. Rows of matrices stand in the order of `X`, and those of `fold_in`
         and `target` are of the same users.
 
@@ -203,7 +210,7 @@ def hold_out_users(
        Collaborative Filtering", WWW 2018.
     """
     rng = check_random_state(random_state)
-    if is_frame(X):
+    if _are_interactions(X):
         pairs = Pairs(X, user, item)
         is_held = draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
         held = take_rows(X, is_held)
@@ -213,3 +220,8 @@ def hold_out_users(
         is_held = draw_users(np.diff(X.indptr), users, rng)
         rest, held = X[~is_held], X[is_held]
     return rest, *hold_out_items(held, holdout, user=user, item=item, random_state=rng)
+
+
+def _are_interactions(X: Any) -> bool:
+    """Return whether rows are interactions, and not users."""
+    return is_frame(X) or (isinstance(X, list) and len(X) > 0 and isinstance(X[0], tuple))

@@ -1,6 +1,7 @@
 """A search that shares its work finds what one that does not finds."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -242,3 +243,68 @@ def test_a_progress_bar_on_request(X, capfd):
     assert capfd.readouterr().err == ""
     ShallowAutoEncoderCV(REGULARIZATIONS, cv=3, verbose=1).fit(X)
     assert "cross-validation: 100%" in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:The weights are inexact")
+def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
+    X = np.random.default_rng(0).poisson(0.3, (200, 30)).astype(np.float32)
+    X[3] *= 3000
+    settings = {"cv": 5, "scoring": make_ranking_scorer(k=10)}
+    ours = ShallowAutoEncoderCV([1, 10, 100], **settings).fit(X)
+    theirs = grid_search(X, {"regularization": [1, 10, 100]}, **settings)
+    name = "split0_test_score"  # whose test part has that user
+    np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=1e-4)
+
+
+def test_memory_is_what_is_documented():
+    X = sp.random_array((1600, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
+    square = 1200**2 * 4
+    ShallowAutoEncoderCV([0.1], cv=2).fit(X[:100])  # compiles
+    peaks = []
+    for search in (
+        ShallowAutoEncoder(solver="exact"),
+        ShallowAutoEncoderCV([0.1, 1.0], cv=3),
+        ShallowAutoEncoderCV([0.1, 1.0], diagonal_slack=[0.0, 0.5], cv=3),
+    ):
+        tracemalloc.start()
+        search.fit(X)
+        peaks.append(tracemalloc.get_traced_memory()[1] / square)
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2.2
+    assert peaks[2] < peaks[0] + 3.2
+
+
+def not_a_number_at_first(model, X, y=None):
+    return np.nan if model.regularization == 0.1 else model.similar_items([4], 2)[0, 0]
+
+
+def test_no_score_is_the_worst_score(X):
+    settings = {"cv": 3, "scoring": not_a_number_at_first}
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, **settings).fit(X)
+    assert ours.cv_results_["rank_test_score"][0] == 3
+    assert ours.best_params_["regularization"] != 0.1
+
+
+def test_a_scorer_is_handed_what_scikit_learn_hands_it(X):
+    def scorer(model, X):  # no y where there is none
+        return model.score(X)
+
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3, scoring=scorer).fit(X)
+    assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, cv=3))
+
+
+def test_a_split_with_nobody_to_judge_by_is_named(X):
+    rows = X[np.argsort(-X.count_nonzero(axis=1))]
+    rows = sp.csr_array(sp.vstack([rows[:60], rows[-1:], rows[-1:]]))
+    with pytest.raises(ValueError, match="Nothing to measure") as raised:
+        ShallowAutoEncoderCV(REGULARIZATIONS, cv=31).fit(rows)
+    assert "In split 30 of 31" in raised.value.__notes__[0]
+    weights = np.repeat([1, 0], [20, 42])
+    with pytest.raises(ValueError, match="0 for all users to learn from"):
+        ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(rows, sample_weight=weights)
+
+
+def test_it_scores_by_its_own_scorer(X):
+    scorer = make_ranking_scorer("recall", k=3)
+    model = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3, scoring=scorer).fit(X)
+    assert model.score(X) == scorer(model.best_estimator_, X)

@@ -9,7 +9,12 @@ from matplotlib import pyplot as plt
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from shallow_ae import LogCountTransformer, ShallowAutoEncoder, ShallowAutoEncoderCV
+from shallow_ae import (
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    ShallowAutoEncoderCV,
+    make_ranking_scorer,
+)
 from shallow_ae.display import LossCurveDisplay, RegularizationPathDisplay
 
 X = np.random.default_rng(0).poisson(0.5, (80, 12))
@@ -93,3 +98,38 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install shallow-ae\[plot\]"):
         LossCurveDisplay([1.0, 0.5]).plot()
+
+
+def the_first(results):
+    return 0 * len(results)
+
+
+def test_what_a_search_has_found_and_what_it_has_chosen():
+    grid = {"max_iter": [2, 3]}
+    search = GridSearchCV(ShallowAutoEncoder(random_state=0), grid, cv=2).fit(X)
+    display = LossCurveDisplay.from_estimator(search)
+    assert len(display.line_.get_ydata()) == search.best_params_["max_iter"]
+    with pytest.raises(ValueError, match="an exact fit takes no steps"):
+        LossCurveDisplay.from_estimator(ShallowAutoEncoderCV(GRID, cv=2).fit(X))
+    last = GridSearchCV(
+        ShallowAutoEncoder(solver="exact"),
+        [{"regularization": GRID}, {"dropout": [0.5]}],
+        refit=the_first,
+        cv=2,
+    ).fit(X)
+    display = RegularizationPathDisplay.from_estimator(last)
+    assert display.best_.get_xdata()[0] == 10.0
+    assert [len(line.get_xdata()) for line in display.lines_] == [3]
+
+
+def test_several_scorers_have_no_one_path():
+    scoring = {"a": make_ranking_scorer(), "b": make_ranking_scorer("recall")}
+    search = GridSearchCV(
+        ShallowAutoEncoder(solver="exact"),
+        {"regularization": GRID},
+        scoring=scoring,
+        refit="a",
+        cv=2,
+    ).fit(X)
+    with pytest.raises(ValueError, match="A search by several scorers has no one path"):
+        RegularizationPathDisplay.from_estimator(search)

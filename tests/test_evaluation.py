@@ -87,3 +87,21 @@ def test_from_listens_to_measures_by_raw_ids():
 def test_bad_input_gets_a_clear_error(arguments, message):
     with pytest.raises(ValueError, match=message):
         evaluate(TRUTH, RANKED, **arguments)
+
+
+def test_one_name_and_one_cutoff_of_any_kind_will_do():
+    expected = evaluate(TRUTH, RANKED, ["ndcg"], k=[2])
+    for metrics_, k in (("ndcg", np.int64(2)), (iter(["ndcg"]), (2,)), (["ndcg", "ndcg"], 2)):
+        pd.testing.assert_frame_equal(evaluate(TRUTH, RANKED, metrics_, k=k), expected)
+
+
+def test_one_user_has_no_interval():
+    with pytest.raises(ValueError, match="`confidence` needs two users to measure or more"):
+        evaluate([[0]], [[0]], k=1, confidence=0.9)
+
+
+def test_a_frame_without_rows_has_no_lists_and_one_without_a_user_is_refused():
+    frame = pd.DataFrame({"user": ["a", None], "item": ["x", "y"]})
+    assert item_lists(frame[:0]) == {}
+    with pytest.raises(ValueError, match="Column 'user' holds 1 missing ids"):
+        item_lists(frame)

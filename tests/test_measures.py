@@ -172,6 +172,7 @@ def test_exposure_is_within_bounds_and_as_scikit_learn_has_it(lists, n_items):
     bits = log_loss(np.ones(len(shares)), shares, labels=[0, 1]) / np.log(2)
     assert novelty_score(lists, counts, 10) == pytest.approx(bits)
     padded = np.array([own + [-1] * (6 - len(own)) for own in lists])
+    assert coverage_score(list(padded), n_items) == coverage_score(lists, n_items)
     assert novelty_score(padded, counts, 10) == pytest.approx(bits)
     assert coverage_score(padded, n_items) == coverage_score(lists, n_items)
     assert gini_score(padded, n_items) == pytest.approx(gini)
@@ -202,6 +203,9 @@ def test_a_more_even_exposure_covers_more_and_a_rarer_item_is_newer():
         (lambda: coverage_score([["a", "b"]], 1), "2 different items are recommended"),
         (lambda: novelty_score([[0]], [9], 8), "An item has 9 users, but `n_users`=8"),
         (lambda: coverage_score([[0]], 4, k=0), "`k`=0 must be an integer >= 1"),
+        (lambda: novelty_score([[0, -1]], [1, 8], 8), "`item_counts` has 2 items by index"),
+        (lambda: novelty_score([[0, 2]], [1, 8], 8), "and 0 to 2 are recommended"),
+        (lambda: novelty_score([["a"]], [1, 8], 8), "Pass a mapping for other ids"),
     ],
 )
 def test_bad_input_gets_a_clear_error(call, message):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -73,7 +74,8 @@ ITEM_LISTS = st.dictionaries(st.integers(0, 6), st.lists(st.integers(0, 9), uniq
 def test_full_and_omit_are_the_notebooks_definition(truth, recommended, k):
     ruler = {"k": k, "ideal": "full", "no_recommendations": "omit"}
     if not any(items and recommended.get(user) for user, items in truth.items()):
-        with pytest.raises(ValueError, match=r"none of .* users has held-out items and recommend"):
+        unanswered = "has held-out items and recommendations|no user in common"
+        with pytest.raises(ValueError, match=unanswered):
             ndcg_score(truth, recommended, **ruler)
         return
     expected = notebook_ndcg(truth, recommended, k)
@@ -132,3 +134,27 @@ def test_an_empty_place_keeps_its_rank():
 def test_bad_input_gets_a_clear_error(y_true, y_rec, settings, error, message):
     with pytest.raises(error, match=message):
         ndcg_score(y_true, y_rec, **settings)
+
+
+@pytest.mark.parametrize("dtype", [bool, float])
+def test_relevance_is_not_read_as_indices(dtype):
+    relevance = np.eye(2, 6, dtype=dtype)
+    with pytest.raises(ValueError, match=r"holds no items: .* Pass a users x items matrix"):
+        ndcg_score(relevance, np.array([[0, 1], [1, 2]]))
+    with pytest.raises(ValueError, match="holds no items"):
+        ndcg_score([[0], [1]], relevance)
+
+
+def test_a_list_of_arrays_has_empty_places_as_an_array_has():
+    ranked = np.array([[-1, 0], [-1, 2]])
+    assert ndcg_score([[0], [1]], list(ranked)) == ndcg_score([[0], [1]], ranked)
+    assert ndcg_score(list(np.array([[0, -1], [1, -1]])), ranked) == ndcg_score([[0], [1]], ranked)
+
+
+def test_frames_and_strangers_are_told_apart_from_lists():
+    frame = pd.DataFrame({"user": ["ann"], "item": ["x"]})
+    with pytest.raises(TypeError, match=r"`shallow_ae\.evaluation\.item_lists\(frame\)`"):
+        ndcg_score(frame, frame)
+    with pytest.raises(ValueError, match="no user in common: 1 is one of the former, '1' one of"):
+        ndcg_score({1: ["x"]}, {"1": ["x"]})
+    assert ndcg_score({1: ["x"]}, {}) == 0

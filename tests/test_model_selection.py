@@ -206,6 +206,7 @@ def test_a_scorer_is_a_value():
         ({"k": 0}, "`k`=0 must be an integer >= 1"),
         ({"holdout": 1.5}, "`holdout`=1.5 must be a finite number > 0 and <= 1"),
         ({"holdout": 0}, "`holdout`=0 must be an integer >= 1"),
+        ({"random_state": "a"}, "'a' cannot be used to seed"),
     ],
 )
 def test_bad_settings_are_refused_at_once(arguments, message):
@@ -222,3 +223,63 @@ def test_nobody_to_judge_by_is_an_error(listens):
     recommender = make_recommender(exact()).fit(listens)
     with pytest.raises(ValueError, match="Nothing to measure"):
         recommender.score(listens.drop_duplicates("user"))
+
+
+def test_columns_are_found_by_name_or_refused(X):
+    names = [f"i{j}" for j in range(X.shape[1])]
+    frame = pd.DataFrame(X.toarray(), columns=names)
+    visible, hidden = (
+        pd.DataFrame(part.toarray(), columns=names) for part in hold_out_items(X, random_state=0)
+    )
+    scorer, model = make_ranking_scorer(k=10), exact().fit(frame)
+    expected = scorer(model, visible, hidden)
+    assert expected == pytest.approx(scorer(model, frame))
+    assert scorer(model, visible[names[::-1]], hidden) == pytest.approx(expected)
+    assert scorer(model, visible, hidden[names[::-1]]) == pytest.approx(expected)
+    assert model.score(visible, hidden[names[::-1]]) == pytest.approx(model.score(visible, hidden))
+    piped = make_pipeline(LogCountTransformer(), exact()).fit(frame)
+    assert scorer(piped, visible[names[::-1]], hidden) == pytest.approx(
+        scorer(piped, visible, hidden)
+    )
+    mixed = frame.astype({"i0": bool}) if frame["i0"].max() <= 1 else frame.astype(object)
+    assert np.isfinite(scorer(exact().fit(mixed), mixed))
+
+
+def test_searches_and_pipelines_in_others_are_judged_by_what_they_hold(X, listens):
+    scorer = make_ranking_scorer(k=10)
+    grid = {"regularization": [3.0, 10.0]}
+    search = GridSearchCV(exact(), grid, scoring=scorer, cv=2).fit(X)
+    assert scorer(search, X) == scorer(search.best_estimator_, X)
+    assert np.isfinite(cross_val_score(search, X, scoring=scorer, cv=2)).all()
+    nested = make_pipeline(make_pipeline(LogCountTransformer()), exact()).fit(X)
+    flat = make_pipeline(LogCountTransformer(), exact()).fit(X)
+    assert scorer(nested, X) == scorer(flat, X)
+    of_ids = Pipeline([("ids", IdMapper()), ("rest", flat)]).fit(listens)
+    recommender = make_recommender(LogCountTransformer(), exact()).fit(listens)
+    assert scorer(of_ids, listens) == scorer(recommender, listens)
+    with pytest.raises(TypeError, match="Expected an estimator that recommends, got LogCount"):
+        scorer(LogCountTransformer().fit(X), X)
+
+
+def test_what_is_no_held_out_interaction_is_refused(listens):
+    recommender = make_recommender(exact()).fit(listens)
+    visible, hidden = hold_out_items(listens, random_state=3)
+    expected = recommender.score(visible, hidden)
+    tuples = list(hidden.itertuples(index=False, name=None))
+    assert recommender.score(visible, tuples) == pytest.approx(expected)
+    assert recommender.score(visible, hidden.to_numpy()) == pytest.approx(expected)
+    is_hidden = listens.index.isin(hidden.index)
+    with pytest.raises(ValueError, match=r"`y` is an array of int64 of shape \(574,\)"):
+        recommender.score(listens, is_hidden.astype(int))
+    with pytest.raises(ValueError, match="an array of bool of shape"):
+        recommender.score(listens, is_hidden[:-1])
+    with pytest.raises(TypeError, match="found a single string"):
+        recommender.score(visible, {"user_01": "song_02"})
+
+
+def test_a_listen_of_no_times_is_none(listens):
+    recommender = make_recommender(exact()).fit(listens)
+    nothing = listens.assign(item=listens["item"][::-1].to_numpy(), count=0)
+    both = pd.concat([listens, nothing]).drop_duplicates(["user", "item"])
+    assert len(both) > len(listens)
+    assert recommender.score(both) == pytest.approx(recommender.score(listens))

@@ -102,6 +102,12 @@ def test_a_split_by_time_has_a_past_and_new_items_to_find(rows, start):
         with pytest.raises(ValueError, match="leaves nothing on one side: the times"):
             hold_out_after(frame, start)
         return
+    past = frame[frame["time"] < start]
+    first = frame.sort_values("time", kind="stable").drop_duplicates("user")
+    if pairs(frame) == pairs(past) | pairs(first):
+        with pytest.raises(ValueError, match="Nothing is hidden: since"):
+            hold_out_after(frame, start)
+        return
     visible, hidden = hold_out_after(frame, start)
     assert (hidden["time"] >= start).all()
     assert not pairs(visible) & pairs(hidden)
@@ -174,3 +180,20 @@ def test_other_frames_come_back_as_such(frame):
 def test_what_cannot_be_split_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call(pd.DataFrame({"user": ["a", "b"], "item": ["x", "x"], "time": [1, 2]}))
+
+
+def test_what_was_met_no_times_is_not_hidden():
+    rows = [("a", 1, 2), ("a", 2, 0), ("a", 3, 0), ("b", 1, 1), ("b", 2, 0)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "count"])
+    visible, hidden = hold_out_items(frame, 1, random_state=0)
+    assert hidden.empty
+    assert len(visible) == 5
+    listed = hold_out_items([*rows, ("b", 4, 1)], 1, random_state=0)
+    assert len(listed[1]) == 1
+    assert listed[1][0] in [("b", 1, 1), ("b", 4, 1)]
+
+
+def test_times_that_are_not_known_are_refused():
+    frame = pl.DataFrame({"user": [1, 1], "item": [1, 2], "time": [1.0, float("nan")]})
+    with pytest.raises(ValueError, match="'time' holds missing values"):
+        hold_out_items(frame, time="time")
