@@ -1,9 +1,16 @@
 """A search over regularizations: `ShallowAutoEncoderCV` beside the same `GridSearchCV`.
 
-Eight regularizations of the exact solution on MovieLens-1M, folds of users, NDCG@100 of a fifth of
-each user's items, in float32, the final fit included. Each search runs in a child process of its
-own, on as many threads as it takes by itself, with rows in memory and a compiled kernel when the
-clock starts; the least time of the rounds. "apart" is the largest difference of a mean score.
+Eight regularizations of the exact solution and five folds of users, NDCG@100 of a fifth of each
+user's items, in float32, the final fit included:
+
+- MovieLens-1M, where a fit is mostly the inverse;
+- made-up rows of many users, where it is mostly the Gram matrix;
+- MovieLens-1M with six variants each, which share an inverse.
+
+Each search runs in a child process of its own, on as many threads as it takes by itself, with rows
+in memory and compiled kernels when the clock starts; the least time of two rounds. MiB are what the
+search has added to the process, without those of its children. "apart" is the largest difference of
+a mean score.
 
     python benchmarks/tuning.py FOLDER
 """
@@ -22,62 +29,74 @@ from processes import forget_peak, memory_mib
 
 REGULARIZATIONS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 1.0)
 VARIANTS = {"item_exponent": (-0.1, 0.0, 0.1), "diagonal_slack": (0.0, 0.1)}
+FOLDS = 5
 ROUNDS = 2
-SEARCHES = ("ShallowAutoEncoderCV", "GridSearchCV", "GridSearchCV(n_jobs=2)")
+SEARCHES = ("ShallowAutoEncoderCV", "GridSearchCV", "GridSearchCV, n_jobs=2")
+CASES = ("MovieLens-1M", "many users", "MovieLens-1M, variants")
 
 
-def search_for(name: str, grid: dict, n_folds: int):
+def rows(case: str, folder: str) -> sp.csr_array:
+    """Return the rows of a case."""
+    if case == "many users":
+        rng = np.random.default_rng(0)
+        n_users, n_items, n_each = 50_000, 2_048, 60
+        items = (n_items * rng.random(n_users * n_each) ** 2).astype(np.int64)
+        pairs = (np.ones(len(items)), (np.repeat(np.arange(n_users), n_each), items))
+        X = sp.csr_array(sp.coo_array(pairs, shape=(n_users, n_items)))
+        return X.minimum(1).astype(np.float32)
+    return sp.csr_array(sp.load_npz(Path(folder, "train.npz"))).astype(np.float32)
+
+
+def search_for(name: str, case: str):
     """Return a search by its name."""
     from sklearn.model_selection import GridSearchCV
 
     from shallow_ae import ShallowAutoEncoder, ShallowAutoEncoderCV
 
+    variants = VARIANTS if case.endswith("variants") else {}
     if name == "ShallowAutoEncoderCV":
-        variants = {key: values for key, values in grid.items() if key != "regularization"}
-        return ShallowAutoEncoderCV(grid["regularization"], **variants, cv=n_folds)
+        return ShallowAutoEncoderCV(REGULARIZATIONS, **variants, cv=FOLDS)
+    grid = {"regularization": REGULARIZATIONS, **variants}
     n_jobs = 2 if "n_jobs" in name else None
-    return GridSearchCV(ShallowAutoEncoder(solver="exact"), grid, cv=n_folds, n_jobs=n_jobs)
+    return GridSearchCV(ShallowAutoEncoder(solver="exact"), grid, cv=FOLDS, n_jobs=n_jobs)
 
 
-def child(name: str, path: str, n_folds: str, with_variants: str) -> None:
+def child(name: str, case: str, folder: str) -> None:
     """Leave seconds, MiB, the choice and the mean scores of a search."""
     from shallow_ae import ShallowAutoEncoder
 
-    X = sp.csr_array(sp.load_npz(path)).astype(np.float32)
+    X = rows(case, folder)
     ShallowAutoEncoder(solver="exact").fit(X[:500]).score(X[:500])
-    grid = {"regularization": REGULARIZATIONS, **(VARIANTS if with_variants == "True" else {})}
     forget_peak()
     before, seconds = memory_mib("VmRSS"), []
     for _ in range(ROUNDS):
-        search = search_for(name, grid, int(n_folds))
+        search = search_for(name, case)
         start = time.perf_counter()
         search.fit(X)
         seconds.append(time.perf_counter() - start)
-    answer = (min(seconds), memory_mib() - before, search.best_params_, search.cv_results_)
+    scores = search.cv_results_["mean_test_score"]
+    answer = (min(seconds), memory_mib() - before, search.best_params_, scores)
     sys.stdout.buffer.write(pickle.dumps(answer))
 
 
 def main() -> None:
-    """Print a table for each number of folds, and one with variants."""
+    """Print a table for each case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="of MovieLens-1M's train.npz")
-    path = str(Path(parser.parse_args().folder, "train.npz"))
+    folder = parser.parse_args().folder
     print(f"{os.cpu_count()} cores")
-    for n_folds, with_variants in ((5, False), (10, False), (5, True)):
-        title = f"{n_folds} folds x {len(REGULARIZATIONS)} regularizations"
-        print(f"\n{title}{' x 6 variants' if with_variants else ''}")
+    for case in CASES:
+        X = rows(case, folder)
+        print(f"\n{case}: {X.shape[0]:,} x {X.shape[1]:,}, {X.nnz:,} entries")
         print(f"{'':<24}{'seconds':>9}{'ratio':>8}{'MiB':>8}{'apart':>9}  chosen")
         answers = {}
-        for name in SEARCHES[::-1]:
-            command = [sys.executable, __file__, "child", name, path, str(n_folds)]
-            command.append(str(with_variants))
-            answers[name] = pickle.loads(
-                subprocess.run(command, capture_output=True, check=True).stdout
-            )
-        of_grid = answers["GridSearchCV"]
         for name in SEARCHES:
-            seconds, mib, chosen, results = answers[name]
-            apart = np.abs(results["mean_test_score"] - of_grid[3]["mean_test_score"]).max()
+            command = [sys.executable, __file__, "child", name, case, folder]
+            done = subprocess.run(command, capture_output=True, check=True)
+            answers[name] = pickle.loads(done.stdout)
+        of_grid = answers["GridSearchCV"]
+        for name, (seconds, mib, chosen, scores) in answers.items():
+            apart = np.abs(scores - of_grid[3]).max()
             print(
                 f"{name:<24}{seconds:>9.2f}{seconds / of_grid[0]:>8.2f}{mib:>8.0f}{apart:>9.0e}  "
                 f"{chosen}",
