@@ -18,6 +18,7 @@ from shallow_ae import (
     hold_out_items,
     make_ranking_scorer,
 )
+from shallow_ae._history import gram_of
 
 REGULARIZATIONS = [0.1, 0.5, 2.0]
 
@@ -91,10 +92,11 @@ def test_it_is_grid_search(X, listed):
         {"cv": ShuffleSplit(3, test_size=0.2, train_size=0.3, random_state=0)},
         {"cv": PredefinedSplit(np.arange(120) % 4 - 1)},  # some are in no test part
         {"cv": KFold(4, shuffle=True, random_state=0)},
+        {"cv": [(np.r_[:90, :20], np.r_[90:120]), (np.r_[30:120], np.r_[:30])]},  # some twice
         {"cv": 3, "scoring": make_ranking_scorer("recall", k=5, random_state=1)},
         {"cv": 3, "scoring": smallest_weights},
     ],
-    ids=["shuffled", "sparing", "predefined", "folds", "recall", "own"],
+    ids=["shuffled", "sparing", "predefined", "folds", "repeated", "recall", "own"],
 )
 def test_by_any_splits_and_scorers(X, settings):
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, **settings).fit(X)
@@ -147,6 +149,21 @@ def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
     # All users, and each of the test parts. (The fitted model keeps it in float64.)
     assert lengths[:5] == [120, 30, 30, 30, 30]
     assert len(lengths) <= 6
+
+
+def test_nothing_is_left_of_items_that_only_others_have(X):
+    rows = sp.csr_array(X.astype(np.float32))
+    rows = sp.csr_array(sp.vstack([rows[:, 2:], rows[:60, 2:]]))
+    only = np.zeros((rows.shape[0], 1), np.float32)
+    only[:50] = 1 + np.log(np.arange(2, 52))[:, None]
+    rows = sp.csr_array(sp.hstack([rows, only]))
+    gram = gram_of(rows, np.ones(rows.shape[0]), 0.0, np.float32)
+    rest = gram.without(rows[:50], np.ones(50))
+    assert not rest.matrix[-1].any()
+    assert not rest.matrix[:, -1].any()
+    expected = gram_of(rows[50:], np.ones(rows.shape[0] - 50), 0.0, np.float32)
+    np.testing.assert_allclose(rest.matrix, expected.matrix, rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(rest.item_counts, expected.item_counts)
 
 
 def test_settings_share_an_inverse(X, monkeypatch):
@@ -257,7 +274,7 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
 
 
 def test_memory_is_what_is_documented():
-    X = sp.random_array((1600, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
+    X = sp.random_array((2400, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
     square = 1200**2 * 4
     ShallowAutoEncoderCV([0.1], cv=2).fit(X[:100])  # compiles
     peaks = []

@@ -51,6 +51,11 @@ def test_an_interval_covers_the_mean_so_often_as_it_says():
     assert 48 <= covered <= 59  # 54, and two and a half standard deviations of sqrt(60 * .9 * .1)
 
 
+def test_an_interval_stays_where_means_can_be():
+    table = evaluate([[0]] * 12, [[0]] + [[1]] * 11, ["hit_rate"], k=1, confidence=0.95)
+    assert 0 <= table["low"][0] < table["mean"][0] < table["high"][0]  # 1/12, far from the middle
+
+
 def test_a_seed_gives_the_same_interval_and_another_another():
     rng = np.random.default_rng(0)
     truth, ranked = [[0]] * 50, rng.integers(0, 9, (50, 3))

@@ -18,6 +18,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Binarizer
 
 from shallow_ae import (
     IdMapper,
@@ -106,6 +107,15 @@ def test_a_pipeline_is_scored_as_by_raw_ids(listens, kind):
     assert make_ranking_scorer(k=20)(recommender, given) == pytest.approx(expected)
     steps = Pipeline(recommender.steps)  # of scikit-learn
     assert make_ranking_scorer(k=20)(steps, given) == pytest.approx(expected)
+
+
+def test_what_a_step_drops_is_seen_all_the_same(X):
+    often = Binarizer(threshold=1)
+    pipeline = make_pipeline(often, exact()).fit(X)
+    visible, hidden = hold_out_items(X, random_state=0)
+    items = pipeline[-1].recommend(often.fit_transform(visible), 10, exclude=visible)
+    expected = ndcg_score(hidden, items, k=10)
+    assert make_ranking_scorer(k=10)(pipeline, X) == pytest.approx(expected)
 
 
 def test_held_out_items_may_be_given(X, listens):
