@@ -62,21 +62,6 @@ def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
     return users, items
 
 
-def coded_pairs(
-    interactions: Any, user: str, item: str
-) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-    """Return users and items numbered by first appearance, and how many items there are."""
-    users, items, _ = _columns(interactions, user, item, "")
-    codes, ids = numbered(items, item)
-    return numbered(users, user)[0], codes, len(ids)
-
-
-def counts_in(interactions: Any, user: str, item: str, count: str) -> NDArray[np.float64]:
-    """Return the count of each interaction, 1 where there is no such column."""
-    users, _, counts = _columns(interactions, user, item, count)
-    return _check_counts(counts, len(users), count)[0]
-
-
 def column_in(frame: Any, name: str) -> nw.Series[Any]:
     """Return a column of a DataFrame without missing values."""
     columns = nw.from_native(frame, eager_only=True)

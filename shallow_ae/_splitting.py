@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import coded_pairs, column_in, counts_in, take_rows
+from shallow_ae._interactions import column_in, encode, take_rows
 from shallow_ae._validation import Array, check_integer, check_real
 
 
@@ -31,10 +31,13 @@ def _is_number(share: float) -> bool:
 class Pairs:
     """The different pairs of user and item in a frame, list of tuples or array."""
 
-    def __init__(self, interactions: Any, user: str, item: str) -> None:
-        self.users_of_rows, items, n_items = coded_pairs(interactions, user, item)
-        self.of_rows, pairs = pd.factorize(self.users_of_rows.astype(np.int64) * n_items + items)
+    def __init__(self, interactions: Any, user: str, item: str, count: str = "") -> None:
+        columns = encode(interactions, user, item, count)
+        self.users_of_rows, n_items = columns.users, len(columns.item_ids)
+        keys = columns.users.astype(np.int64) * n_items + columns.items
+        self.of_rows, pairs = pd.factorize(keys)
         self.users = pairs // n_items
+        self.counts = np.bincount(self.of_rows, columns.counts)
 
     def first(self, times: Array) -> NDArray[np.int64]:
         """Return the place of each pair's first row in the order of times."""
@@ -104,9 +107,8 @@ def hold_out_pairs(
     random_state: Any,
 ) -> tuple[Any, Any]:
     """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
-    counts = counts_in(interactions, user, item, count)
-    pairs = Pairs(interactions, user, item)
-    is_met = np.bincount(pairs.of_rows, counts) > 0
+    pairs = Pairs(interactions, user, item, count)
+    is_met = pairs.counts > 0
     if time is None:
         keys = draw(len(pairs.users), random_state)
     else:

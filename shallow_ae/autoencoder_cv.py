@@ -19,7 +19,13 @@ from shallow_ae._folds import Data, Outcome, Splits, cross_validate, fit_summed
 from shallow_ae._memory import check_memory
 from shallow_ae._parameters import check_parameters
 from shallow_ae._plan import exact_need
-from shallow_ae._validation import Array, canonical, check_interactions, check_sample_weight
+from shallow_ae._validation import (
+    Array,
+    aligned_by_name,
+    canonical,
+    check_interactions,
+    check_sample_weight,
+)
 from shallow_ae._weights import Weights
 from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.model_selection import RankingScorer
@@ -146,7 +152,9 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         weights = check_sample_weight(sample_weight, rows.shape[0])
         splits = list(check_cv(self.cv).split(rows, y))
         self._check_memory(rows, splits)
-        held_out = y if y is None else canonical(y) if sp.issparse(y) else np.asarray(y)
+        held_out = aligned_by_name(trial, y)
+        if held_out is not None:
+            held_out = canonical(held_out) if sp.issparse(held_out) else np.asarray(held_out)
         data = Data(rows, weights, held_out)
         names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
         for model in models:

@@ -133,6 +133,15 @@ def test_held_out_items_may_be_given(X):
     assert_same_search(ours, theirs)
 
 
+def test_held_out_items_in_a_frame_are_found_by_name(X):
+    names = [f"i{j}" for j in range(X.shape[1])]
+    parts = hold_out_items(X, random_state=3)
+    visible, hidden = (pd.DataFrame(part.toarray(), columns=names) for part in parts)
+    search = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3)
+    expected = search.fit(visible, hidden).best_score_
+    assert search.fit(visible, hidden[names[::-1]]).best_score_ == expected
+
+
 def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
     from shallow_ae import _history
 
