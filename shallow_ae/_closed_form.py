@@ -105,7 +105,8 @@ def _minima(
         check_item_exponent(counts, parameters.item_exponent, history.dtype)
     try:
         if isinstance(history, Rows) and is_dual(*history.X.shape):
-            yield from (_dual(history, counts, parameters, verbose) for parameters in settings)
+            for parameters in settings:
+                yield _dual(history, counts, parameters, verbose, has_residual=has_residual)
         else:
             yield from _primal(history, counts, settings, verbose, has_residual=has_residual)
     except np.linalg.LinAlgError as error:
@@ -174,7 +175,9 @@ def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
     return lambda V: np.asarray(X.T @ (weights[:, None] * (X @ V)))
 
 
-def _dual(history: Rows, item_counts: Array, parameters: Parameters, verbose: int) -> Minimum:
+def _dual(
+    history: Rows, item_counts: Array, parameters: Parameters, verbose: int, *, has_residual: bool
+) -> Minimum:
     X, weights = history.weighted(parameters.user_exponent)
     n_users = X.shape[0]
     n = float(weights.sum(dtype=np.float64))
@@ -198,7 +201,9 @@ def _dual(history: Rows, item_counts: Array, parameters: Parameters, verbose: in
         U: Array = items @ (K @ (X @ (V / penalty[:, None])).astype(K.dtype))
         return np.asarray((V - U) / penalty[:, None])
 
-    residual = _residual(times_inverse, _times_gram(X, weights), penalty)
+    residual = None
+    if has_residual:
+        residual = _residual(times_inverse, _times_gram(X, weights), penalty)
     return scales.minimum(dual, n, residual)
 
 

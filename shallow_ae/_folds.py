@@ -118,10 +118,10 @@ def _gram(data: Data, user_exponent: float) -> Gram:
 
 def _history(data: Data, train: Any, gram: Gram | None) -> History:
     """Return what is learned from some rows: by way of the others, where these are fewer."""
-    part = data.of(train)
-    if not part.sample_weight.any():
+    if not data.sample_weight[train].any():
         raise ValueError("`sample_weight` is 0 for all users to learn from.")
-    if is_dual(*part.X.shape) or gram is None:
+    if gram is None or is_dual(len(train), data.X.shape[1]):
+        part = data.of(train)
         return Rows(part.X, part.sample_weight)
     times = np.bincount(train, minlength=data.X.shape[0])
     others = data.of(np.flatnonzero(times == 0))
@@ -130,7 +130,7 @@ def _history(data: Data, train: Any, gram: Gram | None) -> History:
         left, all_of_it = rest.matrix.diagonal(), gram.matrix.diagonal()
         if (all_of_it <= _MOST_CANCELLED * left)[left > 0].all():
             return rest
-    return _gram(part, gram.user_exponent)
+    return _gram(data.of(train), gram.user_exponent)
 
 
 def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:

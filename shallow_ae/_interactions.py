@@ -56,6 +56,12 @@ def is_frame(given: Any) -> bool:
     return isinstance(nw.from_native(given, eager_only=True, pass_through=True), nw.DataFrame)
 
 
+def are_interactions(given: Any) -> bool:
+    """Return whether it is a DataFrame or a list of tuples: rows are interactions, not users."""
+    is_list = isinstance(given, list) and len(given) > 0
+    return is_frame(given) or (is_list and isinstance(given[0], tuple))
+
+
 def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
     """Return the columns of users and items of a DataFrame."""
     users, items, _ = _columns(frame, user, item, "")

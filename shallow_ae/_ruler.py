@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import is_frame, take_rows
+from shallow_ae._interactions import are_interactions, take_rows
 from shallow_ae._matches import match
 from shallow_ae._measures import MEASURES, values_of_users
 from shallow_ae._splitting import check_holdout, hold_out_pairs
@@ -68,14 +68,12 @@ class Ruler:
 
 def _given_pairs(interactions: Any, y: Any) -> tuple[Any, Any]:
     """Return interactions without those that are held out, and those."""
-    if is_frame(y):
+    if are_interactions(y):
         return interactions, y
     if isinstance(y, Mapping):
         if any(isinstance(own, str) for own in y.values()):
             raise TypeError("Each user in `y` needs a list of items, found a single string.")
         return interactions, [(whose, what) for whose, own in y.items() for what in own]
-    if isinstance(y, list) and y and isinstance(y[0], tuple):
-        return interactions, y
     given = np.asarray(y)
     if given.ndim == 2:
         return interactions, given

@@ -150,7 +150,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         if rows.shape[1] < 2:
             raise ValueError("X has n_features=1, expected two items or more: one to hold out.")
         weights = check_sample_weight(sample_weight, rows.shape[0])
-        splits = list(check_cv(self.cv).split(rows, y))
+        users = np.arange(rows.shape[0])  # of lists and masks, indices
+        splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, y)]
         self._check_memory(rows, splits)
         held_out = aligned_by_name(trial, y)
         if held_out is not None:

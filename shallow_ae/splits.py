@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import column_in, is_frame, take_rows
+from shallow_ae._interactions import are_interactions, column_in, take_rows
 from shallow_ae._splitting import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
 from shallow_ae._validation import canonical
 
@@ -76,7 +76,7 @@ def hold_out_items(
       user    item  year
     1  ann  Clocks  2021
     """
-    if _are_interactions(X):
+    if are_interactions(X):
         names = {"user": user, "item": item, "count": count}
         return hold_out_pairs(X, holdout, time=time, **names, random_state=random_state)
     if time is not None:
@@ -210,7 +210,7 @@ def hold_out_users(
        Collaborative Filtering", WWW 2018.
     """
     rng = check_random_state(random_state)
-    if _are_interactions(X):
+    if are_interactions(X):
         pairs = Pairs(X, user, item)
         is_held = draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
         held = take_rows(X, is_held)
@@ -220,8 +220,3 @@ def hold_out_users(
         is_held = draw_users(np.diff(X.indptr), users, rng)
         rest, held = X[~is_held], X[is_held]
     return rest, *hold_out_items(held, holdout, user=user, item=item, random_state=rng)
-
-
-def _are_interactions(X: Any) -> bool:
-    """Return whether rows are interactions, and not users."""
-    return is_frame(X) or (isinstance(X, list) and len(X) > 0 and isinstance(X[0], tuple))

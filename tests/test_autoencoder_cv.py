@@ -93,10 +93,11 @@ def test_it_is_grid_search(X, listed):
         {"cv": PredefinedSplit(np.arange(120) % 4 - 1)},  # some are in no test part
         {"cv": KFold(4, shuffle=True, random_state=0)},
         {"cv": [(np.r_[:90, :20], np.r_[90:120]), (np.r_[30:120], np.r_[:30])]},  # some twice
+        {"cv": [(np.arange(120) >= 30, np.arange(120) < 30), (list(range(90)), [95, 99])]},
         {"cv": 3, "scoring": make_ranking_scorer("recall", k=5, random_state=1)},
         {"cv": 3, "scoring": smallest_weights},
     ],
-    ids=["shuffled", "sparing", "predefined", "folds", "repeated", "recall", "own"],
+    ids=["shuffled", "sparing", "predefined", "folds", "repeated", "masks", "recall", "own"],
 )
 def test_by_any_splits_and_scorers(X, settings):
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, **settings).fit(X)
