@@ -32,6 +32,7 @@ from shallow_ae.model_selection import RankingScorer
 from shallow_ae.recommender import RecommenderMixin
 
 _VARIANTS = ("dropout", "diagonal_slack", "user_exponent", "item_exponent")
+_SCALINGS = {"diagonal_slack", "item_exponent"}  # of one inverse
 
 
 class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
@@ -143,7 +144,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         MemoryError
             If it does not fit in the free memory, before anything is allocated.
         """
-        candidates = list(ParameterGrid(self._listed()))
+        listed = self._listed()
+        candidates = list(ParameterGrid(listed))
         models = [self._model(candidate) for candidate in candidates]
         trial = copy(self)
         rows = sp.csr_array(check_interactions(trial, X, reset=True))
@@ -152,7 +154,7 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         weights = check_sample_weight(sample_weight, rows.shape[0])
         users = np.arange(rows.shape[0])  # of lists and masks, indices
         splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, y)]
-        self._check_memory(rows, splits)
+        _check_fits(rows, splits, shares_inverses=listed.keys() & _SCALINGS != set())
         held_out = aligned_by_name(trial, y)
         if held_out is not None:
             held_out = canonical(held_out) if sp.issparse(held_out) else np.asarray(held_out)
@@ -220,10 +222,12 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         listed = {name: values for name, values in listed.items() if isinstance(values, Iterable)}
         listed["regularization"] = self.regularizations
         for name, values in listed.items():
-            if not isinstance(values, Iterable) or isinstance(values, str) or not len(list(values)):
+            is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
+            listed[name] = list(values) if is_sequence else []
+            if not listed[name]:
                 own = "regularizations" if name == "regularization" else name
                 raise ValueError(f"`{own}`={values!r} must be a sequence of one number or more.")
-        return {name: list(values) for name, values in listed.items()}
+        return listed
 
     def _model(self, candidate: dict[str, Any]) -> ShallowAutoEncoder:
         fixed = {name: getattr(self, name) for name in _VARIANTS if name not in candidate}
@@ -236,14 +240,14 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
         return scorer
 
-    def _check_memory(self, X: sp.csr_array[Any], splits: Splits) -> None:
-        """Raise a MemoryError where the Gram matrices of all and of a part would not fit."""
-        need = exact_need(X.shape, X.nnz, X.dtype.itemsize)
-        if any(not is_dual(len(train), X.shape[1]) for train, _ in splits):
-            shared = any(name in self._listed() for name in ("diagonal_slack", "item_exponent"))
-            more = (2 + shared) * X.shape[1] ** 2 * X.dtype.itemsize
-            need = need._replace(bytes=need.bytes + more)
-        check_memory("exact", need, {})
+
+def _check_fits(X: sp.csr_array[Any], splits: Splits, *, shares_inverses: bool) -> None:
+    """Raise a MemoryError where the Gram matrices of all and of a part would not fit."""
+    need = exact_need(X.shape, X.nnz, X.dtype.itemsize)
+    if any(not is_dual(len(train), X.shape[1]) for train, _ in splits):
+        more = (2 + shares_inverses) * X.shape[1] ** 2 * X.dtype.itemsize
+        need = need._replace(bytes=need.bytes + more)
+    check_memory("exact", need, {})
 
 
 def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:
