@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,47 +31,23 @@ from shallow_ae._gram import add_gram
 from shallow_ae._history import Gram, History, Rows
 from shallow_ae._inverse import invert, sweep, unfold
 from shallow_ae._memory import release_free_memory
+from shallow_ae._minimum import (
+    Minimum,
+    Parameters,
+    Scales,
+    check_has_minimum,
+    indefinite,
+    penalty_of,
+    scales_of,
+)
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
-from shallow_ae._weighting import check_item_exponent, column_squares, count_scale
-from shallow_ae._weights import DenseWeights, Weights
+from shallow_ae._weighting import check_item_exponent, column_squares
+from shallow_ae._weights import DenseWeights
 
 Product: TypeAlias = Callable[[Array], Array]
 
 _PROBES = 8
-
-
-class Parameters(NamedTuple):
-    """What the minimum depends on beside the data."""
-
-    regularization: float
-    dropout: float
-    diagonal_slack: float
-    user_exponent: float
-    item_exponent: float
-
-
-class Minimum(NamedTuple):
-    """The weights at the minimum, and what is known about them."""
-
-    weights: Weights
-    diagonal: Array  # of P, which the weights leave out
-    objective: float
-    residual: float | None  # of the inverse, relative; None if not looked at
-
-
-class _Scales(NamedTuple):
-    """What turns an inverse into weights, one number an item, in float64."""
-
-    penalty: Array  # Lambda
-    inverse_diagonal: Array  # C_jj
-    columns: Array  # s_j
-    counts: Array  # users ** item_exponent
-
-    def minimum(self, weights: Weights, n: float, residual: float | None) -> Minimum:
-        own = self.columns * self.inverse_diagonal
-        errors = self.columns * own - 2 * self.penalty * own + self.penalty
-        return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
 
 
 def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> Minimum:
@@ -99,7 +75,7 @@ def _minima(
     history: History, settings: list[Parameters], verbose: int, *, has_residual: bool
 ) -> Iterator[Minimum]:
     """Yield the minimum for each of the settings that can share an inverse."""
-    _check_has_minimum(settings[0])
+    check_has_minimum(settings[0])
     counts = history.item_counts
     for parameters in settings:
         check_item_exponent(counts, parameters.item_exponent, history.dtype)
@@ -110,7 +86,7 @@ def _minima(
         else:
             yield from _primal(history, counts, settings, verbose, has_residual=has_residual)
     except np.linalg.LinAlgError as error:
-        raise ValueError(_indefinite(settings[0].regularization, history.dtype)) from error
+        raise ValueError(indefinite(settings[0].regularization, history.dtype)) from error
 
 
 def is_dual(n_users: int, n_items: int) -> bool:
@@ -127,13 +103,13 @@ def _primal(
     has_residual: bool,
 ) -> Iterator[Minimum]:
     A, n, times_gram = _normal_matrix(history, settings[0].user_exponent)
-    penalty = _penalty(A.diagonal(), n, settings[0])
+    penalty = penalty_of(A.diagonal(), n, settings[0])
     A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
     sweep(A, verbose=verbose)
     inverse_diagonal = -A.diagonal()
     for parameters in settings:
         P = A if parameters is settings[-1] else A.copy()
-        scales = _scales(inverse_diagonal, penalty, item_counts, parameters)
+        scales = scales_of(inverse_diagonal, penalty, item_counts, parameters)
         rows, columns = 1 / scales.counts, scales.columns * scales.counts
         unfold(P, rows.astype(P.dtype), columns.astype(P.dtype))
         np.fill_diagonal(P, 0)
@@ -142,7 +118,7 @@ def _primal(
         yield scales.minimum(DenseWeights(P), n, residual)
 
 
-def _times_inverse(P: Array, scales: _Scales, rows: Array, columns: Array) -> Product:
+def _times_inverse(P: Array, scales: Scales, rows: Array, columns: Array) -> Product:
     """Return the product with the inverse that P has been scaled from."""
 
     def times_inverse(V: Array) -> Array:
@@ -181,7 +157,7 @@ def _dual(
     X, weights = history.weighted(parameters.user_exponent)
     n_users = X.shape[0]
     n = float(weights.sum(dtype=np.float64))
-    penalty = _penalty(column_squares(X, weights), n, parameters)
+    penalty = penalty_of(column_squares(X, weights), n, parameters)
     shrink = (1 / penalty).astype(X.dtype)
     K = np.zeros((n_users, n_users), X.dtype)
     items = X.T.tocsr()
@@ -189,7 +165,7 @@ def _dual(
     K[np.diag_indices_from(K)] += 1 / weights
     invert(K, verbose=verbose)
     explained = _quadratic_forms(X, items, K) / penalty
-    scales = _scales((1 - explained) / penalty, penalty, item_counts, parameters)
+    scales = scales_of((1 - explained) / penalty, penalty, item_counts, parameters)
     input_scale = 1 / (penalty * scales.counts)
     output_scale = scales.columns * scales.counts / penalty
     diagonal = explained * scales.columns / penalty
@@ -223,43 +199,9 @@ def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -
     return np.asarray(np.sum(parts, axis=0))
 
 
-def _penalty(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
-    """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
-    share = parameters.dropout / (1 - parameters.dropout)
-    penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
-    return np.where(penalty > 0, penalty, 1.0)
-
-
-def _scales(
-    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Parameters
-) -> _Scales:
-    inverse_diagonal = inverse_diagonal.astype(np.float64)
-    if not (inverse_diagonal > 0).all():
-        raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
-    columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
-    counts = count_scale(item_counts, parameters.item_exponent)
-    return _Scales(penalty, inverse_diagonal, columns, counts)
-
-
 def _residual(times_inverse: Product, times_gram: Product, penalty: Array) -> float:
     """Return ||A C V - V|| / ||V|| for a few random columns V: what the inverse C of A misses."""
     V = np.random.default_rng(0).standard_normal((len(penalty), _PROBES))
     U = times_inverse(V)
     missed = times_gram(U) + penalty[:, None] * U - V
     return float(np.linalg.norm(missed) / np.linalg.norm(V))
-
-
-def _check_has_minimum(parameters: Parameters) -> None:
-    if not parameters.regularization and not parameters.dropout:
-        raise ValueError(
-            "`regularization`=0 must be > 0 with solver='exact' (unless `dropout` is): the closed "
-            "form does not exist at 0. Start at 0.02."
-        )
-
-
-def _indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
-    wider = ", or pass float64 data" if dtype == np.float32 else ""
-    return (
-        f"`regularization`={regularization:g} is too small for these data in {dtype}: the matrix "
-        f"to be inverted is not positive definite after rounding. Raise it{wider}."
-    )

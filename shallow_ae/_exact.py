@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._batches import choose_layout
-from shallow_ae._closed_form import Minimum, Parameters, minimize
+from shallow_ae._closed_form import minimize
 from shallow_ae._history import History, remember
 from shallow_ae._memory import check_memory
+from shallow_ae._minimum import Minimum, Parameters
 from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._validation import Array, Interactions
 

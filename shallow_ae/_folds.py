@@ -17,9 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from shallow_ae._closed_form import Minimum, is_dual, minimize, minimize_each
+from shallow_ae._closed_form import is_dual, minimize, minimize_each
 from shallow_ae._exact import parameters_of, settle
 from shallow_ae._history import Gram, History, Rows, gram_of, remember
+from shallow_ae._minimum import Minimum
 from shallow_ae._ruler import Ruler
 from shallow_ae._validation import Array
 

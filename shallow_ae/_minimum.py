@@ -1,0 +1,78 @@
+"""What every minimum in closed form is made of, whichever systems it comes from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shallow_ae._validation import Array
+from shallow_ae._weighting import count_scale
+from shallow_ae._weights import Weights
+
+
+class Parameters(NamedTuple):
+    """What the minimum depends on beside the data."""
+
+    regularization: float
+    dropout: float
+    diagonal_slack: float
+    user_exponent: float
+    item_exponent: float
+
+
+class Minimum(NamedTuple):
+    """The weights at the minimum, and what is known about them."""
+
+    weights: Weights
+    diagonal: Array  # of P, which the weights leave out
+    objective: float
+    residual: float | None  # of the inverse, relative; None if not looked at
+
+
+class Scales(NamedTuple):
+    """What turns an inverse into weights, one number an item, in float64."""
+
+    penalty: Array  # Lambda
+    inverse_diagonal: Array  # C_jj
+    columns: Array  # s_j
+    counts: Array  # users ** item_exponent
+
+    def minimum(self, weights: Weights, n: float, residual: float | None) -> Minimum:
+        own = self.columns * self.inverse_diagonal
+        errors = self.columns * own - 2 * self.penalty * own + self.penalty
+        return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
+
+
+def penalty_of(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
+    """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
+    share = parameters.dropout / (1 - parameters.dropout)
+    penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
+    return np.where(penalty > 0, penalty, 1.0)
+
+
+def scales_of(
+    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Parameters
+) -> Scales:
+    inverse_diagonal = inverse_diagonal.astype(np.float64)
+    if not (inverse_diagonal > 0).all():
+        raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
+    columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
+    counts = count_scale(item_counts, parameters.item_exponent)
+    return Scales(penalty, inverse_diagonal, columns, counts)
+
+
+def check_has_minimum(parameters: Parameters) -> None:
+    if not parameters.regularization and not parameters.dropout:
+        raise ValueError(
+            "`regularization`=0 must be > 0 with solver='exact' (unless `dropout` is): the closed "
+            "form does not exist at 0. Start at 0.02."
+        )
+
+
+def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
+    wider = ", or pass float64 data" if dtype == np.float32 else ""
+    return (
+        f"`regularization`={regularization:g} is too small for these data in {dtype}: the matrix "
+        f"to be inverted is not positive definite after rounding. Raise it{wider}."
+    )
