@@ -81,13 +81,13 @@ def rank_sparse(
     reached, is_reached = space.some.copy(), np.zeros(n_items, np.bool_)
     for place in range(len(items)):
         user = first + place
-        n = _sum_sparse(X, user, P, row, reached, is_reached)
+        n = sum_sparse(X, user, P, row, reached, is_reached)
         _strike_out(row, offer, user, -np.inf)
         held = 0
         if not offer.is_restricted:
             for index in range(n):
                 space.values[index] = row[reached[index]]
-            held = _keep_best(space.values, reached, n, items[place], scores[place])
+            held = keep_best(space.values, reached, n, items[place], scores[place])
         if held == items.shape[1] and scores[place, 0] > 0:
             _put_in_order(items[place], scores[place], held)
         else:
@@ -114,7 +114,7 @@ def rank_stored(X: Rows, items: Array, scores: Array) -> None:
     for row in range(len(items)):
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
-        held = _keep_best(values, columns, stop - start, items[row], scores[row])
+        held = keep_best(values, columns, stop - start, items[row], scores[row])
         _put_in_order(items[row], scores[row], held)
 
 
@@ -139,7 +139,7 @@ def _sum_dense(X: Rows, user: int, P: Array, row: Array) -> None:
 
 
 @compiled
-def _sum_sparse(X: Rows, user: int, P: Rows, row: Array, reached: Array, is_reached: Array) -> int:
+def sum_sparse(X: Rows, user: int, P: Rows, row: Array, reached: Array, is_reached: Array) -> int:
     """Add a row of X P to `row`, list the items that it reaches and return their number."""
     n = 0
     for entry in range(X.indptr[user], X.indptr[user + 1]):
@@ -185,11 +185,11 @@ def _choose(row: Array, offer: Offer, user: int, space: Space, items: Array, sco
             space.values[n] = row[space.some[n]]
             n += 1
         row, ids = space.values, space.some
-    _put_in_order(items, scores, _keep_best(row, ids, n, items, scores))
+    _put_in_order(items, scores, keep_best(row, ids, n, items, scores))
 
 
 @compiled
-def _keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
+def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
     """Make a heap, the worst first, of the best of `n` values but -inf and NaN; return its size."""
     k = len(items)
     held = 0

@@ -36,14 +36,22 @@ def rows_of(X: sp.csr_array[Any], dtype: Any) -> Rows:
 
 
 def share_rows(
-    n_rows: int, task: Callable[[slice], None], *, most: int | None = None, verbose: int = 0
+    n_rows: int,
+    task: Callable[[slice], None],
+    *,
+    most: int | None = None,
+    verbose: int = 0,
+    label: tuple[str, str] = ("rank", "user"),
 ) -> None:
-    """Call `task` on slices of at most `most` rows, on all threads."""
+    """Call `task` on slices of at most `most` rows, on all threads.
+
+    The progress bar is labelled by what is done, and by what a row is.
+    """
     size = _ROWS_PER_TASK
     if n_rows > size:
         size = max(size, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
     slices = blocks(n_rows, min(size, most or size))
-    with tqdm(total=n_rows, desc="rank", unit="user", disable=not verbose) as bar:
+    with tqdm(total=n_rows, desc=label[0], unit=label[1], disable=not verbose) as bar:
         if len(slices) == 1:
             task(slices[0])
             bar.update(n_rows)

@@ -1,0 +1,338 @@
+"""One small ridge regression an item, on its nearest items only, compiled.
+
+For an item j, the products of its column with all others are summed up from its users' rows, the
+nearest are chosen among them, and with N for these the system
+
+    A[N, N] w = G[N, j],    A = G + diag(Lambda),
+
+is solved by a Cholesky factorization. The entries of G come from a lower triangle over items by
+falling popularity: the row of an item holds its products with the more popular ones, so that an
+entry is looked for where there are fewest. A row is an array or, where most of it would be 0, a
+list, of which those in N are picked.
+
+Nothing of the size of the catalogue is touched for an item: a thread's scratch arrays are cleared by
+undoing what was written to them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shallow_ae._compiled import compiled
+from shallow_ae._ranking import keep_best, sum_sparse
+from shallow_ae._rows import Rows
+from shallow_ae._validation import Array
+
+
+_LINE = 16  # numbers of four bytes in a line of cache
+_SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is not
+
+
+class Triangle(NamedTuple):
+    """Rows of G, each left of the diagonal."""
+
+    is_dense: NDArray[np.bool_]
+    starts: NDArray[np.int64]  # of a row in `dense`, or in `places` and `values`
+    lengths: NDArray[np.int64]  # of a list
+    dense: Array
+    places: NDArray[np.int32]
+    values: Array
+
+
+class Systems(NamedTuple):
+    """What all systems are taken from. A place is an item's rank by popularity, from 0."""
+
+    users: Rows  # each one's places, rising, and values
+    places: Rows  # each one's users and values, these times the users' weights
+    triangle: Triangle
+    diagonal: Array  # of A, by place
+    nearness: Array  # what |G_ij| is multiplied by to compare the i, by place
+    place_of: NDArray[np.int32]
+    item_at: NDArray[np.int32]
+
+
+class Solutions(NamedTuple):
+    """The solutions of some items, a row each."""
+
+    neighbors: NDArray[np.int32]  # items
+    weights: Array
+    n_neighbors: NDArray[np.int64]  # how many of a row there are; -1 for no solution
+    explained: NDArray[np.float64]  # G[j, N] w
+    missed: NDArray[np.float64]  # ||A[N, N] w - G[N, j]||^2
+    sought: NDArray[np.float64]  # ||G[N, j]||^2
+
+
+class _Space(NamedTuple):
+    """What a thread works with."""
+
+    row: Array  # products of an item with all others; zeros in between
+    is_reached: NDArray[np.bool_]
+    reached: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: Array
+    best: NDArray[np.int64]
+    best_values: Array
+    nearest: NDArray[np.int32]  # places, by rising popularity
+    given: Array
+    solution: Array
+    rank: NDArray[np.int32]  # of a place among the nearest; -1 for others
+    sieve: NDArray[np.bool_]  # for a place's last bits, whether one of the nearest has them
+    matrix: Array  # A[N, N] from the diagonal on, then its factor; one more column at its right
+    upper: Array  # A[N, N] again
+
+
+@compiled
+def fill_triangle(users: Rows, places: Rows, triangle: Triangle, first: int, last: int) -> None:
+    """Sum up the rows of some places. Lists are as long as they may become before."""
+    row = np.zeros(last, triangle.values.dtype)
+    is_reached = np.zeros(last, np.bool_)
+    for place in range(first, last):
+        start, length = triangle.starts[place], triangle.lengths[place]
+        if triangle.is_dense[place]:
+            _add_to_row(users, places, place, triangle.dense[start : start + place])
+            continue
+        found = triangle.places[start : start + length]
+        n = _list_row(users, places, place, row, is_reached, found)
+        triangle.lengths[place] = n
+        for index in range(n):
+            other = found[index]
+            triangle.values[start + index] = row[other]
+            row[other] = 0
+            is_reached[other] = False
+
+
+@compiled
+def _add_to_row(users: Rows, places: Rows, place: int, row: Array) -> None:
+    for entry in range(places.indptr[place], places.indptr[place + 1]):
+        user, value = places.indices[entry], places.data[entry]
+        for own in range(users.indptr[user], users.indptr[user + 1]):
+            other = users.indices[own]
+            if other >= place:
+                break
+            row[other] += value * users.data[own]
+
+
+@compiled
+def _list_row(
+    users: Rows, places: Rows, place: int, row: Array, is_reached: Array, found: Array
+) -> int:
+    """Add to `row` and list the places that it reaches; return their number."""
+    n = 0
+    for entry in range(places.indptr[place], places.indptr[place + 1]):
+        user, value = places.indices[entry], places.data[entry]
+        for own in range(users.indptr[user], users.indptr[user + 1]):
+            other = users.indices[own]
+            if other >= place:
+                break
+            if not is_reached[other]:
+                is_reached[other] = True
+                found[n] = other
+                n += 1
+            row[other] += value * users.data[own]
+    return n
+
+
+@compiled
+def solve(systems: Systems, first: int, solutions: Solutions) -> None:
+    """Write the solutions of the items from `first` on, as many as there are rows."""
+    most = solutions.neighbors.shape[1]
+    space = _space_for(len(systems.diagonal), most, systems.diagonal.dtype)
+    for row in range(len(solutions.neighbors)):
+        place = systems.place_of[first + row]
+        m = _choose(systems, place, most, space)
+        _fill_matrix(systems, m, space)
+        for index in range(m):
+            space.upper[index, index:m] = space.matrix[index, index:m]
+        if not _factorize(space.matrix, m):
+            solutions.n_neighbors[row] = -1
+            continue
+        given, solution = space.given[:m], space.solution[:m]
+        _substitute_back(space.matrix, m, solution)
+        solutions.weights[row, :m] = solution
+        for index in range(m):
+            solutions.neighbors[row, index] = systems.item_at[space.nearest[index]]
+        solutions.n_neighbors[row] = m
+        solutions.explained[row] = _dot(given, solution)
+        solutions.sought[row] = _dot(given, given)
+        solutions.missed[row] = _missed(space.upper, given, solution, space.values[:m])
+
+
+@compiled
+def _space_for(n_items: int, most: int, dtype: Any) -> _Space:
+    return _Space(
+        np.zeros(n_items, dtype),
+        np.zeros(n_items, np.bool_),
+        np.empty(n_items, np.int32),
+        np.empty(n_items, np.int32),
+        np.empty(n_items, dtype),
+        np.empty(most, np.int64),
+        np.empty(most, dtype),
+        np.empty(most, np.int32),
+        np.empty(most, dtype),
+        np.empty(most, dtype),
+        np.full(n_items, -1, np.int32),
+        np.zeros(_SIEVE + 1, np.bool_),
+        np.empty((most, most + 1), dtype),
+        np.empty((most, most), dtype),
+    )
+
+
+@compiled
+def _choose(systems: Systems, place: int, most: int, space: _Space) -> int:
+    """Write the nearest places with their products; return how many these are."""
+    row, reached = space.row, space.reached
+    n = sum_sparse(systems.places, place, systems.users, row, reached, space.is_reached)
+    if most >= len(row) - 1:
+        m = _take_all(place, len(row), space.nearest)
+    else:
+        m = _take_nearest(systems, place, n, most, space)
+    for index in range(m):
+        space.given[index] = row[space.nearest[index]]
+    for index in range(n):
+        row[reached[index]] = 0
+        space.is_reached[reached[index]] = False
+    return m
+
+
+@compiled
+def _take_all(place: int, n: int, nearest: Array) -> int:
+    m = 0
+    for other in range(n - 1, -1, -1):
+        if other != place:
+            nearest[m] = other
+            m += 1
+    return m
+
+
+@compiled
+def _take_nearest(systems: Systems, place: int, n: int, most: int, space: _Space) -> int:
+    n_others = 0
+    for index in range(n):
+        other = space.reached[index]
+        if other != place:
+            space.items[n_others] = systems.item_at[other]
+            space.values[n_others] = abs(space.row[other]) * systems.nearness[other]
+            n_others += 1
+    m = keep_best(space.values, space.items, n_others, space.best, space.best_values)
+    for index in range(m):
+        space.nearest[index] = systems.place_of[space.best[index]]
+    space.nearest[:m] = -np.sort(-space.nearest[:m])
+    return m
+
+
+@compiled
+def _fill_matrix(systems: Systems, m: int, space: _Space) -> None:
+    """Write A[N, N] from the diagonal on, and G[N, j] at its right.
+
+    The nearest are in order of rising popularity: what a row of the triangle holds, the products
+    with the more popular, belongs to the right of the diagonal.
+    """
+    triangle, nearest, rank, may_be_near = systems.triangle, space.nearest, space.rank, space.sieve
+    space.values[0] = _touch_lists(triangle, nearest, m)
+    for index in range(m):
+        rank[nearest[index]] = index
+        may_be_near[nearest[index] & _SIEVE] = True
+    for index in range(m):
+        place, row = nearest[index], space.matrix[index]
+        start = triangle.starts[place]
+        if triangle.is_dense[place]:
+            for column in range(index + 1, m):
+                row[column] = triangle.dense[start + nearest[column]]
+        else:
+            row[index:m] = 0
+            for entry in range(start, start + triangle.lengths[place]):
+                other = triangle.places[entry]
+                if may_be_near[other & _SIEVE] and rank[other] >= 0:
+                    row[rank[other]] = triangle.values[entry]
+        row[index], row[m] = systems.diagonal[place], space.given[index]
+    for index in range(m):
+        rank[nearest[index]] = -1
+        may_be_near[nearest[index] & _SIEVE] = False
+
+
+@compiled
+def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
+    """Read a number in each line of cache of the lists to come, of no meaning.
+
+    Reads that do not wait for one another let memory answer many at once.
+    """
+    total = triangle.values.dtype.type(0)
+    for index in range(m):
+        place = nearest[index]
+        if not triangle.is_dense[place]:
+            start = triangle.starts[place]
+            for entry in range(start, start + triangle.lengths[place], _LINE):
+                total += triangle.values[entry] + triangle.places[entry]
+    return total
+
+
+@compiled
+def _factorize(matrix: Array, m: int) -> bool:
+    """Turn what is from the diagonal on into R of A = R'R, with R'^-1 of the column beside it."""
+    for index in range(m):
+        row = matrix[index, index : m + 1]
+        above = 0
+        while above + 4 <= index:  # four at a time: `row` is read and written once for them
+            a, row_a = matrix[above, index], matrix[above, index : m + 1]
+            b, row_b = matrix[above + 1, index], matrix[above + 1, index : m + 1]
+            c, row_c = matrix[above + 2, index], matrix[above + 2, index : m + 1]
+            d, row_d = matrix[above + 3, index], matrix[above + 3, index : m + 1]
+            for column in range(len(row)):
+                row[column] = row[column] - (
+                    (a * row_a[column] + b * row_b[column])
+                    + (c * row_c[column] + d * row_d[column])
+                )
+            above += 4
+        while above < index:
+            a, row_a = matrix[above, index], matrix[above, index : m + 1]
+            for column in range(len(row)):
+                row[column] -= a * row_a[column]
+            above += 1
+        if not 0 < row[0] < np.inf:
+            return False
+        scale = row.dtype.type(1) / np.sqrt(row[0])
+        for column in range(len(row)):
+            row[column] *= scale
+    return True
+
+
+@compiled
+def _substitute_back(matrix: Array, m: int, solution: Array) -> None:
+    """Write R^-1 of the column beside R."""
+    for index in range(m - 1, -1, -1):
+        rest = matrix[index, m] - _dot(matrix[index, index + 1 : m], solution[index + 1 : m])
+        solution[index] = rest / matrix[index, index]
+
+
+@compiled
+def _missed(upper: Array, given: Array, solution: Array, missed: Array) -> float:
+    """Return ||A w - g||^2 for what is on and above the diagonal of A."""
+    m = len(solution)
+    missed[:] = 0
+    for index in range(m):
+        weight, row, below = solution[index], upper[index, index + 1 : m], missed[index + 1 :]
+        missed[index] += upper[index, index] * weight + _dot(row, solution[index + 1 :])
+        for column in range(len(row)):
+            below[column] += weight * row[column]
+    total = 0.0
+    for index in range(m):
+        total += np.float64(missed[index] - given[index]) ** 2
+    return total
+
+
+@compiled
+def _dot(a: Array, b: Array) -> Any:
+    """Return the product of two vectors, as four sums that need not wait for one another."""
+    first = second = third = fourth = a.dtype.type(0)
+    stop = len(a) - len(a) % 4
+    for index in range(0, stop, 4):
+        first += a[index] * b[index]
+        second += a[index + 1] * b[index + 1]
+        third += a[index + 2] * b[index + 2]
+        fourth += a[index + 3] * b[index + 3]
+    for index in range(stop, len(a)):
+        first += a[index] * b[index]
+    return (first + second) + (third + fourth)
