@@ -9,6 +9,7 @@ from shallow_ae.metrics import ndcg_score
 from shallow_ae.model_selection import make_ranking_scorer
 from shallow_ae.pipeline import RecommenderPipeline
 from shallow_ae.preprocessing import LogCountTransformer
+from shallow_ae.sparse import SparseShallowAutoEncoder
 from shallow_ae.splits import hold_out_after, hold_out_items, hold_out_users
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "RecommenderPipeline",
     "ShallowAutoEncoder",
     "ShallowAutoEncoderCV",
+    "SparseShallowAutoEncoder",
     "evaluate",
     "hold_out_after",
     "hold_out_items",

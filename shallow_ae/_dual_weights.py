@@ -76,7 +76,7 @@ class DualWeights(NamedTuple):
         entries[inputs == outputs] = 0
         return entries
 
-    def dense(self) -> Array:
+    def formed(self) -> DenseWeights:
         """Return P, in blocks of columns.
 
         Raises
@@ -98,7 +98,7 @@ class DualWeights(NamedTuple):
             list(pool.map(fill, blocks(n_items, _WIDTH)))
             list(pool.map(scale, blocks(n_items, _WIDTH)))
         np.fill_diagonal(P, 0)
-        return P
+        return DenseWeights(P)
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:
         """Return dense weights if forming and using them takes less than doing without."""
@@ -106,7 +106,7 @@ class DualWeights(NamedTuple):
         without = X.shape[0] * (n_users**2 + SPARSE * self.items.nnz)
         with_them = SPARSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
         if with_them < without and fits(self._dense_bytes()):
-            return DenseWeights(self.dense())
+            return self.formed()
         return self
 
     def _scores(self, X: sp.csr_array[Any]) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import jax
@@ -13,12 +12,9 @@ from shallow_ae._batches import choose_layout
 from shallow_ae._closed_form import minimize
 from shallow_ae._history import History, remember
 from shallow_ae._memory import check_memory
-from shallow_ae._minimum import Minimum, Parameters
+from shallow_ae._minimum import Minimum, parameters_of, warn_if_inexact
 from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._validation import Array, Interactions
-
-# What `residual_` may be. In trials, weights were off by less, relative to the largest.
-_RESIDUAL = {"float32": 1e-2, "float64": 1e-6}
 
 
 def fit_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
@@ -48,26 +44,13 @@ def forget_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
     return _solve(model, history.forget(sp.csr_array(X), sample_weight, model.user_exponent))
 
 
-def parameters_of(model: Any) -> Parameters:
-    """Return what the minimum depends on of a model's parameters."""
-    return Parameters(*(float(getattr(model, name)) for name in Parameters._fields))
-
-
 def _solve(model: Any, history: History) -> Any:
     return settle(model, history, minimize(history, parameters_of(model), verbose=model.verbose))
 
 
 def settle(model: Any, history: History, minimum: Minimum) -> Any:
     """Give a model all attributes that a fit with this outcome has, and warn if it is inexact."""
-    tolerance = _RESIDUAL[history.dtype.name]
-    if minimum.residual is not None and not minimum.residual <= tolerance:
-        wider = ", or pass float64 data" if history.dtype == np.float32 else ""
-        warnings.warn(
-            f"The weights are inexact: the relative residual of the inverse is "
-            f"{minimum.residual:.1e}, expected at most {tolerance:.0e} in {history.dtype}. Raise "
-            f"`regularization`={model.regularization:g}{wider}.",
-            stacklevel=5,
-        )
+    warn_if_inexact(minimum, history.dtype, model.regularization)
     model._history, model._weights = history, minimum.weights
     model._diagonal, model._item_exponent = minimum.diagonal, float(model.item_exponent)
     model._n_decays, model.n_iter_ = 0, 1

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from shallow_ae._closed_form import is_dual, minimize, minimize_each
-from shallow_ae._exact import parameters_of, settle
+from shallow_ae._exact import settle
 from shallow_ae._history import Gram, History, Rows, gram_of, remember
-from shallow_ae._minimum import Minimum
+from shallow_ae._minimum import Minimum, parameters_of
 from shallow_ae._ruler import Ruler
 from shallow_ae._validation import Array
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,8 +21,7 @@ from shallow_ae._weighting import check_finite, item_counts, items_per_user, use
 _GRAM = np.float64  # so that what is taken away again leaves nothing behind
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """The rows learned from, with their sample weights."""
 
     X: sp.csr_array[Any]
@@ -56,11 +55,19 @@ class Rows:
 
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
         """Return the history with rows added."""
-        both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
-        return _smaller(both, np.concatenate([self.sample_weight, sample_weight]), user_exponent)
+        return _smaller(*self.plus(X, sample_weight), user_exponent)
 
     def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
         """Return the history without rows, each of which it must have."""
+        return _smaller(*self.minus(X, sample_weight), user_exponent)
+
+    def plus(self, X: sp.csr_array[Any], sample_weight: Array) -> Rows:
+        """Return all rows, these too."""
+        both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
+        return Rows(both, np.concatenate([self.sample_weight, sample_weight]))
+
+    def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> Rows:
+        """Return the other rows, if each of these is there."""
         X = X.astype(self.X.dtype, copy=False)
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
         places: dict[tuple[bytes, ...], list[int]] = {}
@@ -78,7 +85,7 @@ class Rows:
                 )
             kept[found.pop()] = False
         _check_some_left(bool(self.sample_weight[kept].any()))
-        return _smaller(self.X[kept], self.sample_weight[kept], user_exponent)
+        return Rows(self.X[kept], self.sample_weight[kept])
 
 
 @dataclass(frozen=True)

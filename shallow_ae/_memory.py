@@ -34,6 +34,7 @@ def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
     ways = [f"keep the {fitting:,} most {most} {need.of_what}"] * bool(fitting)
     if need.itemsize > 4:
         ways.append(f"pass float32 data ({gib(need.bytes / 2)})")
+    ways.append("fit a SparseShallowAutoEncoder, which keeps `n_neighbors` weights an item")
     ways += [
         f"set `solver`={name!r} ({gib(other.bytes)})"
         for name, other in others.items()
@@ -41,7 +42,20 @@ def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
     ]
     raise MemoryError(
         f"solver={solver!r} needs {gib(need.bytes)} for {need.n:,} {need.of_what} and "
-        f"{gib(free)} are free." + f" You can {', or '.join(ways)}." * bool(ways)
+        f"{gib(free)} are free. You can {', or '.join(ways)}."
+    )
+
+
+def check_neighbors_fit(n_items: int, n_neighbors: int, n_bytes: int, a_neighbor: int) -> None:
+    """Raise a MemoryError if a fit of so many bytes does not fit, with how many neighbors would."""
+    free = free_memory()
+    if n_bytes <= free:
+        return
+    fitting = n_neighbors - -(-(n_bytes - free) // a_neighbor)
+    way = f" You can set `n_neighbors` to {fitting}." if fitting > 0 else ""
+    raise MemoryError(
+        f"`n_neighbors`={n_neighbors} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} "
+        f"are free.{way}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from shallow_ae._validation import Array
 from shallow_ae._weighting import count_scale
 from shallow_ae._weights import Weights
+
+# What the residual may be. In trials, weights were off by less, relative to the largest.
+_RESIDUAL = {"float32": 1e-2, "float64": 1e-6}
 
 
 class Parameters(NamedTuple):
@@ -21,13 +25,18 @@ class Parameters(NamedTuple):
     item_exponent: float
 
 
+def parameters_of(model: Any) -> Parameters:
+    """Return what the minimum depends on of a model's parameters."""
+    return Parameters(*(float(getattr(model, name)) for name in Parameters._fields))
+
+
 class Minimum(NamedTuple):
     """The weights at the minimum, and what is known about them."""
 
     weights: Weights
     diagonal: Array  # of P, which the weights leave out
     objective: float
-    residual: float | None  # of the inverse, relative; None if not looked at
+    residual: float | None  # of what was solved, relative; None if not looked at
 
 
 class Scales(NamedTuple):
@@ -65,8 +74,8 @@ def scales_of(
 def check_has_minimum(parameters: Parameters) -> None:
     if not parameters.regularization and not parameters.dropout:
         raise ValueError(
-            "`regularization`=0 must be > 0 with solver='exact' (unless `dropout` is): the closed "
-            "form does not exist at 0. Start at 0.02."
+            "`regularization`=0 must be > 0 here (unless `dropout` is): the closed form does not "
+            "exist at 0. Start at 0.02."
         )
 
 
@@ -76,3 +85,16 @@ def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
         f"`regularization`={regularization:g} is too small for these data in {dtype}: the matrix "
         f"to be inverted is not positive definite after rounding. Raise it{wider}."
     )
+
+
+def warn_if_inexact(minimum: Minimum, dtype: np.dtype[Any], regularization: float) -> None:
+    """Warn if a residual is too large for the type of the data."""
+    tolerance = _RESIDUAL[dtype.name]
+    if minimum.residual is not None and not minimum.residual <= tolerance:
+        wider = ", or pass float64 data" if dtype == np.float32 else ""
+        warnings.warn(
+            f"The weights are inexact: their relative residual is {minimum.residual:.1e}, expected "
+            f"at most {tolerance:.0e} in {dtype}. Raise `regularization`={regularization:g}"
+            f"{wider}.",
+            stacklevel=6,
+        )

@@ -1,9 +1,9 @@
 """The minimum for weights between each item and its nearest only, by one small system an item.
 
-For item j, N are the `n_neighbors` items i that share a user with it and have the largest
-|G_ij| / sqrt(A_ii); with A = G + diag(Lambda) and w the solution of A[N, N] w = G[N, j], the inverse
-of the system of N and j has C_jj = 1 / (A_jj - G[j, N] w), and P[N, j] = w s_j C_jj. With all other
-items for N it is the closed form.
+With A = G + diag(Lambda), N are the `n_neighbors` items i that share a user with item j and have
+the largest |G_ij| / sqrt(A_ii). With w the solution of A[N, N] w = G[N, j], the inverse for N and j
+has C_jj = 1 / (A_jj - G[j, N] w), and P[N, j] = w s_j C_jj. With all other items for N it is the
+closed form.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shallow_ae._minimum import (
     penalty_of,
     scales_of,
 )
-from shallow_ae._rows import Rows, rows_of, share_rows
+from shallow_ae._rows import rows_of, share_rows
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
 from shallow_ae._weighting import check_item_exponent, column_squares
@@ -101,9 +101,7 @@ def lay_out(X: sp.csr_array[Any]) -> Layout:
     return Layout(index * itemsize <= _ARRAY_BYTES * lengths * (4 + itemsize), lengths)
 
 
-def _systems(
-    X: sp.csr_array[Any], user_weights: Array, diagonal: Array
-) -> Any:
+def _systems(X: sp.csr_array[Any], user_weights: Array, diagonal: Array) -> Any:
     """Return what all systems are taken from, with the triangle filled."""
     from shallow_ae._neighborhood import Systems, Triangle, fill_triangle
 
@@ -145,7 +143,7 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
     )
 
     def task(part: slice) -> None:
-        solve(systems, part.start, Solutions(*(array[part] for array in solutions)))
+        solve(systems, part.start, Solutions._make(array[part] for array in solutions))
 
     share_rows(n_items, task, most=_PER_TASK, verbose=verbose, label=("fit", "item"))
     return solutions

@@ -10,8 +10,8 @@ falling popularity: the row of an item holds its products with the more popular 
 entry is looked for where there are fewest. A row is an array or, where most of it would be 0, a
 list, of which those in N are picked.
 
-Nothing of the size of the catalogue is touched for an item: a thread's scratch arrays are cleared by
-undoing what was written to them.
+Nothing of the size of the catalogue is touched for an item: a thread's scratch arrays are cleared
+by undoing what was written to them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from shallow_ae._compiled import compiled
 from shallow_ae._ranking import keep_best, sum_sparse
 from shallow_ae._rows import Rows
 from shallow_ae._validation import Array
-
 
 _LINE = 16  # numbers of four bytes in a line of cache
 _SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is not
@@ -188,7 +187,7 @@ def _choose(systems: Systems, place: int, most: int, space: _Space) -> int:
     if most >= len(row) - 1:
         m = _take_all(place, len(row), space.nearest)
     else:
-        m = _take_nearest(systems, place, n, most, space)
+        m = _take_nearest(systems, place, n, space)
     for index in range(m):
         space.given[index] = row[space.nearest[index]]
     for index in range(n):
@@ -208,7 +207,7 @@ def _take_all(place: int, n: int, nearest: Array) -> int:
 
 
 @compiled
-def _take_nearest(systems: Systems, place: int, n: int, most: int, space: _Space) -> int:
+def _take_nearest(systems: Systems, place: int, n: int, space: _Space) -> int:
     n_others = 0
     for index in range(n):
         other = space.reached[index]

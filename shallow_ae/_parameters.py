@@ -21,6 +21,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "batch_size": _at_least_one,
     "init_scale": _at_least_zero,
     "tol": lambda name, value: value is None or _at_least_zero(name, value),
+    "n_neighbors": _at_least_one,
     "n_iter_no_change": _at_least_one,
     "early_stopping": check_boolean,
     "warm_start": check_boolean,

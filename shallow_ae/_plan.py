@@ -15,8 +15,9 @@ from shallow_ae._descent import descent_cost
 from shallow_ae._gram import gram_bytes, gram_work
 from shallow_ae._history import keeps_gram
 from shallow_ae._inverse import sweep_bytes
-from shallow_ae._memory import Need
-from shallow_ae._speed import SPARSE, multiplications_per_second
+from shallow_ae._memory import Need, check_neighbors_fit
+from shallow_ae._nearest import by_popularity, lay_out
+from shallow_ae._speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._threads import n_threads
 from shallow_ae._validation import Interactions
 
@@ -28,7 +29,7 @@ class Cost(NamedTuple):
     ----------
     form : str
         Batches as "sparse" or "dense" matrices with "sgd"; an inverse of items x items, "primal",
-        or users x users, "dual", with "exact".
+        or users x users, "dual", with "exact"; "nearest" for systems of an item's nearest.
     bytes : int
         Memory at the peak, with what the model keeps.
     kept_bytes : int
@@ -100,3 +101,37 @@ def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> in
     if is_dual(n_users, n_items):
         return n_users**2 * itemsize + 2 * rows
     return n_items**2 * itemsize + (n_items**2 * 8 if keeps_gram(n_entries, n_items) else rows)
+
+
+def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
+    """Return what a fit on the nearest of each item takes beside checked rows."""
+    n_items, itemsize = X.shape[1], X.dtype.itemsize
+    n_neighbors = min(n_neighbors, n_items - 1)
+    _, ordered = by_popularity(X)
+    layout = lay_out(ordered)
+    lengths = np.diff(X.indptr).astype(np.int64)
+    in_reach = np.bincount(X.indices, np.repeat(lengths - 1, lengths), minlength=n_items)
+    systems = np.minimum(in_reach, n_neighbors)
+    n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
+    is_listed = ~layout.is_dense
+    searched = int(systems.sum() * layout.lengths[is_listed].sum() / n_items)
+    rows = X.nnz * (itemsize + 4)
+    weights = n_items * (n_neighbors * (itemsize + 4) + 8)
+    scratch = n_items * (3 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
+    fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
+    work = BOTH_SPARSE * n_pairs + SMALL * solving + LISTED * searched
+    return Cost(
+        "nearest",
+        rows + max(fitting, 3 * weights),
+        rows + weights,
+        n_pairs + solving,
+        work / multiplications_per_second(X.dtype),
+    )
+
+
+def check_nearest(X: sp.csr_array[Any], n_neighbors: int) -> None:
+    """Raise a MemoryError if a fit on the nearest of each item does not fit."""
+    n_items, itemsize = X.shape[1], X.dtype.itemsize
+    n_neighbors = min(n_neighbors, n_items - 1)
+    n_bytes = nearest_cost(X, n_neighbors).bytes
+    check_neighbors_fit(n_items, n_neighbors, n_bytes, n_items * (itemsize + 4))

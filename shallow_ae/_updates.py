@@ -19,16 +19,35 @@ from shallow_ae._validation import (
 )
 
 
-class UpdatesMixin:
-    """Methods that change what a model has learned, by a copy of it that takes its place at once.
+class AtOnceMixin:
+    """How a model changes: by a copy of it that is trained and takes its place at once.
 
     An error on the way leaves the model as it was.
     """
 
+    get_params: Callable[..., dict[str, Any]]
+
+    def _checked(
+        self, X: Any, sample_weight: Any, *, reset: bool = False, is_update: bool = False
+    ) -> tuple[Self, Interactions, Array]:
+        """Return a copy of this estimator to be trained, with checked data."""
+        model = copy(self)
+        X = check_interactions(model, X, reset=reset)
+        weights = check_sample_weight(sample_weight, X.shape[0], may_be_zero=is_update)
+        return model, X, weights
+
+    def _become(self, trained: Self) -> Self:
+        """Take over, at once, all that a trained copy has but its parameters."""
+        self.__dict__ = {**trained.__dict__, **self.get_params(deep=False)}
+        return self
+
+
+class UpdatesMixin(AtOnceMixin):
+    """Methods that change what a model of either solver has learned."""
+
     solver: str
     early_stopping: bool
     fit: Callable[..., Self]
-    get_params: Callable[..., dict[str, Any]]
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on learning from further rows.
@@ -115,22 +134,8 @@ class UpdatesMixin:
         self._check_history()
         return self._become(forget_exactly(*self._checked(X, sample_weight, is_update=True)))
 
-    def _checked(
-        self, X: Any, sample_weight: Any, *, reset: bool = False, is_update: bool = False
-    ) -> tuple[Self, Interactions, Array]:
-        """Return a copy of this estimator to be trained, with checked data."""
-        model = copy(self)
-        X = check_interactions(model, X, reset=reset)
-        weights = check_sample_weight(sample_weight, X.shape[0], may_be_zero=is_update)
-        return model, X, weights
-
     def _check_history(self) -> None:
         if self.solver != "exact" or not hasattr(self, "_history"):
             raise ValueError(
                 "Exact updates need a model fitted with solver='exact': set it and call `fit`."
             )
-
-    def _become(self, trained: Self) -> Self:
-        """Take over, at once, all that a trained copy has but its parameters."""
-        self.__dict__ = {**trained.__dict__, **self.get_params(deep=False)}
-        return self

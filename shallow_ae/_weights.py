@@ -6,7 +6,7 @@ a fit does without.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -41,8 +41,8 @@ class Weights(Protocol):
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j."""
 
-    def dense(self) -> Array:
-        """Return P as an array."""
+    def formed(self) -> Formed:
+        """Return P as such, in the form that it is shown in."""
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:
         """Return the form in which the scores of all rows of X take least time."""
@@ -90,9 +90,9 @@ class DenseWeights(NamedTuple):
         entries: Array = self.P[inputs, outputs]
         return entries
 
-    def dense(self) -> Array:
-        """Return P itself."""
-        return self.P
+    def formed(self) -> DenseWeights:
+        """Return these weights."""
+        return self
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:
         """Return these weights."""
@@ -142,15 +142,16 @@ class SparseWeights(NamedTuple):
             return np.empty(0, self.dtype)
         return np.asarray(self.P[inputs, outputs])
 
-    def dense(self) -> Array:
-        """Return P as an array, if it fits in the free memory."""
-        needed = self.P.shape[0] * self.P.shape[1] * self.dtype.itemsize
-        check_dense_fits(needed, self.P.shape[1])
-        return self.P.toarray()
+    def formed(self) -> SparseWeights:
+        """Return these weights."""
+        return self
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:
         """Return these weights."""
         return self
+
+
+Formed: TypeAlias = DenseWeights | SparseWeights
 
 
 def best_items(

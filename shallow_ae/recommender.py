@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from shallow_ae._offer import Offer, check_items, make_offer
 from shallow_ae._ruler import Ruler
 from shallow_ae._validation import Array, aligned_by_name, check_integer, check_interactions
-from shallow_ae._weights import DenseWeights, Weights, best_items, check_width, explain_scores
+from shallow_ae._weights import Formed, Weights, best_items, check_width, explain_scores
 
 
 class RecommenderMixin:
@@ -24,10 +24,12 @@ class RecommenderMixin:
     n_features_in_: int
 
     @property
-    def item_weights_(self) -> Array:
-        """P as an array of shape (n_items, n_items), formed when first asked for."""
+    def item_weights_(self) -> Array | sp.csr_array[Any]:
+        """P, of shape (n_items, n_items); after a dual fit, formed when first asked for."""
         weights = self._weights
-        return self._store(DenseWeights(weights.dense()), instead_of=weights).dense()
+        formed = weights.formed()
+        self._store(formed, instead_of=weights)
+        return formed.P
 
     def __dir__(self) -> Iterable[str]:
         """Return the names of all attributes, but not of one that asking for would form.
@@ -35,7 +37,7 @@ class RecommenderMixin:
         scikit-learn asks for all of them, in `dir` as well as to display the model.
         """
         weights = getattr(self, "_weights", None)
-        unformed = set() if isinstance(weights, DenseWeights) else {"item_weights_"}
+        unformed = set() if isinstance(weights, Formed) else {"item_weights_"}
         return set(object.__dir__(self)) - unformed
 
     def predict(self, X: Any) -> Array:

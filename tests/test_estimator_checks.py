@@ -2,7 +2,13 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, ShallowAutoEncoderCV
+from shallow_ae import (
+    IdMapper,
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    ShallowAutoEncoderCV,
+    SparseShallowAutoEncoder,
+)
 
 SCORES_EVERY_ITEM = "asks for one prediction a row; here it is a score for every item"
 
@@ -30,6 +36,10 @@ EXPECTED_FAILURES = {
         "check_estimator_sparse_array": SCORES_EVERY_ITEM,
         "check_estimator_sparse_matrix": SCORES_EVERY_ITEM,
     },
+    "SparseShallowAutoEncoder": {
+        "check_estimator_sparse_array": SCORES_EVERY_ITEM,
+        "check_estimator_sparse_matrix": SCORES_EVERY_ITEM,
+    },
     "ShallowAutoEncoderCV": {
         "check_estimator_sparse_array": SCORES_EVERY_ITEM,
         "check_estimator_sparse_matrix": SCORES_EVERY_ITEM,
@@ -51,6 +61,8 @@ class AsArrays(IdMapper):
         ShallowAutoEncoder(),
         ShallowAutoEncoder(solver="exact"),
         ShallowAutoEncoderCV([0.1, 1.0], cv=3),
+        SparseShallowAutoEncoder(),
+        SparseShallowAutoEncoder(n_neighbors=2),
         LogCountTransformer(),
         AsArrays(),
     ],

@@ -186,7 +186,7 @@ def test_weights_and_scores_of_all_forms_agree():
         weights = form(P)
         np.testing.assert_allclose(weights.scores(X), X @ P, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(weights.entries(inputs, outputs), P[inputs, outputs])
-        np.testing.assert_allclose(weights.dense(), P)
+        np.testing.assert_allclose(weights.formed().P, P)
         assert weights.entries(inputs[:0], outputs[:0]).shape == (0,)
 
 

@@ -1,0 +1,261 @@
+"""The estimator for large catalogues: a few item-item weights for each item."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Self
+
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._history import Rows
+from shallow_ae._minimum import parameters_of, warn_if_inexact
+from shallow_ae._nearest import minimize_nearest
+from shallow_ae._parameters import check_parameters
+from shallow_ae._plan import Cost, check_nearest, nearest_cost
+from shallow_ae._updates import AtOnceMixin
+from shallow_ae._validation import check_interactions
+from shallow_ae.recommender import RecommenderMixin
+
+
+class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
+    """Recommend with the weights between each item and its nearest only.
+
+    It minimises what :class:`~shallow_ae.ShallowAutoEncoder` minimises, for each item by the
+    weights of the `n_neighbors` items that are nearest to it, and in closed form: one small system
+    an item, where the exact solution takes an inverse of all. Memory and time grow with the number
+    of items, not with its square or cube, so that a million items fit on a laptop. Fewer weights
+    regularise, too.
+
+    With G = X'WX and A = G plus the penalty on its diagonal, the neighbors of item j are the items
+    i with the largest ``|G_ij| / sqrt(A_ii)`` of those that share a user with it; equal ones by
+    rising index. From `n_neighbors` = n_items - 1 on they are all other items, and the model is
+    the exact solution.
+
+    Parameters
+    ----------
+    regularization : float, default=0.02
+        Strength of the penalty, as in ShallowAutoEncoder; the unscaled lambda of the literature is
+        `n * regularization` for n users. It must be > 0 unless `dropout` is.
+    n_neighbors : int, default=100
+        Weights an item, at most. Time grows with its square, beyond 100 rather with its cube.
+    dropout, diagonal_slack, user_exponent, item_exponent : float, default=0.0
+        The variants of ShallowAutoEncoder, as there.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    item_weights_ : csr_array of shape (n_items, n_items)
+        P: entry (i, j) is what a unit of item i adds to the score of item j. At most
+        `n_neighbors` entries a column.
+    item_counts_ : ndarray of shape (n_items,)
+        Users of each item in training, their sample weights summed.
+    residual_ : float
+        ||A w - g|| / ||g|| over the systems A w = g of all items.
+    loss_curve_ : list of float
+        The objective at the minimum.
+    n_samples_seen_ : int
+        Users learned from.
+    n_features_in_ : int
+        Number of items seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_items,)
+        Names of the items, where X has names that are all strings.
+
+    See Also
+    --------
+    ShallowAutoEncoder : Weights between all items, by descent or exactly.
+
+    Notes
+    -----
+    An item costs a multiplication for each pair of it and another item of one of its users,
+    n_neighbors^3 / 6 for its system, and a look into the products of its neighbors with each other.
+    Those products are kept once, for the time of the fit: as arrays for popular items and as
+    lists for others. Each system is solved by itself, on as many threads as there are cores; the
+    result depends neither on their number nor on how items are shared among them. float64 data
+    are computed in float64, everything else in float32.
+
+    The model keeps its rows, for `partial_fit` and `forget`.
+
+    References
+    ----------
+    .. [1] H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
+    .. [2] X. Ning and G. Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems",
+       ICDM 2011: regressions on the nearest items only (fsSLIM).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import SparseShallowAutoEncoder
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
+    >>> model = SparseShallowAutoEncoder(0.1, n_neighbors=2).fit(X)
+    >>> model.recommend([[1, 0, 0, 0]], k=1)
+    array([[1]])
+    >>> model.item_weights_.shape, model.item_weights_.nnz
+    ((4, 4), 7)
+    """
+
+    def __init__(
+        self,
+        regularization: float = 0.02,
+        *,
+        n_neighbors: int = 100,
+        dropout: float = 0.0,
+        diagonal_slack: float = 0.0,
+        user_exponent: float = 0.0,
+        item_exponent: float = 0.0,
+        verbose: int = 0,
+    ) -> None:
+        self.regularization = regularization
+        self.n_neighbors = n_neighbors
+        self.dropout = dropout
+        self.diagonal_slack = diagonal_slack
+        self.user_exponent = user_exponent
+        self.item_exponent = item_exponent
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn the item weights from interactions.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, finite: nonzero means seen, larger means more. Not changed.
+        y : None
+            Ignored, there for scikit-learn's pipelines.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; None means 1. Only ratios between weights matter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For parameters out of range, data that are not finite and a `regularization` too small
+            for the type of the data; the estimator is then as before.
+        MemoryError
+            If the fit does not fit in the free memory, before anything large is allocated.
+
+        Warns
+        -----
+        UserWarning
+            If `residual_` is too large for the type of the data.
+        """
+        check_parameters(self)
+        model, rows, weights = self._checked(X, sample_weight, reset=True)
+        return self._become(model._learn(Rows(sp.csr_array(rows).copy(), weights.copy())))
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Become the model of a `fit` on all rows so far and these.
+
+        It costs what that fit costs: the penalty grows with the number of users, and all systems
+        with it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of further users, with the items of the first call.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As in `fit`.
+        """
+        if not hasattr(self, "_weights"):
+            return self.fit(X, y, sample_weight)
+        check_parameters(self)
+        model, rows, weights = self._checked(X, sample_weight, is_update=True)
+        return self._become(model._learn(self._history.plus(sp.csr_array(rows), weights)))
+
+    def forget(self, X: Any, sample_weight: Any = None) -> Self:
+        """Become, bit for bit, the model of a `fit` without the rows given.
+
+        It costs what that fit costs.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
+            forgotten as are given.
+        sample_weight : array-like of shape (n_users,), default=None
+            The weights that they had; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model has not learned from one of the rows, or would have nobody left to learn
+            from; the estimator is then as before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import SparseShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+        >>> model = SparseShallowAutoEncoder().fit(X).forget(X[1:2])
+        >>> expected = SparseShallowAutoEncoder().fit(X[[0, 2]])
+        >>> (model.item_weights_ != expected.item_weights_).nnz
+        0
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        model, rows, weights = self._checked(X, sample_weight, is_update=True)
+        return self._become(model._learn(self._history.minus(sp.csr_array(rows), weights)))
+
+    def plan(self, X: Any) -> Cost:
+        """Return what fitting to `X` takes, without doing it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, as for `fit`.
+
+        Returns
+        -------
+        cost : (form, bytes, kept_bytes, multiplications, seconds)
+            The form is "nearest"; peak memory beside `X`, and of that the model's own; the
+            multiplications of numbers; and a rough estimate of the time.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp
+        >>> from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder
+        >>> X = sp.random_array((20_000, 20_000), density=0.001, dtype="float32", rng=0)
+        >>> everything = ShallowAutoEncoder().plan(X)["exact"]
+        >>> SparseShallowAutoEncoder().plan(X).bytes < everything.bytes / 5
+        True
+        """
+        check_parameters(self)
+        rows = sp.csr_array(check_interactions(copy(self), X, reset=True))
+        return nearest_cost(rows, self.n_neighbors)
+
+    def _learn(self, history: Rows) -> Self:
+        """Learn from these rows and no others, in place."""
+        check_nearest(history.X, self.n_neighbors)
+        minimum = minimize_nearest(
+            history, parameters_of(self), self.n_neighbors, verbose=self.verbose
+        )
+        warn_if_inexact(minimum, history.dtype, self.regularization)
+        self._history, self._weights = history, minimum.weights
+        self.item_counts_, self.n_samples_seen_ = history.item_counts, history.n_rows
+        self.residual_, self.loss_curve_ = minimum.residual, [minimum.objective]
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
