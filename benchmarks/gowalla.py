@@ -1,94 +1,172 @@
 """Gowalla, the split that LightGCN and most papers since use: quality, time and memory, in float32.
 
-The protocol is that of the published row: fit on `train.npz`, leave out each user's own items, rank
-all others; Recall@20 = hits / |test items|, NDCG@20 with the ideal cut at min(20, |test items|),
-mean over users with test items. Each fit runs in a child process of its own.
+The protocol is that of the published rows: fit on `train.npz`, leave out each user's own items,
+rank all others; Recall@20 = hits / |test items|, NDCG@20 with the ideal cut at min(20, |test
+items|), mean over users with test items. Each fit runs in a child process of its own, after a small
+one that compiles and warms up.
 
-- EASE: lambda 80, beside the published row of the BARS benchmark, whose lambda was chosen on the
-  test part.
-- variants: the best of a few settings on a part that was cut from train. `--validate` prints that
-  choice: fits without a tenth of each user's items, NDCG@20 of those for 6,000 users.
+- all pairs: `ShallowAutoEncoder(solver="exact")` with EASE's objective, beside the published row of
+  the BARS benchmark, whose lambda was chosen on the test part, and with variants.
+- nearest: `SparseShallowAutoEncoder`, with both.
+- SANSA, a sparse approximate inverse, where it is there or installs (it needs SuiteSparse's
+  headers), at two densities and three penalties; the best of these is compared.
 
-    python benchmarks/gowalla.py FOLDER [--validate]
+Most variants of the rows "tuned on test" were chosen as those of the published rows were. "tuned
+on train" are the best of a few settings on a part that was cut from train: `--validate` prints that
+choice (fits without a tenth of each user's items, NDCG@20 of those for 6,000 users).
+
+    python benchmarks/gowalla.py FOLDER [--validate] [--peers FOLDER]
 """
 
+import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from processes import memory_mib
+from processes import environment, memory_mib
 
 K = 20
-PUBLISHED = "EASE, published      .1765     .1467"
-VARIANTS = {"dropout": 0.6, "user_exponent": 0.5}
-CANDIDATES = {
-    "EASE, lambda 80": {"regularization": 80 / 29_858},
-    "lambda 20, item 0": {"regularization": 20 / 29_858, **VARIANTS},
-    "lambda 80, item 0": {"regularization": 80 / 29_858, **VARIANTS},
-    "lambda 80, -.1": {"regularization": 80 / 29_858, **VARIANTS, "item_exponent": -0.1},
-    "lambda 80, -.2": {"regularization": 80 / 29_858, **VARIANTS, "item_exponent": -0.2},
+N_USERS = 29_858
+PUBLISHED = "EASE, published                .1765     .1467"
+DENOISED = {"dropout": 0.6, "user_exponent": 0.5}
+NEAREST = {"n_neighbors": 100}
+SETTINGS = {
+    "all pairs, EASE": (80, {}),
+    "all pairs, lambda 20, item 0": (20, DENOISED),
+    "all pairs, lambda 80, item 0": (80, DENOISED),
+    "all pairs, tuned on train": (80, {**DENOISED, "item_exponent": -0.1}),
+    "all pairs, lambda 80, -.2": (80, {**DENOISED, "item_exponent": -0.2}),
+    "100 nearest, EASE": (80, NEAREST),
+    "100 nearest, tuned on train": (20, {**NEAREST, **DENOISED}),
+    "100 nearest, lambda 80, item 0": (80, {**NEAREST, **DENOISED}),
+    "100 nearest, lambda 20, .2": (20, {**NEAREST, **DENOISED, "item_exponent": 0.2}),
+    "100 nearest, tuned on test": (80, {**NEAREST, **DENOISED, "item_exponent": 0.2}),
+    "200 nearest, tuned on test": (80, {"n_neighbors": 200, **DENOISED, "item_exponent": 0.2}),
 }
-REPORTED = ("EASE, lambda 80", "lambda 80, -.1")
+REPORTED = [name for name in SETTINGS if "EASE" in name or "tuned" in name]
 VALIDATION_USERS = 6000
+SANSA = [(l2, density) for density in (0.0005, 0.002) for l2 in (1.0, 5.0, 20.0)]
 
 
-def child(folder: str, part: str, name: str) -> None:
+def load(folder: str, name: str) -> sp.csr_array:
+    """Return a part of the data."""
+    return sp.csr_array(sp.load_npz(Path(folder, f"{name}.npz"))).astype(np.float32)
+
+
+def ours(folder: str, part: str, name: str) -> None:
     """Fit, rank, print a row."""
     # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
     sys.modules["pyarrow"] = None
-    from shallow_ae import ShallowAutoEncoder, hold_out_items, ndcg_score
+    from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, hold_out_items
 
-    train, test = (sp.load_npz(Path(folder, f"{name}.npz")) for name in ("train", "test"))
-    X, hidden = sp.csr_array(train).astype(np.float32), sp.csr_array(test)
+    X, hidden = load(folder, "train"), load(folder, "test")
     users = np.arange(X.shape[0])
     if part == "validation":
         X, hidden = hold_out_items(X, 0.1, random_state=0)
         users = np.sort(np.random.default_rng(1).permutation(users)[:VALIDATION_USERS])
-    model = ShallowAutoEncoder(solver="exact", **CANDIDATES[name])
+    penalty, variants = SETTINGS[name]
+    if "n_neighbors" in variants:
+        model = SparseShallowAutoEncoder(penalty / N_USERS, **variants)
+    else:
+        model = ShallowAutoEncoder(penalty / N_USERS, solver="exact", **variants)
+    model.fit(X[:100, :500]).recommend(X[:100, :500], k=K)
     start = time.perf_counter()
     model.fit(X)
     fit = time.perf_counter() - start
     start = time.perf_counter()
     items = model.recommend(X[users], k=K)
     rank = time.perf_counter() - start
-    peak = memory_mib() / 2**10
-    hidden = hidden[users]
-    print(
-        f"{name:<18}{recall(hidden, items):>8.4f}{ndcg_score(hidden, items, k=K):>10.4f}"
-        f"{fit:>8.0f}{rank:>8.0f}{peak:>8.2f}{model.residual_:>10.0e}"
-    )
+    report(name, hidden[users], items, f"{fit:>8.1f}{rank:>8.1f}{memory_mib() / 2**10:>8.2f}")
 
 
-def recall(hidden: sp.csr_array, items: np.ndarray) -> float:
-    """Return the mean of hits / |test items| over users with test items."""
-    n_users, n_items = hidden.shape
-    found = items.ravel() >= 0
-    places = (np.repeat(np.arange(n_users), K)[found], items.ravel()[found])
-    offered = sp.csr_array((np.ones(len(places[0])), places), shape=(n_users, n_items))
-    n_hidden = np.diff(hidden.indptr)
-    hits = (offered * (hidden != 0)).sum(axis=1)
-    return float((hits[n_hidden > 0] / n_hidden[n_hidden > 0]).mean())
+def sansa(folder: str, weights: str, l2: str, density: str) -> None:
+    """Fit SANSA by its incomplete factorization, leave its weights, print seconds and GiB."""
+    import sansa as peer
+
+    train = sp.csr_matrix(load(folder, "train"))
+
+    def fitted(X):
+        settings = peer.SANSAConfig(
+            l2=float(l2),
+            weight_matrix_density=float(density),
+            gramian_factorizer_config=peer.ICFGramianFactorizerConfig(),
+            lower_triangle_inverter_config=peer.UMRUnitLowerTriangleInverterConfig(
+                scans=1, finetune_steps=5
+            ),
+        )
+        return peer.SANSA(settings).fit(X)
+
+    fitted(train[:1000, :500])
+    start = time.perf_counter()
+    model = fitted(train)
+    print(time.perf_counter() - start, memory_mib() / 2**10)
+    for place, factor in enumerate(model.weights):
+        sp.save_npz(Path(weights, f"{place}.npz"), factor)
+
+
+def report(name: str, hidden: sp.csr_array, items: np.ndarray, figures: str) -> None:
+    """Print a row."""
+    from shallow_ae.metrics import ndcg_score, recall_score
+
+    quality = recall_score(hidden, items, k=K), ndcg_score(hidden, items, k=K)
+    print(f"{name:<28}{quality[0]:>8.4f}{quality[1]:>10.4f}{figures}", flush=True)
+
+
+def compare_sansa(folder: str, peers: Path) -> None:
+    """Print a row for each setting of SANSA, ranked by products of its factors."""
+    python = environment(peers, "sansa", "scikit-sparse<0.5")
+    if not python:
+        return
+    X, hidden = load(folder, "train"), load(folder, "test")
+    for l2, density in SANSA:
+        with tempfile.TemporaryDirectory() as weights:
+            command = [python, __file__, folder, "--sansa", weights, str(l2), str(density)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            first, second = (sp.load_npz(Path(weights, f"{place}.npz")) for place in (0, 1))
+        items = []
+        for start in range(0, X.shape[0], 1024):
+            rows = X[start : start + 1024]
+            scores = (rows @ first @ second).toarray()
+            scores[rows.nonzero()] = -np.inf
+            best = np.argpartition(-scores, K, axis=1)[:, :K]
+            order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+            items.append(np.take_along_axis(best, order, axis=1))
+        fit, gib = map(float, done.stdout.split()[-2:])
+        figures = f"{fit:>8.1f}{'':>8}{gib:>8.2f}"
+        report(f"SANSA, l2 {l2:g}, {density:g}", hidden, np.concatenate(items), figures)
 
 
 def main() -> None:
     """Print a row for each setting."""
-    validates = sys.argv[2:] == ["--validate"]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder")
+    parser.add_argument("--validate", action="store_true")
+    parser.add_argument("--peers", metavar="FOLDER", type=Path, default=Path("build", "peers"))
+    parser.add_argument("--ours", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--sansa", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.ours:
+        ours(arguments.folder, *arguments.ours)
+        return
+    if arguments.sansa:
+        sansa(arguments.folder, *arguments.sansa)
+        return
     print(f"{os.cpu_count()} cores")
-    print(f"{'':<17}Recall@20   NDCG@20   fit s  rank s     GiB  residual")
-    if not validates:
-        print(PUBLISHED)
-    for name in CANDIDATES if validates else REPORTED:
-        part = "validation" if validates else "test"
-        command = [sys.executable, __file__, sys.argv[1], "child", part, name]
+    print(f"{'':<27}Recall@20   NDCG@20   fit s  rank s     GiB")
+    if not arguments.validate:
+        print(PUBLISHED, flush=True)
+    for name in SETTINGS if arguments.validate else REPORTED:
+        part = "validation" if arguments.validate else "test"
+        command = [sys.executable, __file__, arguments.folder, "--ours", part, name]
         subprocess.run(command, check=True)
+    if not arguments.validate:
+        compare_sansa(arguments.folder, arguments.peers)
 
 
 if __name__ == "__main__":
-    if sys.argv[2:3] == ["child"]:
-        child(sys.argv[1], *sys.argv[3:])
-    else:
-        main()
+    main()

@@ -17,12 +17,12 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def environment(folder: Path, package: str) -> str | None:
+def environment(folder: Path, package: str, *beside: str) -> str | None:
     """Return the Python of an environment with a peer, made where it is not there yet."""
     python = folder / package / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder / package)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", package], check=False)
+        subprocess.run([python, "-m", "pip", "install", "-q", package, *beside], check=False)
     probe = f"import {package}, importlib.metadata as m; print(m.version({package!r}))"
     found = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False)
     print(f"{package}: {found.stdout.strip() or 'absent'}")

@@ -76,6 +76,13 @@ class DualWeights(NamedTuple):
         entries[inputs == outputs] = 0
         return entries
 
+    def columns(self, block: slice) -> Array:
+        """Return columns of P."""
+        columns = self._columns(block)
+        columns *= self.input_scale[:, None]
+        columns[np.arange(len(columns))[block], np.arange(columns.shape[1])] = 0
+        return columns
+
     def formed(self) -> DenseWeights:
         """Return P, in blocks of columns.
 
@@ -89,15 +96,10 @@ class DualWeights(NamedTuple):
         P = np.empty((n_items, n_items), self.dtype)
 
         def fill(block: slice) -> None:
-            P[:, block] = self._columns(block)
-
-        def scale(block: slice) -> None:
-            P[block] *= self.input_scale[block, None]
+            P[:, block] = self.columns(block)
 
         with workers() as pool:
             list(pool.map(fill, blocks(n_items, _WIDTH)))
-            list(pool.map(scale, blocks(n_items, _WIDTH)))
-        np.fill_diagonal(P, 0)
         return DenseWeights(P)
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:

@@ -87,7 +87,9 @@ def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
     )
 
 
-def warn_if_inexact(minimum: Minimum, dtype: np.dtype[Any], regularization: float) -> None:
+def warn_if_inexact(
+    minimum: Minimum, dtype: np.dtype[Any], regularization: float, *, stacklevel: int
+) -> None:
     """Warn if a residual is too large for the type of the data."""
     tolerance = _RESIDUAL[dtype.name]
     if minimum.residual is not None and not minimum.residual <= tolerance:
@@ -96,5 +98,5 @@ def warn_if_inexact(minimum: Minimum, dtype: np.dtype[Any], regularization: floa
             f"The weights are inexact: their relative residual is {minimum.residual:.1e}, expected "
             f"at most {tolerance:.0e} in {dtype}. Raise `regularization`={regularization:g}"
             f"{wider}.",
-            stacklevel=6,
+            stacklevel=stacklevel + 1,
         )

@@ -137,7 +137,7 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
     n_items = len(systems.diagonal)
     solutions = Solutions(
         np.zeros((n_items, n_neighbors), np.int32),
-        np.empty((n_items, n_neighbors), systems.diagonal.dtype),
+        np.zeros((n_items, n_neighbors), systems.diagonal.dtype),
         np.empty(n_items, np.int64),
         *np.empty((3, n_items)),
     )

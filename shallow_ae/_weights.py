@@ -41,6 +41,9 @@ class Weights(Protocol):
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j."""
 
+    def columns(self, block: slice) -> Array:
+        """Return columns of P, as an array."""
+
     def formed(self) -> Formed:
         """Return P as such, in the form that it is shown in."""
 
@@ -89,6 +92,10 @@ class DenseWeights(NamedTuple):
         """Return entries of P."""
         entries: Array = self.P[inputs, outputs]
         return entries
+
+    def columns(self, block: slice) -> Array:
+        """Return columns of P, not a copy of them."""
+        return self.P[:, block]
 
     def formed(self) -> DenseWeights:
         """Return these weights."""
@@ -142,6 +149,10 @@ class SparseWeights(NamedTuple):
             return np.empty(0, self.dtype)
         return np.asarray(self.P[inputs, outputs])
 
+    def columns(self, block: slice) -> Array:
+        """Return columns of P, as an array."""
+        return np.asarray(self.P[:, block].toarray())
+
     def formed(self) -> SparseWeights:
         """Return these weights."""
         return self
@@ -163,6 +174,16 @@ def best_items(
     scores = np.empty(items.shape, weights.dtype)
     weights.rank(X, offer, items, scores, verbose=verbose)
     return items, scores
+
+
+def best_of_rows(table: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` largest entries of each row, of a table that is used up, and their columns."""
+    from shallow_ae._ranking import rank_given
+
+    items = np.empty((len(table), k), np.int64)
+    values = np.empty(items.shape, table.dtype)
+    rank_given(table, offer, 0, items, values)
+    return items, values
 
 
 def popular_items(item_counts: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:

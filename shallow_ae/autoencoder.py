@@ -12,13 +12,14 @@ from sklearn.base import BaseEstimator
 from shallow_ae._exact import fit_exactly
 from shallow_ae._parameters import check_parameters
 from shallow_ae._plan import Cost, plan
+from shallow_ae._sparsify import SparsifyMixin
 from shallow_ae._training import Training
 from shallow_ae._updates import UpdatesMixin
 from shallow_ae._validation import check_interactions
 from shallow_ae.recommender import RecommenderMixin
 
 
-class ShallowAutoEncoder(UpdatesMixin, RecommenderMixin, BaseEstimator):
+class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEstimator):
     """Recommend with one learned weight for every pair of items.
 
     Each user's row of interactions is rebuilt from itself without using an item to predict

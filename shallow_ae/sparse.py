@@ -175,6 +175,7 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         if not hasattr(self, "_weights"):
             return self.fit(X, y, sample_weight)
         check_parameters(self)
+        self._check_history()
         model, rows, weights = self._checked(X, sample_weight, is_update=True)
         return self._become(model._learn(self._history.plus(sp.csr_array(rows), weights)))
 
@@ -213,6 +214,7 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_parameters(self)
+        self._check_history()
         model, rows, weights = self._checked(X, sample_weight, is_update=True)
         return self._become(model._learn(self._history.minus(sp.csr_array(rows), weights)))
 
@@ -249,11 +251,18 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         minimum = minimize_nearest(
             history, parameters_of(self), self.n_neighbors, verbose=self.verbose
         )
-        warn_if_inexact(minimum, history.dtype, self.regularization)
+        warn_if_inexact(minimum, history.dtype, self.regularization, stacklevel=3)
         self._history, self._weights = history, minimum.weights
         self.item_counts_, self.n_samples_seen_ = history.item_counts, history.n_rows
         self.residual_, self.loss_curve_ = minimum.residual, [minimum.objective]
         return self
+
+    def _check_history(self) -> None:
+        if not hasattr(self, "_history"):
+            raise ValueError(
+                "A model made by `sparsify` keeps no rows: update the model that it was made from "
+                "and make it again."
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jax
 import pytest
+import scipy.sparse as sp
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -29,3 +30,12 @@ def lastfm_folder():
     if not folder.is_dir():
         pytest.skip(f"the Last.fm data are not at {folder}; name their parent in SHALLOW_AE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ml_1m():
+    """Return the training and test part of MovieLens-1M as zeros and ones, or skip."""
+    folder = DATA / "ml-1m"
+    if not folder.is_dir():
+        pytest.skip(f"MovieLens-1M is not at {folder}; name its parent in SHALLOW_AE_DATA")
+    return [sp.csr_array(sp.load_npz(folder / f"{part}.npz")) for part in ("train", "test")]

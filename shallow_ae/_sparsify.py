@@ -1,0 +1,134 @@
+"""The largest weights of an exact model as a model of its own, and what the others were worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._blocks import blocks
+from shallow_ae._history import Gram, History
+from shallow_ae._memory import check_neighbors_fit
+from shallow_ae._minimum import Parameters, parameters_of, penalty_of
+from shallow_ae._offer import make_offer
+from shallow_ae._parameters import check_parameters
+from shallow_ae._threads import workers
+from shallow_ae._validation import check_integer
+from shallow_ae._weighting import column_squares, count_scale
+from shallow_ae._weights import SparseWeights, Weights, best_of_rows
+from shallow_ae.sparse import SparseShallowAutoEncoder
+
+_COLUMNS = 128
+_USERS = 1024
+
+
+class SparsifyMixin:
+    """The method of an autoencoder that turns it into a small one."""
+
+    _check_history: Callable[[], None]
+
+    def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
+        """Return a model with the largest weights only, to serve from.
+
+        Where an exact fit is affordable, it may choose weights, and the answers come from few of
+        them. A fit of :class:`~shallow_ae.SparseShallowAutoEncoder` makes the most of as few.
+
+        Parameters
+        ----------
+        n_neighbors : int, default=100
+            Weights to keep of each column of `item_weights_`, the largest by absolute value, equal
+            ones by rising index.
+
+        Returns
+        -------
+        pruned : SparseShallowAutoEncoder
+            Fitted. Its `loss_curve_` holds the objective with all weights and with those kept. It
+            keeps no rows: `partial_fit` and `forget` are this model's.
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted by "exact".
+        MemoryError
+            If the weights to keep do not fit in the free memory.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = sp.random_array((500, 100), density=0.1, rng=0)
+        >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+        >>> pruned = model.sparsify(20)
+        >>> all_weights, kept = pruned.loss_curve_
+        >>> pruned.item_weights_.nnz, bool(all_weights < kept)
+        (2000, True)
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        self._check_history()
+        return _sparsify(self, check_integer("n_neighbors", n_neighbors, low=1))
+
+
+def _sparsify(model: Any, n_neighbors: int) -> SparseShallowAutoEncoder:
+    """Return an exact model with its largest weights, as many for each item, and no others."""
+    n_items, itemsize = model.n_features_in_, model._weights.dtype.itemsize
+    n_neighbors = min(n_neighbors, n_items - 1)
+    a_neighbor = 3 * n_items * (itemsize + 4)  # a column's, joined, and as csr
+    check_neighbors_fit(n_items, n_neighbors, n_neighbors * a_neighbor, a_neighbor)
+    P = _largest(model._weights, n_items, n_neighbors)
+    parameters = parameters_of(model)
+    pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **parameters._asdict())
+    for name in ("n_features_in_", "feature_names_in_", "item_counts_", "n_samples_seen_"):
+        if hasattr(model, name):
+            setattr(pruned, name, getattr(model, name))
+    pruned._weights, pruned.residual_ = SparseWeights(P), model.residual_
+    scale = count_scale(model.item_counts_, model._item_exponent)
+    unscaled = sp.diags_array(scale) @ P.astype(np.float64) @ sp.diags_array(1 / scale)
+    missing = sp.csr_array(sp.diags_array(1 - model._diagonal) - unscaled)
+    loss = _objective(model._history, missing, parameters)
+    pruned.loss_curve_ = [model.loss_curve_[-1], loss]
+    return pruned
+
+
+def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[Any]:
+    """Return the largest entries of each column of P, without the zeros among them."""
+
+    def largest(block: slice) -> sp.csc_array[Any]:
+        columns = weights.columns(block)
+        width = columns.shape[1]
+        nobody = sp.csr_array((width, n_items), dtype=columns.dtype)
+        sizes = np.ascontiguousarray(np.abs(columns).T)
+        items, _ = best_of_rows(sizes, n_neighbors, make_offer(nobody, exclude_seen=False))
+        values = np.take_along_axis(columns.T, items, axis=1)
+        indptr = np.arange(width + 1) * n_neighbors
+        kept = sp.csc_array((values.ravel(), items.ravel(), indptr), shape=(n_items, width))
+        kept.eliminate_zeros()
+        return kept
+
+    with workers() as pool:
+        parts = list(pool.map(largest, blocks(n_items, _COLUMNS)))
+    return sp.csr_array(sp.hstack(parts, format="csr"))
+
+
+def _objective(history: History, missing: sp.csr_array[Any], parameters: Parameters) -> float:
+    """Return the objective at P = I - `missing`."""
+    P = sp.csr_array(sp.eye_array(missing.shape[0]) - missing)
+    squares = np.bincount(
+        np.repeat(np.arange(P.shape[0]), np.diff(P.indptr)), P.data**2, minlength=P.shape[0]
+    )
+    if isinstance(history, Gram):
+        n, gram = float(history.n_rows), history.matrix
+        scale = n / history.total_weight
+        diagonal = scale * gram.diagonal()
+        errors = scale * float(((gram @ missing) * missing.toarray()).sum())
+    else:
+        X, weights = history.weighted(parameters.user_exponent)
+        n, diagonal = float(weights.sum(dtype=np.float64)), column_squares(X, weights)
+        errors = 0.0
+        for users in blocks(X.shape[0], _USERS):
+            missed = sp.csr_array(X[users] @ missing)
+            errors += float(weights[users] @ missed.multiply(missed).sum(axis=1))
+    return float((errors + penalty_of(diagonal, n, parameters) @ squares) / n)

@@ -1,0 +1,380 @@
+"""Weights between the nearest items, against the dense systems of each column in float64."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from problems import PARAMETERS, problems
+from sklearn.model_selection import GridSearchCV
+
+from shallow_ae import (
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    SparseShallowAutoEncoder,
+    _memory,
+    _minimum,
+    _nearest,
+    make_recommender,
+    ndcg_score,
+)
+from shallow_ae.datasets import make_listens
+
+EACH = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+def listens(n_users=300, n_items=120, dtype=np.float64, seed=0):
+    """Return counts of items of skewed popularity, some of which nobody has."""
+    rng = np.random.default_rng(seed)
+    popularity = 0.5 / (1 + np.arange(n_items)) ** 0.7
+    popularity[n_items // 2] = 0
+    X = (rng.random((n_users, n_items)) < popularity) * rng.integers(1, 9, (n_users, n_items))
+    return sp.csr_array(X[:, rng.permutation(n_items)].astype(dtype))
+
+
+def check_columns(P, X, sample_weight, parameters, n_neighbors, tolerance):
+    """Assert that each column of P is the solution on the nearest items, by a dense inverse."""
+    given_weights = np.ones(len(X)) if sample_weight is None else sample_weight
+    counts = given_weights @ (X != 0)
+    w = given_weights * np.maximum((X != 0).sum(axis=1), 1.0) ** -parameters["user_exponent"]
+    X, w = X[w > 0], w[w > 0]
+    p, n_items = parameters["dropout"], X.shape[1]
+    G = (w[:, None] * X).T @ X
+    penalty = w.sum() * parameters["regularization"] + p / (1 - p) * G.diagonal()
+    A = G + np.diag(penalty)
+    nearness = np.abs(G) / np.sqrt(A.diagonal())[:, None]
+    share_a_user = (X != 0).T.astype(int) @ (X != 0) > 0
+    counts = np.where(counts > 0, counts, 1) ** parameters["item_exponent"]
+    for j in range(n_items):
+        others = np.delete(np.arange(n_items), j)
+        if n_neighbors < n_items - 1:
+            others = others[share_a_user[others, j]]
+        order = others[np.argsort(-nearness[others, j], kind="stable")]
+        chosen = np.flatnonzero(P[:, j])
+        nearest = order[:n_neighbors]
+        if not np.array_equal(np.sort(nearest), chosen):  # ties to rounding, and weights of 0
+            left_out = np.setdiff1d(nearest, chosen)
+            worst = nearness[nearest, j].min(initial=np.inf)
+            instead = np.setdiff1d(chosen, nearest)
+            assert (nearness[instead, j] >= worst - 1e-12 * abs(worst)).all()
+            if len(instead):
+                nearest = chosen
+            else:
+                assert len(left_out)
+        system = np.append(nearest, j)
+        C = np.linalg.inv(A[np.ix_(system, system)])
+        own = max((1 - parameters["diagonal_slack"]) / C[-1, -1], penalty[j])
+        expected = np.zeros(n_items)
+        expected[nearest] = -C[:-1, -1] * own * counts[j] / counts[nearest]
+        np.testing.assert_allclose(P[:, j], expected, rtol=tolerance, atol=tolerance)
+
+
+def assert_same(model, expected):
+    """Assert that two models have learned the same, bit for bit."""
+    P, Q = model.item_weights_, expected.item_weights_
+    for name in ("indptr", "indices", "data"):
+        np.testing.assert_array_equal(getattr(P, name), getattr(Q, name), strict=True)
+    for name in ("item_counts_", "residual_", "loss_curve_", "n_samples_seen_"):
+        np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
+
+
+@EACH
+@given(
+    problem=problems(),
+    parameters=PARAMETERS,
+    n_neighbors=st.integers(1, 14),
+    has_dislikes=st.booleans(),
+    dtype=st.sampled_from([np.float64, np.float32]),
+)
+def test_each_column_is_the_solution_on_its_nearest(
+    problem, parameters, n_neighbors, has_dislikes, dtype
+):
+    X, sample_weight = problem
+    if has_dislikes:
+        X = X * np.where(np.arange(X.size).reshape(X.shape) % 3, 1, -1)
+    X = X.astype(dtype)
+    parameters = {"regularization": 0.3, **parameters}
+    model = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **parameters)
+    model.fit(X, sample_weight=sample_weight)
+    P = model.item_weights_
+    assert P.dtype == dtype
+    assert P.has_sorted_indices
+    assert np.diff(P.tocsc().indptr).max(initial=0) <= n_neighbors
+    tolerance = 1e-9 if dtype == np.float64 else 1e-3
+    if dtype == np.float64 or n_neighbors >= X.shape[1] - 1:  # else rounding chooses
+        dense = P.toarray().astype(np.float64)
+        check_columns(
+            dense, X.astype(np.float64), sample_weight, parameters, n_neighbors, tolerance
+        )
+    assert model.residual_ < (1e-4 if dtype == np.float32 else 1e-12)
+
+
+@EACH
+@given(problem=problems(), parameters=PARAMETERS, more=st.integers(0, 3))
+def test_all_others_for_neighbors_are_the_exact_solution(problem, parameters, more):
+    X, sample_weight = problem
+    exact = ShallowAutoEncoder(0.1, solver="exact", **parameters)
+    exact.fit(X, sample_weight=sample_weight)
+    n_neighbors = max(1, X.shape[1] - 1 + more)
+    model = SparseShallowAutoEncoder(0.1, n_neighbors=n_neighbors, **parameters)
+    model.fit(X, sample_weight=sample_weight)
+    size = max(np.abs(exact.item_weights_).max(), 1e-3)
+    np.testing.assert_allclose(
+        model.item_weights_.toarray(), exact.item_weights_, rtol=0, atol=1e-9 * size
+    )
+    np.testing.assert_allclose(model.loss_curve_, exact.loss_curve_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(model.item_counts_, exact.item_counts_)
+
+
+def test_the_exact_solution_of_many_items():
+    X = listens()
+    exact = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+    model = SparseShallowAutoEncoder(0.1, n_neighbors=X.shape[1] - 1).fit(X)
+    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, atol=1e-12)
+    np.testing.assert_array_equal(model.recommend(X, k=10), exact.recommend(X, k=10))
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"_PER_TASK": 1, "_ROWS_PER_TASK": 1},
+        {"_PER_TASK": 7, "_ROWS_PER_TASK": 50},
+        {"_ARRAY_BYTES": 0},
+        {"_ARRAY_BYTES": 10**6},
+    ],
+)
+def test_weights_do_not_depend_on_how_work_is_shared_or_products_are_kept(monkeypatch, ways):
+    X = listens(dtype=np.float32)
+    expected = SparseShallowAutoEncoder(n_neighbors=20).fit(X)
+    for name, value in ways.items():
+        monkeypatch.setattr(_nearest, name, value)
+    model = SparseShallowAutoEncoder(n_neighbors=20).fit(X)
+    assert_same(model, expected)
+
+
+def test_lists_and_arrays_are_both_in_use():
+    layout = _nearest.lay_out(_nearest.by_popularity(listens(3000, 1500))[1])
+    assert layout.is_dense.any()
+    assert not layout.is_dense.all()
+
+
+def test_the_order_of_columns_does_not_matter():
+    X = listens()
+    order = np.random.default_rng(1).permutation(X.shape[1])
+    P = SparseShallowAutoEncoder(n_neighbors=20).fit(X).item_weights_.toarray()
+    permuted = SparseShallowAutoEncoder(n_neighbors=20).fit(X[:, order]).item_weights_.toarray()
+    same = (permuted != 0) == (P[np.ix_(order, order)] != 0)
+    of_no_tie = same.all(axis=0)
+    assert of_no_tie.mean() > 0.7
+    np.testing.assert_allclose(
+        permuted[:, of_no_tie], P[np.ix_(order, order)][:, of_no_tie], atol=1e-12
+    )
+
+
+def test_equally_near_items_are_taken_by_rising_index():
+    X = np.zeros((6, 5))
+    X[:, 4] = 1
+    X[:3, [1, 3]] = X[3:, [0, 2]] = 1  # all four as near to the last
+    P = SparseShallowAutoEncoder(n_neighbors=3).fit(X).item_weights_
+    np.testing.assert_array_equal(np.flatnonzero(P.toarray()[:, 4]), [0, 1, 2])
+
+
+def test_items_without_neighbors_have_no_weights_and_are_ranked_last():
+    X = np.zeros((4, 6))
+    X[:2, [0, 1]] = 1
+    X[2, 2] = 1  # alone with its user
+    X[3, [0, 1, 3]] = 1  # and nobody has 4 and 5
+    model = SparseShallowAutoEncoder(n_neighbors=2).fit(X)
+    P = model.item_weights_.toarray()
+    assert not P[[2, 4, 5]].any()
+    assert not P[:, [2, 4, 5]].any()
+    np.testing.assert_array_equal(model.recommend([[1, 0, 0, 0, 0, 0]], k=6), [[1, 3, 2, 4, 5, -1]])
+
+
+def test_products_that_cancel_are_a_neighbor_of_no_weight_alone():
+    X = np.array([[1.0, 1, 0], [1, -1, 0], [1, 0, 1]])
+    model = SparseShallowAutoEncoder(n_neighbors=1).fit(X)
+    assert model.item_weights_[2, 0] > 0
+    assert model.item_weights_[:, [1]].nnz == 0
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (1, 4), (5, 2)])
+def test_few_items_or_users(shape):
+    X = np.ones(shape)
+    model = SparseShallowAutoEncoder(0.1).fit(X)
+    exact = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, atol=1e-12)
+    np.testing.assert_allclose(model.predict(X), exact.predict(X), atol=1e-12)
+
+
+def test_updates_are_a_fit_on_what_is_there():
+    X, weights = listens(), np.random.default_rng(0).uniform(0.5, 2, 300)
+    model = SparseShallowAutoEncoder(n_neighbors=20, user_exponent=0.5)
+    expected = SparseShallowAutoEncoder(**model.get_params()).fit(X, None, weights)
+    for part in (slice(0, 100), slice(100, 101), slice(101, 300)):
+        model.partial_fit(X[part], sample_weight=weights[part])
+    assert_same(model, expected)
+    left = np.setdiff1d(np.arange(300), [3, 50, 299])
+    model.forget(X[[299, 3, 50]], sample_weight=weights[[299, 3, 50]])
+    rest = SparseShallowAutoEncoder(**model.get_params()).fit(X[left], None, weights[left])
+    assert_same(model, rest)
+
+
+def test_rows_never_become_a_gram_matrix():
+    X = np.ones((50, 3))  # whose rows are larger
+    model = SparseShallowAutoEncoder().fit(X).partial_fit(X).forget(X[:10])
+    expected = SparseShallowAutoEncoder().fit(np.ones((90, 3)))
+    assert_same(model, expected)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "X", "told"),
+    [
+        ({"n_neighbors": 0}, np.eye(3), "`n_neighbors`=0 must be"),
+        ({"regularization": 0}, np.eye(3), "`regularization`=0 must be > 0"),
+        ({"regularization": 1e-12}, np.ones((9, 9), np.float32), "too small for these data"),
+        ({}, np.array([[np.nan, 1]]), "NaN"),
+    ],
+)
+def test_a_fit_that_fails_changes_nothing(parameters, X, told):
+    model = SparseShallowAutoEncoder(n_neighbors=3).fit(listens())
+    before = pickle.dumps(model)
+    given = model.get_params()
+    with pytest.raises(ValueError, match=told):
+        model.set_params(**parameters).fit(X)
+    assert pickle.dumps(model.set_params(**given)) == before
+
+
+def test_to_forget_what_is_unknown_changes_nothing():
+    X = listens()
+    model = SparseShallowAutoEncoder(n_neighbors=3).fit(X)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="is not among the 300 rows"):
+        model.forget(X[[0]] * 3)
+    with pytest.raises(ValueError, match="Nobody would be left"):
+        model.forget(X)
+    assert pickle.dumps(model) == before
+
+
+def test_inexact_weights_are_told(monkeypatch):
+    monkeypatch.setitem(_minimum._RESIDUAL, "float64", 1e-18)
+    with pytest.warns(UserWarning, match="their relative residual is") as caught:
+        SparseShallowAutoEncoder(n_neighbors=8).fit(listens())
+    assert caught[0].filename == __file__
+
+
+def test_a_fit_that_does_not_fit_is_refused_with_what_would(monkeypatch):
+    X = listens(2000, 1000, np.float32)
+    model = SparseShallowAutoEncoder().fit(X[:, :10])
+    before = pickle.dumps(model)
+    free = model.plan(X).bytes - 2**18
+    monkeypatch.setattr(_memory, "free_memory", lambda: free)
+    with pytest.raises(MemoryError, match=r"for 1,000 items .* set `n_neighbors` to (\d\d)\.") as e:
+        model.fit(X)
+    assert pickle.dumps(model) == before
+    fitting = int(str(e.value).split()[-1].rstrip("."))
+    assert model.set_params(n_neighbors=fitting).plan(X).bytes <= free
+    model.fit(X)
+    monkeypatch.setattr(_memory, "free_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"are free\.$"):
+        model.fit(X)
+
+
+def test_an_exact_fit_that_does_not_fit_points_here(monkeypatch):
+    monkeypatch.setattr(_memory, "free_memory", lambda: 2**20)
+    with pytest.raises(MemoryError, match="or fit a SparseShallowAutoEncoder"):
+        ShallowAutoEncoder(solver="exact").fit(sp.eye_array(5000, format="csr"))
+
+
+def test_a_plan_counts_what_a_small_fit_does():
+    X = np.ones((3, 4), np.float32)
+    cost = SparseShallowAutoEncoder(n_neighbors=2).plan(X)
+    assert cost.form == "nearest"
+    assert cost.multiplications == 3 * 4**2 + 4 * 2**3 // 6
+    assert cost.kept_bytes == 12 * 8 + 4 * (2 * 8 + 8)
+    assert cost.bytes > cost.kept_bytes
+    assert cost.seconds > 0
+
+
+def test_in_a_pipeline_and_a_search():
+    plays, _ = make_listens(200, 80, random_state=0)
+    recommender = make_recommender(LogCountTransformer(), SparseShallowAutoEncoder(n_neighbors=10))
+    answer = recommender.fit(plays).recommend(plays, k=10)
+    assert set(answer.columns) >= {"user", "item", "score"}
+    reasons = recommender.explain(plays, answer[:1], k=80)
+    assert np.isclose(reasons["contribution"].sum(), answer["score"][0])
+
+    X = listens()
+    search = GridSearchCV(SparseShallowAutoEncoder(), {"n_neighbors": [1, 20]}, cv=3).fit(X)
+    assert search.best_params_["n_neighbors"] == 20
+    similar = search.best_estimator_.similar_items([5], k=3)
+    P = search.best_estimator_.item_weights_.toarray()
+    np.testing.assert_array_equal(similar[0], np.argsort(-P[5], kind="stable")[:3])
+
+
+def test_few_neighbors_find_what_all_pairs_find_on_movielens(ml_1m):
+    X, hidden = ml_1m
+    penalty = 300 / X.shape[0]
+    model = SparseShallowAutoEncoder(penalty, n_neighbors=100).fit(X)
+    assert ndcg_score(hidden, model.recommend(X, k=20), k=20) > 0.109
+
+
+@pytest.mark.parametrize("form", ["primal", "dual", "gram"])
+@pytest.mark.parametrize(
+    "variants",
+    [{}, {"dropout": 0.3, "diagonal_slack": 0.4, "user_exponent": 0.5, "item_exponent": 0.3}],
+)
+def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(form, variants):
+    shapes = {"primal": (150, 100), "dual": (60, 100), "gram": (2000, 12)}
+    X = listens(*shapes[form])
+    X = X if form != "gram" else sp.csr_array(np.abs(X.toarray()) + 0.5)
+    weights = np.random.default_rng(0).uniform(0.5, 2, X.shape[0])
+    model = ShallowAutoEncoder(0.2, solver="exact", **variants).fit(X, sample_weight=weights)
+    assert hasattr(model._history, "matrix") == (form == "gram")
+    n_neighbors = 5
+    pruned = model.sparsify(n_neighbors)
+    P, kept = model.item_weights_, pruned.item_weights_.toarray()
+    for j in range(X.shape[1]):
+        largest = np.argsort(-np.abs(P[:, j]), kind="stable")[:n_neighbors]
+        expected = np.zeros(len(P))
+        expected[largest] = P[largest, j]
+        np.testing.assert_allclose(kept[:, j], expected, rtol=1e-12)
+
+    # The objective by its definition, with the weights as they are before the item exponent.
+    w = weights * np.diff(X.indptr) ** -variants.get("user_exponent", 0.0)
+    w *= len(w) / w.sum()
+    counts = np.where(model.item_counts_ > 0, model.item_counts_, 1)
+    Q = kept / (counts[None, :] / counts[:, None]) ** variants.get("item_exponent", 0.0)
+    Q += np.diag(model._diagonal)
+    dense, p = X.toarray(), variants.get("dropout", 0.0)
+    penalty = 0.2 + p / (1 - p) * (w @ dense**2) / len(w)
+    objective = (w @ (dense - dense @ Q) ** 2).sum() / len(w) + (penalty @ Q**2).sum()
+    assert pruned.loss_curve_ == pytest.approx([model.loss_curve_[0], objective], rel=1e-9)
+    assert objective > model.loss_curve_[0]
+    everything = model.sparsify(X.shape[1])
+    assert everything.loss_curve_[1] == pytest.approx(model.loss_curve_[0], rel=1e-9)
+    np.testing.assert_allclose(everything.predict(X), model.predict(X), atol=1e-9)
+
+
+def test_a_pruned_model_serves_and_does_not_learn():
+    X = listens()
+    pruned = ShallowAutoEncoder(0.1, solver="exact").fit(X).sparsify(10)
+    assert pruned.get_params() == SparseShallowAutoEncoder(0.1, n_neighbors=10).get_params()
+    assert pruned.recommend(X, k=5).shape == (300, 5)
+    assert len(pickle.dumps(pruned)) < 30_000
+    for update in (pruned.partial_fit, pruned.forget):
+        with pytest.raises(ValueError, match="keeps no rows"):
+            update(X)
+    assert pruned.fit(X).partial_fit(X).n_samples_seen_ == 600
+    with pytest.raises(ValueError, match="solver='exact'"):
+        ShallowAutoEncoder(max_iter=1).fit(X).sparsify()
+
+
+def test_a_fit_on_the_nearest_is_better_than_the_largest_of_all():
+    X = listens()
+    pruned = ShallowAutoEncoder(0.1, solver="exact").fit(X).sparsify(10)
+    assert (
+        SparseShallowAutoEncoder(0.1, n_neighbors=10).fit(X).loss_curve_[0] < pruned.loss_curve_[1]
+    )
