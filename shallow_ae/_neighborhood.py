@@ -143,15 +143,14 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
         place = systems.place_of[first + row]
         m = _choose(systems, place, most, space)
         _fill_matrix(systems, m, space)
-        for index in range(m):
-            space.upper[index, index:m] = space.matrix[index, index:m]
+        _copy_upper(space.matrix, space.upper, m)
         if not _factorize(space.matrix, m):
             solutions.n_neighbors[row] = -1
             continue
         given, solution = space.given[:m], space.solution[:m]
         _substitute_back(space.matrix, m, solution)
-        solutions.weights[row, :m] = solution
         for index in range(m):
+            solutions.weights[row, index] = solution[index]
             solutions.neighbors[row, index] = systems.item_at[space.nearest[index]]
         solutions.n_neighbors[row] = m
         solutions.explained[row] = _dot(given, solution)
@@ -218,8 +217,24 @@ def _take_nearest(systems: Systems, place: int, n: int, space: _Space) -> int:
     m = keep_best(space.values, space.items, n_others, space.best, space.best_values)
     for index in range(m):
         space.nearest[index] = systems.place_of[space.best[index]]
-    space.nearest[:m] = -np.sort(-space.nearest[:m])
+    _sort_falling(space.nearest, m)
     return m
+
+
+@compiled
+def _sort_falling(places: Array, n: int) -> None:
+    """Sort the first `n`, by Shell's method: NumPy's takes seconds to compile."""
+    gap = 1
+    while gap < n:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for index in range(gap, n):
+            moved, place = places[index], index
+            while place >= gap and places[place - gap] < moved:
+                places[place] = places[place - gap]
+                place -= gap
+            places[place] = moved
+        gap //= 3
 
 
 @compiled
@@ -266,6 +281,14 @@ def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
             for entry in range(start, start + triangle.lengths[place], _LINE):
                 total += triangle.values[entry] + triangle.places[entry]
     return total
+
+
+@compiled
+def _copy_upper(matrix: Array, upper: Array, m: int) -> None:
+    for index in range(m):
+        row, copy = matrix[index], upper[index]
+        for column in range(index, m):
+            copy[column] = row[column]
 
 
 @compiled

@@ -311,15 +311,15 @@ def test_looking_at_a_model_forms_nothing():
 def test_weights_formed_for_a_model_of_the_past_are_not_kept(monkeypatch):
     X = listens(290, 300)
     model = exact().fit(X)
-    dense = DualWeights.dense
+    dense = DualWeights.formed
 
     def forgets_meanwhile(weights):
         P = dense(weights)
-        monkeypatch.setattr(DualWeights, "dense", dense)
+        monkeypatch.setattr(DualWeights, "formed", dense)
         model.forget(X[:1])
         return P
 
-    monkeypatch.setattr(DualWeights, "dense", forgets_meanwhile)
+    monkeypatch.setattr(DualWeights, "formed", forgets_meanwhile)
     model.predict(sp.vstack([X] * 40))
     np.testing.assert_array_equal(model.item_weights_, exact().fit(X[1:]).item_weights_)
 
