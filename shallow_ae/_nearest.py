@@ -31,7 +31,7 @@ from shallow_ae._weighting import check_item_exponent, column_squares
 from shallow_ae._weights import SparseWeights
 
 _PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each
-_ROWS_PER_TASK = 512
+_ROWS_PER_TASK = 2048
 
 # An array is looked into faster than a list is searched: it may be so many times as large.
 _ARRAY_BYTES = 4
@@ -69,13 +69,10 @@ def minimize_nearest(
     diagonal = (gram_diagonal + penalty).astype(X.dtype)
     n_neighbors = min(n_neighbors, X.shape[1] - 1)
     solutions = _solve(_systems(X, user_weights, diagonal), n_neighbors, verbose)
-    if (solutions.n_neighbors < 0).any():
+    unexplained = diagonal - solutions.explained  # 1 / C_jj
+    if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
         raise ValueError(indefinite(parameters.regularization, history.dtype))
-    try:
-        inverse_diagonal = 1 / (diagonal - solutions.explained)
-        scales = scales_of(inverse_diagonal, penalty, item_counts, parameters)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(indefinite(parameters.regularization, history.dtype)) from error
+    scales = scales_of(1 / unexplained, penalty, item_counts, parameters)
     missed, sought = solutions.missed.sum(), solutions.sought.sum()
     residual = float(np.sqrt(missed / sought)) if sought else 0.0
     _scale(solutions, scales)

@@ -60,4 +60,7 @@ def workers() -> Iterator[ThreadPoolExecutor]:
     crash in large factorizations (OpenBLAS 0.3.30, Cholesky from about 27,000 rows on).
     """
     with _one_blas_thread, ThreadPoolExecutor(n_threads()) as pool:
-        yield pool
+        try:
+            yield pool
+        finally:  # an error or an interrupt does not wait for what has not begun
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -43,6 +43,13 @@ def test_other_fits_take_no_second_matrix(fit, most):
         assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_a_fit_on_the_nearest_takes_what_is_planned():
+    peak, planned = measured(6000, "nearest")
+    small_peak, small_planned = measured(512, "nearest")
+    assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.15)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_fit_that_does_not_fit_is_refused_before_it_allocates(monkeypatch, dtype):
     monkeypatch.setattr(_memory, "free_memory", lambda: 2**26)

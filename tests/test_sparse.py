@@ -20,6 +20,7 @@ from shallow_ae import (
     make_recommender,
     ndcg_score,
 )
+from shallow_ae._rows import share_rows
 from shallow_ae.datasets import make_listens
 
 EACH = settings(deadline=None, derandomize=True, max_examples=60)
@@ -245,6 +246,18 @@ def test_a_fit_that_fails_changes_nothing(parameters, X, told):
     with pytest.raises(ValueError, match=told):
         model.set_params(**parameters).fit(X)
     assert pickle.dumps(model.set_params(**given)) == before
+
+
+def test_an_error_does_not_wait_for_what_has_not_begun():
+    begun = []
+
+    def fail(rows):
+        begun.append(rows)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        share_rows(100_000, fail, most=16)
+    assert len(begun) < 1000  # of 6,250
 
 
 def test_to_forget_what_is_unknown_changes_nothing():
