@@ -105,24 +105,28 @@ def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> in
 
 def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     """Return what a fit on the nearest of each item takes beside checked rows."""
-    n_items, itemsize = X.shape[1], X.dtype.itemsize
+    n_users, n_items = X.shape
+    itemsize = X.dtype.itemsize
     n_neighbors = min(n_neighbors, n_items - 1)
     _, ordered = by_popularity(X)
     layout = lay_out(ordered)
     lengths = np.diff(X.indptr).astype(np.int64)
     in_reach = np.bincount(X.indices, np.repeat(lengths - 1, lengths), minlength=n_items)
     systems = np.minimum(in_reach, n_neighbors)
+    if n_neighbors == n_items - 1:  # within reach or not
+        systems[:] = n_neighbors
     n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
     is_listed = ~layout.is_dense
     searched = int(systems.sum() * layout.lengths[is_listed].sum() / n_items)
     rows = X.nnz * (itemsize + 4)
     weights = n_items * (n_neighbors * (itemsize + 4) + 8)
-    scratch = n_items * (3 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
+    scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
     fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
+    vectors = 150 * n_items + 24 * n_users  # some twenty of them
     work = BOTH_SPARSE * n_pairs + SMALL * solving + LISTED * searched
     return Cost(
         "nearest",
-        rows + max(fitting, 3 * weights),
+        rows + vectors + max(fitting, 3 * weights),
         rows + weights,
         n_pairs + solving,
         work / multiplications_per_second(X.dtype),

@@ -33,8 +33,8 @@ class SparsifyMixin:
     def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
         """Return a model with the largest weights only, to serve from.
 
-        Where an exact fit is affordable, it may choose weights, and the answers come from few of
-        them. A fit of :class:`~shallow_ae.SparseShallowAutoEncoder` makes the most of as few.
+        The weights are those of the exact solution; what is left out is not made up for by the
+        others, as it is where :class:`~shallow_ae.SparseShallowAutoEncoder` fits as few.
 
         Parameters
         ----------

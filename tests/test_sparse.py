@@ -383,11 +383,3 @@ def test_a_pruned_model_serves_and_does_not_learn():
     assert pruned.fit(X).partial_fit(X).n_samples_seen_ == 600
     with pytest.raises(ValueError, match="solver='exact'"):
         ShallowAutoEncoder(max_iter=1).fit(X).sparsify()
-
-
-def test_a_fit_on_the_nearest_is_better_than_the_largest_of_all():
-    X = listens()
-    pruned = ShallowAutoEncoder(0.1, solver="exact").fit(X).sparsify(10)
-    assert (
-        SparseShallowAutoEncoder(0.1, n_neighbors=10).fit(X).loss_curve_[0] < pruned.loss_curve_[1]
-    )
