@@ -1,7 +1,7 @@
 """What a fit takes at its peak: the high-water mark of a process of its own, beside the plan.
 
 50 items a user, float32; 4,096 users for gradient descent and twice as many as items for the exact
-solution. Fits on the 100 nearest are of ten times as many items, with as many users. A process with almost no items shows what Python, the libraries and the compiler take by
+solution. A process with almost no items shows what Python, the libraries and the compiler take by
 themselves.
 
     python benchmarks/memory.py [n_items ...]
@@ -20,7 +20,6 @@ FITS = {
     "sgd": {"max_iter": STEPS},
     "early stopping": {"max_iter": STEPS, "early_stopping": True, "n_iter_no_change": 5},
     "exact": {"solver": "exact"},
-    "nearest": {},
 }
 
 
@@ -31,19 +30,13 @@ def peak_and_plan(n_items: int, fit: str) -> str:
     import numpy as np
     import scipy.sparse as sp
 
-    from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder
+    from shallow_ae import ShallowAutoEncoder
 
     shape = (2 * n_items if fit == "exact" else N_USERS, n_items)
-    if fit == "nearest":
-        shape = (10 * n_items, 10 * n_items)
-    density = ITEMS_PER_USER / shape[1]
+    density = ITEMS_PER_USER / n_items
     X = sp.random_array(shape, density=density, dtype=np.float32, rng=0, format="csr")
-    if fit == "nearest":
-        model = SparseShallowAutoEncoder(1 / shape[0])
-        planned = model.plan(X).bytes
-    else:
-        model = ShallowAutoEncoder(random_state=0, **FITS[fit])
-        planned = model.plan(X)[model.solver].bytes
+    model = ShallowAutoEncoder(random_state=0, **FITS[fit])
+    planned = model.plan(X)[model.solver].bytes
     model.fit(X)
     return f"{int(memory_mib() * 2**20)} {planned}"
 

@@ -161,6 +161,8 @@ def _as_csr(solutions: Any) -> sp.csr_array[Any]:
     """Return P: the solutions are its columns."""
     n_items, most = solutions.neighbors.shape
     indptr = np.concatenate([[0], np.cumsum(solutions.n_neighbors)])
+    if indptr[-1] <= np.iinfo(np.int32).max:  # scipy would make all indices int64
+        indptr = indptr.astype(np.int32)
     neighbors, weights = solutions.neighbors, solutions.weights
     if indptr[-1] < neighbors.size:
         is_there = np.arange(most) < solutions.n_neighbors[:, None]

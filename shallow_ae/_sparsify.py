@@ -103,8 +103,9 @@ def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[A
         sizes = np.ascontiguousarray(np.abs(columns).T)
         items, _ = best_of_rows(sizes, n_neighbors, make_offer(nobody, exclude_seen=False))
         values = np.take_along_axis(columns.T, items, axis=1)
-        indptr = np.arange(width + 1) * n_neighbors
-        kept = sp.csc_array((values.ravel(), items.ravel(), indptr), shape=(n_items, width))
+        indptr = np.arange(width + 1, dtype=np.int32) * n_neighbors
+        indices = items.ravel().astype(np.int32)
+        kept = sp.csc_array((values.ravel(), indices, indptr), shape=(n_items, width))
         kept.eliminate_zeros()
         return kept
 

@@ -1,6 +1,7 @@
 """Weights between the nearest items, against the dense systems of each column in float64."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -102,6 +103,7 @@ def test_each_column_is_the_solution_on_its_nearest(
     P = model.item_weights_
     assert P.dtype == dtype
     assert P.has_sorted_indices
+    assert P.indices.dtype == np.int32
     assert np.diff(P.tocsc().indptr).max(initial=0) <= n_neighbors
     tolerance = 1e-9 if dtype == np.float64 else 1e-3
     if dtype == np.float64 or n_neighbors >= X.shape[1] - 1:  # else rounding chooses
@@ -253,6 +255,7 @@ def test_an_error_does_not_wait_for_what_has_not_begun():
 
     def fail(rows):
         begun.append(rows)
+        time.sleep(1e-3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -348,6 +351,7 @@ def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(form, v
     assert hasattr(model._history, "matrix") == (form == "gram")
     n_neighbors = 5
     pruned = model.sparsify(n_neighbors)
+    assert pruned.item_weights_.indices.dtype == np.int32
     P, kept = model.item_weights_, pruned.item_weights_.toarray()
     for j in range(X.shape[1]):
         largest = np.argsort(-np.abs(P[:, j]), kind="stable")[:n_neighbors]
