@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metaestimators import available_if
 
 from shallow_ae._blocks import blocks
 from shallow_ae._history import Gram, History
@@ -25,11 +24,19 @@ _COLUMNS = 128
 _USERS = 1024
 
 
+def _is_exact(model: Any) -> bool:
+    if not hasattr(model, "_history"):
+        raise AttributeError("`sparsify` is of models fitted with solver='exact': set it and fit.")
+    return True
+
+
 class SparsifyMixin:
-    """The method of an autoencoder that turns it into a small one."""
+    """The method of an exact model that turns it into a small one.
 
-    _check_history: Callable[[], None]
+    Other models have no such attribute: scikit-learn knows linear models by it.
+    """
 
+    @available_if(_is_exact)  # type: ignore[untyped-decorator]
     def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
         """Return a model with the largest weights only, to serve from.
 
@@ -50,7 +57,7 @@ class SparsifyMixin:
 
         Raises
         ------
-        ValueError
+        AttributeError
             If the model was not fitted by "exact".
         MemoryError
             If the weights to keep do not fit in the free memory.
@@ -66,9 +73,7 @@ class SparsifyMixin:
         >>> pruned.item_weights_.nnz, bool(all_weights < kept)
         (2000, True)
         """
-        check_is_fitted(self)
         check_parameters(self)
-        self._check_history()
         return _sparsify(self, check_integer("n_neighbors", n_neighbors, low=1))
 
 

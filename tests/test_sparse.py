@@ -385,5 +385,8 @@ def test_a_pruned_model_serves_and_does_not_learn():
         with pytest.raises(ValueError, match="keeps no rows"):
             update(X)
     assert pruned.fit(X).partial_fit(X).n_samples_seen_ == 600
-    with pytest.raises(ValueError, match="solver='exact'"):
-        ShallowAutoEncoder(max_iter=1).fit(X).sparsify()
+    for model in (ShallowAutoEncoder(max_iter=1).fit(X), ShallowAutoEncoder(solver="exact")):
+        assert not hasattr(model, "sparsify")
+        with pytest.raises(AttributeError) as caught:
+            model.sparsify()
+        assert "solver='exact'" in str(caught.value.__cause__)
