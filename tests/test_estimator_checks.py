@@ -61,7 +61,6 @@ class AsArrays(IdMapper):
         ShallowAutoEncoder(),
         ShallowAutoEncoder(solver="exact"),
         ShallowAutoEncoderCV([0.1, 1.0], cv=3),
-        SparseShallowAutoEncoder(),
         SparseShallowAutoEncoder(n_neighbors=2),
         LogCountTransformer(),
         AsArrays(),

@@ -255,14 +255,14 @@ def test_columns_that_cannot_be_compared_are_refused():
 def test_weights_formed_while_the_model_is_fitted_again_are_not_kept(monkeypatch):
     X = sp.random_array((20, 90), density=0.2, rng=np.random.default_rng(0), format="csr")
     model, expected = (ShallowAutoEncoder(solver="exact").fit(X[:n]) for n in (20, 10))
-    dense = DualWeights.dense
+    dense = DualWeights.formed
 
     def refits_meanwhile(weights):
-        monkeypatch.setattr(DualWeights, "dense", dense)
+        monkeypatch.setattr(DualWeights, "formed", dense)
         model.fit(X[:10])
         return dense(weights)
 
-    monkeypatch.setattr(DualWeights, "dense", refits_meanwhile)
+    monkeypatch.setattr(DualWeights, "formed", refits_meanwhile)
     assert not np.array_equal(model.item_weights_, expected.item_weights_)  # as it was when asked
     np.testing.assert_array_equal(model.item_weights_, expected.item_weights_)
 
