@@ -100,7 +100,8 @@ def lay_out(X: sp.csr_array[Any]) -> Layout:
 
 def _systems(X: sp.csr_array[Any], user_weights: Array, diagonal: Array) -> Any:
     """Return what all systems are taken from, with the triangle filled."""
-    from shallow_ae._neighborhood import Systems, Triangle, fill_triangle
+    from shallow_ae._neighborhood import Systems
+    from shallow_ae._triangle import Triangle, fill_triangle
 
     item_at, ordered = by_popularity(X)
     layout = lay_out(ordered)
