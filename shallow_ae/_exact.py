@@ -52,6 +52,7 @@ def settle(model: Any, history: History, minimum: Minimum) -> Any:
     """Give a model all attributes that a fit with this outcome has, and warn if it is inexact."""
     warn_if_inexact(minimum, history.dtype, model.regularization, stacklevel=5)
     model._history, model._weights = history, minimum.weights
+    model._parameters = parameters_of(model)  # as they were for these weights
     model._diagonal, model._item_exponent = minimum.diagonal, float(model.item_exponent)
     model._n_decays, model.n_iter_ = 0, 1
     model.item_counts_, model.n_samples_seen_ = history.item_counts, history.n_rows

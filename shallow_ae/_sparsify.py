@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from shallow_ae._blocks import blocks
 from shallow_ae._history import Gram, History
 from shallow_ae._memory import check_neighbors_fit
-from shallow_ae._minimum import Parameters, parameters_of, penalty_of
+from shallow_ae._minimum import Parameters, penalty_of
 from shallow_ae._offer import make_offer
 from shallow_ae._parameters import check_parameters
 from shallow_ae._threads import workers
@@ -80,17 +80,17 @@ class SparsifyMixin:
 def _sparsify(model: Any, n_neighbors: int) -> SparseShallowAutoEncoder:
     """Return an exact model with its largest weights, as many for each item, and no others."""
     n_items, itemsize = model.n_features_in_, model._weights.dtype.itemsize
-    n_neighbors = min(n_neighbors, n_items - 1)
+    n_neighbors = min(n_neighbors, max(1, n_items - 1))
     a_neighbor = 3 * n_items * (itemsize + 4)  # a column's, joined, and as csr
     check_neighbors_fit(n_items, n_neighbors, n_neighbors * a_neighbor, a_neighbor)
     P = _largest(model._weights, n_items, n_neighbors)
-    parameters = parameters_of(model)
+    parameters = model._parameters
     pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **parameters._asdict())
     for name in ("n_features_in_", "feature_names_in_", "item_counts_", "n_samples_seen_"):
         if hasattr(model, name):
             setattr(pruned, name, getattr(model, name))
     pruned._weights, pruned.residual_ = SparseWeights(P), model.residual_
-    scale = count_scale(model.item_counts_, model._item_exponent)
+    scale = count_scale(model.item_counts_, parameters.item_exponent)
     unscaled = sp.diags_array(scale) @ P.astype(np.float64) @ sp.diags_array(1 / scale)
     missing = sp.csr_array(sp.diags_array(1 - model._diagonal) - unscaled)
     loss = _objective(model._history, missing, parameters)

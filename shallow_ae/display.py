@@ -80,10 +80,11 @@ class LossCurveDisplay:
         found = getattr(estimator, "best_estimator_", estimator)  # of a search
         model = found[-1] if isinstance(found, Pipeline) else found
         check_is_fitted(model, "loss_curve_")
-        losses, scores = model.loss_curve_, model.validation_curve_
         if hasattr(model, "residual_"):
             raise ValueError("There is no curve: an exact fit takes no steps. Use solver='sgd'.")
-        return cls(losses, scores, model.validation_steps_).plot(ax=ax, **kwargs)
+        return cls(model.loss_curve_, model.validation_curve_, model.validation_steps_).plot(
+            ax=ax, **kwargs
+        )
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the curves.

@@ -24,9 +24,9 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
 
     It minimises what :class:`~shallow_ae.ShallowAutoEncoder` minimises, for each item by the
     weights of the `n_neighbors` items that are nearest to it, and in closed form: one small system
-    an item, where the exact solution takes an inverse of all. Memory and time grow with the number
-    of items, not with its square or cube, so that a million items fit on a laptop. Fewer weights
-    regularise, too.
+    an item, where the exact solution takes an inverse of all. The weights grow with the number of
+    items, and time and memory with the pairs of items that share a user, not with all pairs. Fewer
+    weights regularise, too.
 
     With G = X'WX and A = G plus the penalty on its diagonal, the neighbors of item j are the items
     i with the largest ``|G_ij| / sqrt(A_ii)`` of those that share a user with it; equal ones by
@@ -53,9 +53,11 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
     item_counts_ : ndarray of shape (n_items,)
         Users of each item in training, their sample weights summed.
     residual_ : float
-        ||A w - g|| / ||g|| over the systems A w = g of all items.
+        ||A w - g|| / ||g|| over the systems A w = g of all items. It tells whether they were
+        solved, not how far rounding of ill-conditioned data moves the weights. After `sparsify`,
+        that of the exact model.
     loss_curve_ : list of float
-        The objective at the minimum.
+        The objective at the minimum; after `sparsify`, before and after it.
     n_samples_seen_ : int
         Users learned from.
     n_features_in_ : int

@@ -23,6 +23,7 @@ from shallow_ae import (
 )
 from shallow_ae._rows import share_rows
 from shallow_ae.datasets import make_listens
+from shallow_ae.display import LossCurveDisplay
 
 EACH = settings(deadline=None, derandomize=True, max_examples=60)
 
@@ -390,3 +391,18 @@ def test_a_pruned_model_serves_and_does_not_learn():
         with pytest.raises(AttributeError) as caught:
             model.sparsify()
         assert "solver='exact'" in str(caught.value.__cause__)
+
+
+def test_sparsify_of_one_item_and_after_set_params():
+    one = ShallowAutoEncoder(0.1, solver="exact").fit(np.ones((5, 1))).sparsify(3)
+    assert one.item_weights_.nnz == 0
+    model = ShallowAutoEncoder(0.1, solver="exact").fit(listens())
+    pruned = model.set_params(regularization=5, user_exponent=1, item_exponent=0.5).sparsify(200)
+    assert pruned.regularization == 0.1
+    assert pruned.loss_curve_[1] == pytest.approx(pruned.loss_curve_[0], rel=1e-9)
+
+
+def test_a_closed_form_has_no_loss_curve_to_draw():
+    model = SparseShallowAutoEncoder().fit(listens())
+    with pytest.raises(ValueError, match="There is no curve"):
+        LossCurveDisplay.from_estimator(model)
