@@ -53,6 +53,16 @@ class Rows(NamedTuple):
         counting = weights > np.finfo(weights.dtype).tiny  # 1 / w is finite
         return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
 
+    def apart_from(self, X: Any, sample_weight: Any) -> Rows:
+        """Return the same rows in memory that what they were checked from has no part in."""
+        mine = self.X
+        if isinstance(X, sp.csr_array | sp.csr_matrix):
+            arrays = ((getattr(mine, n), getattr(X, n)) for n in ("data", "indices", "indptr"))
+            mine = mine.copy() if any(np.may_share_memory(*pair) for pair in arrays) else mine
+        return Rows(
+            mine, self.sample_weight if sample_weight is None else self.sample_weight.copy()
+        )
+
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
         """Return the history with rows added."""
         return _smaller(*self.plus(X, sample_weight), user_exponent)

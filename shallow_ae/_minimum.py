@@ -11,8 +11,9 @@ from shallow_ae._validation import Array
 from shallow_ae._weighting import count_scale
 from shallow_ae._weights import Weights
 
-# What the residual may be. In trials, weights were off by less, relative to the largest.
-_RESIDUAL = {"float32": 1e-2, "float64": 1e-6}
+# What the residual, and the share of rounding, may be. In trials, weights were off by less than the
+# larger of both, relative to the largest.
+_INEXACT = {"float32": 1e-2, "float64": 1e-6}
 
 
 class Parameters(NamedTuple):
@@ -37,6 +38,9 @@ class Minimum(NamedTuple):
     diagonal: Array  # of P, which the weights leave out
     objective: float
     residual: float | None  # of what was solved, relative; None if not looked at
+    rounding: float | None = (
+        None  # what it may move weights by, relative, where residuals are blind
+    )
 
 
 class Scales(NamedTuple):
@@ -55,6 +59,11 @@ class Scales(NamedTuple):
 
 def penalty_of(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
     """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
+    if not np.isfinite(gram_diagonal).all():
+        raise ValueError(
+            f"X has values whose squares are too large for {gram_diagonal.dtype}. Scale it "
+            "down, or take logarithms of counts."
+        )
     share = parameters.dropout / (1 - parameters.dropout)
     penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
     return np.where(penalty > 0, penalty, 1.0)
@@ -90,13 +99,18 @@ def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
 def warn_if_inexact(
     minimum: Minimum, dtype: np.dtype[Any], regularization: float, *, stacklevel: int
 ) -> None:
-    """Warn if a residual is too large for the type of the data."""
-    tolerance = _RESIDUAL[dtype.name]
-    if minimum.residual is not None and not minimum.residual <= tolerance:
-        wider = ", or pass float64 data" if dtype == np.float32 else ""
-        warnings.warn(
-            f"The weights are inexact: their relative residual is {minimum.residual:.1e}, expected "
-            f"at most {tolerance:.0e} in {dtype}. Raise `regularization`={regularization:g}"
-            f"{wider}.",
-            stacklevel=stacklevel + 1,
-        )
+    """Warn if weights are further off than the type of the data explains."""
+    most = _INEXACT[dtype.name]
+    found = {
+        "their relative residual is": minimum.residual,
+        "rounding moves them by": minimum.rounding,
+    }
+    for what, size in found.items():
+        if size is not None and not size <= most:
+            wider = ", or pass float64 data" if dtype == np.float32 else ""
+            warnings.warn(
+                f"The weights are inexact: {what} {size:.1e}, expected at most {most:.0e} in "
+                f"{dtype}. Raise `regularization`={regularization:g}{wider}.",
+                stacklevel=stacklevel + 1,
+            )
+            return

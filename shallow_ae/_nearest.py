@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._blocks import blocks
+from shallow_ae._blocks import blocks, entry_blocks
 from shallow_ae._history import Rows as History
 from shallow_ae._minimum import (
     Minimum,
@@ -27,7 +27,7 @@ from shallow_ae._minimum import (
 from shallow_ae._rows import rows_of, share_rows
 from shallow_ae._threads import workers
 from shallow_ae._validation import Array
-from shallow_ae._weighting import check_item_exponent, column_squares
+from shallow_ae._weighting import check_item_exponent, column_squares, sum_by_item
 from shallow_ae._weights import SparseWeights
 
 _PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each
@@ -35,6 +35,14 @@ _ROWS_PER_TASK = 2048
 
 # An array is looked into faster than a list is searched: it may be so many times as large.
 _ARRAY_BYTES = 4
+
+
+class _Arranged(NamedTuple):
+    """What counts of what was learned from, with the items by falling popularity."""
+
+    item_at: Array
+    users: sp.csr_array[Any]
+    places: sp.csr_array[Any]  # the same by item, times the users' weights
 
 
 class Layout(NamedTuple):
@@ -62,29 +70,44 @@ def minimize_nearest(
     check_has_minimum(parameters)
     item_counts = history.item_counts
     check_item_exponent(item_counts, parameters.item_exponent, history.dtype)
-    X, user_weights = history.weighted(parameters.user_exponent)
-    n = float(user_weights.sum(dtype=np.float64))
-    gram_diagonal = column_squares(X, user_weights)
+    arranged, n, gram_diagonal = _arrange(history, parameters.user_exponent)
     penalty = penalty_of(gram_diagonal, n, parameters)
-    diagonal = (gram_diagonal + penalty).astype(X.dtype)
-    n_neighbors = min(n_neighbors, X.shape[1] - 1)
-    solutions = _solve(_systems(X, user_weights, diagonal), n_neighbors, verbose)
+    diagonal = (gram_diagonal + penalty).astype(history.dtype)
+    systems = _systems(arranged, diagonal)
+    solutions = _solve(systems, min(n_neighbors, len(diagonal) - 1), verbose)
+    del arranged, systems  # which may be larger than the weights
     unexplained = diagonal - solutions.explained  # 1 / C_jj
     if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
         raise ValueError(indefinite(parameters.regularization, history.dtype))
+    # Of a matrix scaled to a diagonal of 1, the inverse's largest diagonal entry is some condition.
+    rounding = float(np.finfo(history.dtype).eps * (diagonal / unexplained).max())
     scales = scales_of(1 / unexplained, penalty, item_counts, parameters)
     missed, sought = solutions.missed.sum(), solutions.sought.sum()
     residual = float(np.sqrt(missed / sought)) if sought else 0.0
     _scale(solutions, scales)
-    return scales.minimum(SparseWeights(_as_csr(solutions)), n, residual)
+    minimum = scales.minimum(SparseWeights(_as_csr(solutions)), n, residual)
+    return minimum._replace(rounding=rounding)
+
+
+def _arrange(history: History, user_exponent: float) -> tuple[_Arranged, float, Array]:
+    """Return it with the sum of the users' weights and the diagonal of G."""
+    X, user_weights = history.weighted(user_exponent)
+    n, gram_diagonal = float(user_weights.sum(dtype=np.float64)), column_squares(X, user_weights)
+    item_at, users = by_popularity(X)
+    del X  # a copy, where users of no weight are left out
+    data = np.repeat(user_weights, np.diff(users.indptr))
+    data *= users.data
+    weighted = sp.csr_array((data, users.indices, users.indptr), users.shape)
+    return _Arranged(item_at, users, weighted.T.tocsr()), n, gram_diagonal
 
 
 def by_popularity(X: sp.csr_array[Any]) -> tuple[Array, sp.csr_array[Any]]:
     """Return the items by falling number of users, and X with its columns in that order."""
-    n_items = X.shape[1]
-    item_at = np.argsort(-np.bincount(X.indices, minlength=n_items), kind="stable")
-    place_of = _inverse(item_at)
-    ordered = sp.csr_array((X.data.copy(), place_of[X.indices], X.indptr), shape=X.shape)
+    item_at = np.argsort(-sum_by_item(X, np.ones(X.shape[0])), kind="stable")
+    place_of, places = _inverse(item_at), np.empty(X.nnz, np.int32)
+    for _, entries in entry_blocks(X.indptr):
+        places[entries] = place_of[X.indices[entries]]
+    ordered = sp.csr_array((X.data.copy(), places, X.indptr), shape=X.shape)
     ordered.sort_indices()
     return item_at.astype(np.int32), ordered
 
@@ -92,30 +115,30 @@ def by_popularity(X: sp.csr_array[Any]) -> tuple[Array, sp.csr_array[Any]]:
 def lay_out(X: sp.csr_array[Any]) -> Layout:
     """Choose a form for each row of the triangle, for columns of X by falling popularity."""
     n_items, itemsize = X.shape[1], X.dtype.itemsize
-    index = np.arange(n_items)
-    before = np.arange(X.nnz) - np.repeat(X.indptr[:-1], np.diff(X.indptr))
-    lengths = np.minimum(np.bincount(X.indices, before, minlength=n_items), index).astype(np.int64)
+    index, pairs = np.arange(n_items), np.zeros(n_items)
+    for rows, entries in entry_blocks(X.indptr):
+        starts = np.repeat(X.indptr[rows], np.diff(X.indptr[rows.start : rows.stop + 1]))
+        before = np.arange(entries.start, entries.stop) - starts
+        pairs += np.bincount(X.indices[entries], before, minlength=n_items)
+    lengths = np.minimum(pairs, index).astype(np.int64)
     return Layout(index * itemsize <= _ARRAY_BYTES * lengths * (4 + itemsize), lengths)
 
 
-def _systems(X: sp.csr_array[Any], user_weights: Array, diagonal: Array) -> Any:
+def _systems(arranged: _Arranged, diagonal: Array) -> Any:
     """Return what all systems are taken from, with the triangle filled."""
     from shallow_ae._neighborhood import Systems
     from shallow_ae._triangle import Triangle, fill_triangle
 
-    item_at, ordered = by_popularity(X)
-    layout = lay_out(ordered)
-    users = rows_of(ordered, X.dtype)
-    ordered.data = ordered.data * np.repeat(user_weights, np.diff(ordered.indptr))
-    places = rows_of(ordered.T.tocsr(), X.dtype)
-    is_dense, lengths = layout
+    item_at, dtype = arranged.item_at, diagonal.dtype
+    users, places = rows_of(arranged.users, dtype), rows_of(arranged.places, dtype)
+    is_dense, lengths = lay_out(arranged.users)
     starts = np.zeros(len(is_dense), np.int64)
     for chosen, size in ((is_dense, np.arange(len(is_dense))), (~is_dense, lengths)):
         ends = np.cumsum(size[chosen])
         starts[chosen] = ends - size[chosen]
-    dense = np.zeros(np.flatnonzero(is_dense).sum(), X.dtype)
+    dense = np.zeros(np.flatnonzero(is_dense).sum(), dtype)
     n_listed = lengths[~is_dense].sum()
-    listed, values = np.empty(n_listed, np.int32), np.empty(n_listed, X.dtype)
+    listed, values = np.empty(n_listed, np.int32), np.empty(n_listed, dtype)
     triangle = Triangle(is_dense, starts, lengths, dense, listed, values)
 
     def fill(rows: slice) -> None:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shallow_ae._cholesky import dot, factorize, missed_of, squared, substitute_back
 from shallow_ae._compiled import compiled
 from shallow_ae._ranking import keep_best, sum_sparse
 from shallow_ae._rows import Rows
@@ -83,18 +84,18 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
         m = _choose(systems, place, most, space)
         _fill_matrix(systems, m, space)
         _copy_upper(space.matrix, space.upper, m)
-        if not _factorize(space.matrix, m):
+        if not factorize(space.matrix, m):
             solutions.n_neighbors[row] = -1
             continue
         given, solution = space.given[:m], space.solution[:m]
-        _substitute_back(space.matrix, m, solution)
+        substitute_back(space.matrix, m, solution)
         for index in range(m):
             solutions.weights[row, index] = solution[index]
             solutions.neighbors[row, index] = systems.item_at[space.nearest[index]]
         solutions.n_neighbors[row] = m
-        solutions.explained[row] = _dot(given, solution)
-        solutions.sought[row] = _dot(given, given)
-        solutions.missed[row] = _missed(space.upper, given, solution, space.values[:m])
+        solutions.explained[row] = dot(given, solution)
+        solutions.sought[row] = squared(given)
+        solutions.missed[row] = missed_of(space.upper, given, solution, space.values[:m])
 
 
 @compiled
@@ -228,72 +229,3 @@ def _copy_upper(matrix: Array, upper: Array, m: int) -> None:
         row, copy = matrix[index], upper[index]
         for column in range(index, m):
             copy[column] = row[column]
-
-
-@compiled
-def _factorize(matrix: Array, m: int) -> bool:
-    """Turn what is from the diagonal on into R of A = R'R, with R'^-1 of the column beside it."""
-    for index in range(m):
-        row = matrix[index, index : m + 1]
-        above = 0
-        while above + 4 <= index:  # four at a time: `row` is read and written once for them
-            a, row_a = matrix[above, index], matrix[above, index : m + 1]
-            b, row_b = matrix[above + 1, index], matrix[above + 1, index : m + 1]
-            c, row_c = matrix[above + 2, index], matrix[above + 2, index : m + 1]
-            d, row_d = matrix[above + 3, index], matrix[above + 3, index : m + 1]
-            for column in range(len(row)):
-                row[column] = row[column] - (
-                    (a * row_a[column] + b * row_b[column])
-                    + (c * row_c[column] + d * row_d[column])
-                )
-            above += 4
-        while above < index:
-            a, row_a = matrix[above, index], matrix[above, index : m + 1]
-            for column in range(len(row)):
-                row[column] -= a * row_a[column]
-            above += 1
-        if not 0 < row[0] < np.inf:
-            return False
-        scale = row.dtype.type(1) / np.sqrt(row[0])
-        for column in range(len(row)):
-            row[column] *= scale
-    return True
-
-
-@compiled
-def _substitute_back(matrix: Array, m: int, solution: Array) -> None:
-    """Write R^-1 of the column beside R."""
-    for index in range(m - 1, -1, -1):
-        rest = matrix[index, m] - _dot(matrix[index, index + 1 : m], solution[index + 1 : m])
-        solution[index] = rest / matrix[index, index]
-
-
-@compiled
-def _missed(upper: Array, given: Array, solution: Array, missed: Array) -> float:
-    """Return ||A w - g||^2 for what is on and above the diagonal of A."""
-    m = len(solution)
-    missed[:] = 0
-    for index in range(m):
-        weight, row, below = solution[index], upper[index, index + 1 : m], missed[index + 1 :]
-        missed[index] += upper[index, index] * weight + _dot(row, solution[index + 1 :])
-        for column in range(len(row)):
-            below[column] += weight * row[column]
-    total = 0.0
-    for index in range(m):
-        total += np.float64(missed[index] - given[index]) ** 2
-    return total
-
-
-@compiled
-def _dot(a: Array, b: Array) -> Any:
-    """Return the product of two vectors, as four sums that need not wait for one another."""
-    first = second = third = fourth = a.dtype.type(0)
-    stop = len(a) - len(a) % 4
-    for index in range(0, stop, 4):
-        first += a[index] * b[index]
-        second += a[index + 1] * b[index + 1]
-        third += a[index + 2] * b[index + 2]
-        fourth += a[index + 3] * b[index + 3]
-    for index in range(stop, len(a)):
-        first += a[index] * b[index]
-    return (first + second) + (third + fourth)

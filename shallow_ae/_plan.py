@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._batches import choose_layout
-from shallow_ae._blocks import block_rows
+from shallow_ae._blocks import ENTRIES_PER_BLOCK, block_rows
 from shallow_ae._closed_form import is_dual
 from shallow_ae._descent import descent_cost
 from shallow_ae._gram import gram_bytes, gram_work
@@ -20,6 +20,7 @@ from shallow_ae._nearest import by_popularity, lay_out
 from shallow_ae._speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._threads import n_threads
 from shallow_ae._validation import Interactions
+from shallow_ae._weighting import sum_by_item
 
 
 class Cost(NamedTuple):
@@ -111,23 +112,23 @@ def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     _, ordered = by_popularity(X)
     layout = lay_out(ordered)
     lengths = np.diff(X.indptr).astype(np.int64)
-    in_reach = np.bincount(X.indices, np.repeat(lengths - 1, lengths), minlength=n_items)
-    systems = np.minimum(in_reach, n_neighbors)
+    systems = np.minimum(sum_by_item(X, lengths - 1), n_neighbors)
     if n_neighbors == n_items - 1:  # within reach or not
         systems[:] = n_neighbors
     n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
     is_listed = ~layout.is_dense
     searched = int(systems.sum() * layout.lengths[is_listed].sum() / n_items)
-    rows = X.nnz * (itemsize + 4)
+    rows = X.nnz * (itemsize + 4) + 4 * n_users
     weights = n_items * (n_neighbors * (itemsize + 4) + 8)
     scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
+    arranging = 2 * rows + max(X.nnz * itemsize, 40 * min(X.nnz, ENTRIES_PER_BLOCK))
     fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
     vectors = 150 * n_items + 24 * n_users  # some twenty of them
     work = BOTH_SPARSE * n_pairs + SMALL * solving + LISTED * searched
     return Cost(
         "nearest",
-        rows + vectors + max(fitting, 3 * weights),
-        rows + weights,
+        rows + vectors + max(arranging, fitting, 3 * weights),
+        rows + 8 * n_users + weights,
         n_pairs + solving,
         work / multiplications_per_second(X.dtype),
     )

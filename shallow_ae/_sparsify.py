@@ -14,14 +14,14 @@ from shallow_ae._memory import check_neighbors_fit
 from shallow_ae._minimum import Parameters, penalty_of
 from shallow_ae._offer import make_offer
 from shallow_ae._parameters import check_parameters
-from shallow_ae._threads import workers
-from shallow_ae._validation import check_integer
-from shallow_ae._weighting import column_squares, count_scale
+from shallow_ae._threads import n_threads, workers
+from shallow_ae._validation import Array, check_integer
+from shallow_ae._weighting import column_squares, count_scale, row_squares
 from shallow_ae._weights import SparseWeights, Weights, best_of_rows
 from shallow_ae.sparse import SparseShallowAutoEncoder
 
 _COLUMNS = 128
-_USERS = 1024
+_PRODUCTS = 2**18  # entries of rows times weights, where each weighs on every item
 
 
 def _is_exact(model: Any) -> bool:
@@ -81,8 +81,10 @@ def _sparsify(model: Any, n_neighbors: int) -> SparseShallowAutoEncoder:
     """Return an exact model with its largest weights, as many for each item, and no others."""
     n_items, itemsize = model.n_features_in_, model._weights.dtype.itemsize
     n_neighbors = min(n_neighbors, max(1, n_items - 1))
-    a_neighbor = 3 * n_items * (itemsize + 4)  # a column's, joined, and as csr
-    check_neighbors_fit(n_items, n_neighbors, n_neighbors * a_neighbor, a_neighbor)
+    # Of columns, joined, and as csr; or as csr, with three numbers in float64 beside each.
+    a_neighbor = n_items * max(3 * (itemsize + 4), itemsize + 4 + 3 * 8)
+    beside = n_threads() * 4 * _COLUMNS * n_items * itemsize + 3 * 12 * _PRODUCTS
+    check_neighbors_fit(n_items, n_neighbors, n_neighbors * a_neighbor + beside, a_neighbor)
     P = _largest(model._weights, n_items, n_neighbors)
     parameters = model._parameters
     pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **parameters._asdict())
@@ -91,9 +93,10 @@ def _sparsify(model: Any, n_neighbors: int) -> SparseShallowAutoEncoder:
             setattr(pruned, name, getattr(model, name))
     pruned._weights, pruned.residual_ = SparseWeights(P), model.residual_
     scale = count_scale(model.item_counts_, parameters.item_exponent)
-    unscaled = sp.diags_array(scale) @ P.astype(np.float64) @ sp.diags_array(1 / scale)
-    missing = sp.csr_array(sp.diags_array(1 - model._diagonal) - unscaled)
-    loss = _objective(model._history, missing, parameters)
+    data = P.data * np.repeat(scale, np.diff(P.indptr))
+    data /= scale[P.indices]
+    unscaled = sp.csr_array((data, P.indices, P.indptr), shape=P.shape)
+    loss = _objective(model._history, unscaled, model._diagonal, parameters)
     pruned.loss_curve_ = [model.loss_curve_[-1], loss]
     return pruned
 
@@ -119,22 +122,23 @@ def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[A
     return sp.csr_array(sp.hstack(parts, format="csr"))
 
 
-def _objective(history: History, missing: sp.csr_array[Any], parameters: Parameters) -> float:
-    """Return the objective at P = I - `missing`."""
-    P = sp.csr_array(sp.eye_array(missing.shape[0]) - missing)
-    squares = np.bincount(
-        np.repeat(np.arange(P.shape[0]), np.diff(P.indptr)), P.data**2, minlength=P.shape[0]
-    )
+def _objective(history: History, P: sp.csr_array[Any], own: Array, parameters: Parameters) -> float:
+    """Return the objective at P with the diagonal `own`, which P is without."""
+    squares = row_squares(P) + own**2
+    missing = sp.csr_array(sp.diags_array(1 - own) - P)
     if isinstance(history, Gram):
         n, gram = float(history.n_rows), history.matrix
         scale = n / history.total_weight
         diagonal = scale * gram.diagonal()
-        errors = scale * float(((gram @ missing) * missing.toarray()).sum())
+        errors, columns = 0.0, sp.csc_array(missing)
+        for items in blocks(gram.shape[0], _COLUMNS):
+            of_items = columns[:, items]
+            errors += scale * float(((gram @ of_items) * of_items.toarray()).sum())
     else:
         X, weights = history.weighted(parameters.user_exponent)
         n, diagonal = float(weights.sum(dtype=np.float64)), column_squares(X, weights)
         errors = 0.0
-        for users in blocks(X.shape[0], _USERS):
+        for users in blocks(X.shape[0], max(1, _PRODUCTS // X.shape[1])):
             missed = sp.csr_array(X[users] @ missing)
             errors += float(weights[users] @ missed.multiply(missed).sum(axis=1))
     return float((errors + penalty_of(diagonal, n, parameters) @ squares) / n)

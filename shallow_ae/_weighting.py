@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from shallow_ae._blocks import entry_blocks
 from shallow_ae._validation import Array, Interactions
 
 
@@ -42,9 +43,17 @@ def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
 def item_counts(X: Interactions, sample_weight: Array) -> Array:
     """Return how many users have each item, their sample weights summed, in float64."""
     if isinstance(X, sp.csr_array):
-        of_entries = np.repeat(sample_weight, np.diff(X.indptr))
-        return np.bincount(X.indices, of_entries, minlength=X.shape[1])
+        return sum_by_item(X, sample_weight)
     return np.asarray(np.einsum("u,ui->i", sample_weight.astype(np.float64), X != 0))
+
+
+def sum_by_item(X: sp.csr_array[Any], of_users: Array) -> Array:
+    """Return, for each item, the sum of a number of each of its users, in float64."""
+    sums = np.zeros(X.shape[1])
+    for rows, entries in entry_blocks(X.indptr):
+        of_entries = np.repeat(of_users[rows], np.diff(X.indptr[rows.start : rows.stop + 1]))
+        sums += np.bincount(X.indices[entries], of_entries, minlength=X.shape[1])
+    return sums
 
 
 def item_penalty(

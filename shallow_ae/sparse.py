@@ -54,8 +54,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         Users of each item in training, their sample weights summed.
     residual_ : float
         ||A w - g|| / ||g|| over the systems A w = g of all items. It tells whether they were
-        solved, not how far rounding of ill-conditioned data moves the weights. After `sparsify`,
-        that of the exact model.
+        solved, not how far rounding of ill-conditioned data moves the weights: a warning does.
+        After `sparsify`, that of the exact model.
     loss_curve_ : list of float
         The objective at the minimum; after `sparsify`, before and after it.
     n_samples_seen_ : int
@@ -144,11 +144,14 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If `residual_` is too large for the type of the data.
+            If the weights are less exact than the type of the data should allow: by `residual_`,
+            or by the machine epsilon times max(A_jj C_jj), C_jj from the system of item j.
         """
         check_parameters(self)
-        model, rows, weights = self._checked(X, sample_weight, reset=True)
-        return self._become(model._learn(Rows(sp.csr_array(rows).copy(), weights.copy())))
+        model, rows = self._checked_rows(X, sample_weight, reset=True)
+        model._learn(rows)
+        model._history = rows.apart_from(X, sample_weight)
+        return self._become(model)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Become the model of a `fit` on all rows so far and these.
@@ -178,8 +181,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
             return self.fit(X, y, sample_weight)
         check_parameters(self)
         self._check_history()
-        model, rows, weights = self._checked(X, sample_weight, is_update=True)
-        return self._become(model._learn(self._history.plus(sp.csr_array(rows), weights)))
+        model, rows = self._checked_rows(X, sample_weight, is_update=True)
+        return self._become(model._learn(self._history.plus(*rows)))
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Become, bit for bit, the model of a `fit` without the rows given.
@@ -190,7 +193,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
             Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
-            forgotten as are given.
+            forgotten as are given. Rows of float32 and of float64 are kept, and forgotten, in
+            float64.
         sample_weight : array-like of shape (n_users,), default=None
             The weights that they had; None means 1.
 
@@ -217,8 +221,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         check_is_fitted(self)
         check_parameters(self)
         self._check_history()
-        model, rows, weights = self._checked(X, sample_weight, is_update=True)
-        return self._become(model._learn(self._history.minus(sp.csr_array(rows), weights)))
+        model, rows = self._checked_rows(X, sample_weight, is_update=True)
+        return self._become(model._learn(self._history.minus(*rows)))
 
     def plan(self, X: Any) -> Cost:
         """Return what fitting to `X` takes, without doing it.
@@ -231,8 +235,9 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         Returns
         -------
         cost : (form, bytes, kept_bytes, multiplications, seconds)
-            The form is "nearest"; peak memory beside `X`, and of that the model's own; the
-            multiplications of numbers; and a rough estimate of the time.
+            The form is "nearest"; peak memory beside `X`, at most, and of that the model's own;
+            the multiplications of numbers; and a rough estimate of the time. A dense array of
+            another type than float32 and float64 is converted first, which is not counted.
 
         Examples
         --------
@@ -246,6 +251,11 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         check_parameters(self)
         rows = sp.csr_array(check_interactions(copy(self), X, reset=True))
         return nearest_cost(rows, self.n_neighbors)
+
+    def _checked_rows(self, X: Any, sample_weight: Any, **how: bool) -> tuple[Self, Rows]:
+        """Return a copy of this estimator to be trained, with checked rows, perhaps of X itself."""
+        model, rows, weights = self._checked(X, sample_weight, **how)
+        return model, Rows(sp.csr_array(rows), weights)
 
     def _learn(self, history: Rows) -> Self:
         """Learn from these rows and no others, in place."""

@@ -44,20 +44,52 @@ def test_other_fits_take_no_second_matrix(fit, most):
         assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
 
 
-@pytest.mark.parametrize("n_neighbors", [10, 100])
-def test_a_fit_on_the_nearest_takes_what_is_planned(n_neighbors):
-    X = sp.random_array((20_000, 20_000), density=1e-3, dtype=np.float32, rng=0, format="csr")
+def as_integers(X):
+    return X.astype(np.int32)
+
+
+def in_columns(X):
+    return X.tocsc()
+
+
+def densely(X):
+    return X.toarray()
+
+
+@pytest.mark.parametrize(
+    ("shape", "density", "n_neighbors", "given", "least"),
+    [
+        ((20_000, 20_000), 1e-3, 10, sp.csr_array, 0.75),
+        ((20_000, 20_000), 1e-3, 100, sp.csr_array, 0.75),
+        ((500, 3000), 0.2, 10, sp.csr_array, 0.75),  # all pairs of items share a user
+        ((100_000, 200), 0.05, 10, sp.csr_array, 0.6),  # the rows are most of it
+        ((100_000, 200), 0.05, 10, as_integers, 0.8),
+        ((100_000, 200), 0.05, 10, in_columns, 0.8),
+        ((100_000, 200), 0.05, 10, densely, 0.8),
+    ],
+)
+@pytest.mark.parametrize("all_count", [True, False])
+def test_a_fit_on_the_nearest_takes_what_is_planned(
+    shape, density, n_neighbors, given, least, all_count
+):
+    X = sp.random_array(shape, density=density, dtype=np.float32, rng=0, format="csr")
+    X.data = np.ceil(9 * X.data)
+    X = given(X)
+    weights = None if all_count else np.arange(shape[0]) > 0
     model = SparseShallowAutoEncoder(1e-3, n_neighbors=n_neighbors)
-    planned = model.plan(X).bytes
     model.fit(X[:, :50])  # compiles
     tracemalloc.start()
     try:
-        model.fit(X)
+        planned = model.plan(X).bytes
+        _, peak_of_plan = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        model.fit(X, sample_weight=weights)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     # Compiled code's own arrays, some 2 MiB here, are not traced.
-    assert 0.75 * planned < peak < planned
+    assert (least if all_count else 0.5) * planned < peak < planned
+    assert peak_of_plan < peak
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

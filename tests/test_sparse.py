@@ -2,8 +2,10 @@
 
 import pickle
 import time
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from shallow_ae import (
     _memory,
     _minimum,
     _nearest,
+    _neighborhood,
     make_recommender,
     ndcg_score,
 )
@@ -226,6 +229,62 @@ def test_updates_are_a_fit_on_what_is_there():
     assert_same(model, rest)
 
 
+@pytest.mark.parametrize(
+    "kind", [sp.csr_array, sp.csr_matrix, sp.csc_array, np.asarray, pd.DataFrame]
+)
+def test_what_a_model_keeps_is_its_own(kind):
+    dense, weights = listens().toarray(), np.random.default_rng(0).uniform(0.5, 2, 300)
+    X = kind(dense)
+    model = SparseShallowAutoEncoder(n_neighbors=20).fit(X, sample_weight=weights)
+    given = weights.copy()
+    weights[:] = 7
+    if sp.issparse(X):
+        X.data[:] = 7
+        X.indices[:] = 0
+    elif isinstance(X, np.ndarray):
+        X[:] = 7
+    dense = listens().toarray()
+    gone, left = np.arange(10), np.arange(10, 300)
+    model.forget(kind(dense)[:10] if kind is not pd.DataFrame else kind(dense[:10]), given[:10])
+    expected = SparseShallowAutoEncoder(n_neighbors=20).fit(dense[left], None, given[left])
+    assert_same(model, expected)
+    with pytest.raises(ValueError, match="is not among the 290 rows"):
+        model.forget(dense[gone], given[gone])
+
+
+def test_updates_by_rows_that_do_not_count_and_by_parameters_out_of_range():
+    X = listens()
+    model = SparseShallowAutoEncoder(n_neighbors=20).fit(X)
+    model.partial_fit(X[:5], sample_weight=np.zeros(5))
+    weights = np.concatenate([np.ones(300), np.zeros(5)])
+    all_rows = sp.vstack([X, X[:5]], format="csr")
+    assert_same(model, SparseShallowAutoEncoder(n_neighbors=20).fit(all_rows, None, weights))
+    before = pickle.dumps(model.set_params(n_neighbors=0))
+    for update in (model.partial_fit, model.forget):
+        with pytest.raises(ValueError, match="`n_neighbors`=0 must be"):
+            update(X[:5])
+    assert pickle.dumps(model) == before
+
+
+def test_a_catalogue_larger_than_the_sieve_of_nearest_items():
+    rng = np.random.default_rng(0)
+    n_users, n_items = 3000, 2 * (_neighborhood._SIEVE + 1)
+    places = (n_items * rng.random((n_users, 60)) ** 2).astype(int)  # popular ones more often
+    X = sp.csr_array((np.ones(places.size), (np.repeat(np.arange(n_users), 60), places.ravel())))
+    X.resize((n_users, n_items))
+    X.sum_duplicates()
+    P = SparseShallowAutoEncoder(1e-3, n_neighbors=30).fit(X).item_weights_.tocsc()
+    penalty = np.full(n_items, n_users * 1e-3)
+    by_column = X.tocsc()
+    checked = rng.choice(n_items, 300, replace=False)
+    for j in checked:
+        nearest = P[:, [j]].indices
+        system = by_column[:, np.append(nearest, j)].toarray()
+        C = np.linalg.inv(system.T @ system + np.diag(penalty[: len(nearest) + 1]))
+        np.testing.assert_allclose(P[:, [j]].data, -C[:-1, -1] / C[-1, -1], atol=1e-9)
+    assert P[:, checked].nnz > 30 * 200
+
+
 def test_rows_never_become_a_gram_matrix():
     X = np.ones((50, 3))  # whose rows are larger
     model = SparseShallowAutoEncoder().fit(X).partial_fit(X).forget(X[:10])
@@ -239,6 +298,7 @@ def test_rows_never_become_a_gram_matrix():
         ({"n_neighbors": 0}, np.eye(3), "`n_neighbors`=0 must be"),
         ({"regularization": 0}, np.eye(3), "`regularization`=0 must be > 0"),
         ({"regularization": 1e-12}, np.ones((9, 9), np.float32), "too small for these data"),
+        ({"regularization": 1e-12}, np.ones((9, 2), np.float32), "too small for these data"),
         ({}, np.array([[np.nan, 1]]), "NaN"),
     ],
 )
@@ -276,10 +336,52 @@ def test_to_forget_what_is_unknown_changes_nothing():
 
 
 def test_inexact_weights_are_told(monkeypatch):
-    monkeypatch.setitem(_minimum._RESIDUAL, "float64", 1e-18)
+    monkeypatch.setitem(_minimum._INEXACT, "float64", 1e-18)
     with pytest.warns(UserWarning, match="their relative residual is") as caught:
         SparseShallowAutoEncoder(n_neighbors=8).fit(listens())
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("most", [1, 100, 300, 1000])
+def test_weights_that_rounding_moves_are_told_though_their_systems_are_solved(most):
+    rng = np.random.default_rng(1)
+    one_of_two = (rng.random((2000, 10)) < 0.3) * rng.integers(1, most + 1, (2000, 10))
+    X = np.repeat(one_of_two, 2, axis=1).astype(np.float64)
+    X[rng.integers(2000, size=20), rng.integers(20, size=20)] += 1  # nearly equal pairs
+    P = SparseShallowAutoEncoder(n_neighbors=5).fit(X).item_weights_.toarray()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = SparseShallowAutoEncoder(n_neighbors=5).fit(X.astype(np.float32))
+    off = np.abs(model.item_weights_.toarray() - P).max() / np.abs(P).max()
+    assert model.residual_ < 1e-6
+    assert bool(caught) == (most >= 300)
+    assert (off < 1e-3) if most < 300 else (off > 5e-3)
+    for warning in caught:
+        assert "rounding moves them by" in str(warning.message)
+        assert "or pass float64 data" in str(warning.message)
+        assert warning.filename == __file__
+
+
+def test_large_values_of_no_near_equal_items_are_exact():
+    rng = np.random.default_rng(1)
+    X = (rng.random((2000, 40)) < 0.2) * rng.integers(1, 10_001, (2000, 40)).astype(np.float32)
+    P = SparseShallowAutoEncoder(n_neighbors=10).fit(X.astype(np.float64)).item_weights_.toarray()
+    model = SparseShallowAutoEncoder(n_neighbors=10).fit(X)
+    np.testing.assert_allclose(model.item_weights_.toarray(), P, atol=1e-5)
+
+
+def test_values_near_the_largest_of_their_type():
+    X = listens(dtype=np.float32)
+    expected = SparseShallowAutoEncoder(1e-7, n_neighbors=5).fit(X).residual_
+    X *= 1e17  # their squares add up, and those squared do not
+    assert 0 < SparseShallowAutoEncoder(n_neighbors=5).fit(X).residual_ < 3 * expected
+    X *= 1e4
+    for model in (SparseShallowAutoEncoder(n_neighbors=5), ShallowAutoEncoder(solver="exact")):
+        with (
+            np.errstate(over="ignore"),
+            pytest.raises(ValueError, match="squares are too large for float32"),
+        ):
+            model.fit(X)
 
 
 def test_a_fit_that_does_not_fit_is_refused_with_what_would(monkeypatch):
@@ -310,7 +412,7 @@ def test_a_plan_counts_what_a_small_fit_does():
     cost = SparseShallowAutoEncoder(n_neighbors=2).plan(X)
     assert cost.form == "nearest"
     assert cost.multiplications == 3 * 4**2 + 4 * 2**3 // 6
-    assert cost.kept_bytes == 12 * 8 + 4 * (2 * 8 + 8)
+    assert cost.kept_bytes == 12 * 8 + 3 * (4 + 8) + 4 * (2 * 8 + 8)
     assert cost.bytes > cost.kept_bytes
     assert cost.seconds > 0
 
@@ -391,6 +493,17 @@ def test_a_pruned_model_serves_and_does_not_learn():
         with pytest.raises(AttributeError) as caught:
             model.sparsify()
         assert "solver='exact'" in str(caught.value.__cause__)
+
+
+def test_what_sparsify_needs_and_names(monkeypatch):
+    X = pd.DataFrame(listens().toarray()).rename(columns=str)
+    model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+    pruned = model.sparsify(10)
+    np.testing.assert_array_equal(pruned.feature_names_in_, X.columns)
+    pruned.recommend(X, k=3)  # without a warning of names
+    monkeypatch.setattr(_memory, "free_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match="`n_neighbors`=10 needs"):
+        model.sparsify(10)
 
 
 def test_sparsify_of_one_item_and_after_set_params():

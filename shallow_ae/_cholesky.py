@@ -1,0 +1,91 @@
+"""One small system A w = g, by a Cholesky factorization A = R'R, compiled.
+
+A call of LAPACK takes longer than a system of a few dozen unknowns, and its threads get in the way
+of ours. A is given by what is on and above its diagonal, with g as one more column at its right.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shallow_ae._compiled import compiled
+from shallow_ae._validation import Array
+
+
+@compiled
+def factorize(matrix: Array, m: int) -> bool:
+    """Turn what is from the diagonal on into R of A = R'R, with R'^-1 of the column beside it."""
+    for index in range(m):
+        row = matrix[index, index : m + 1]
+        above = 0
+        while above + 4 <= index:  # four at a time: `row` is read and written once for them
+            a, row_a = matrix[above, index], matrix[above, index : m + 1]
+            b, row_b = matrix[above + 1, index], matrix[above + 1, index : m + 1]
+            c, row_c = matrix[above + 2, index], matrix[above + 2, index : m + 1]
+            d, row_d = matrix[above + 3, index], matrix[above + 3, index : m + 1]
+            for column in range(len(row)):
+                row[column] = row[column] - (
+                    (a * row_a[column] + b * row_b[column])
+                    + (c * row_c[column] + d * row_d[column])
+                )
+            above += 4
+        while above < index:
+            a, row_a = matrix[above, index], matrix[above, index : m + 1]
+            for column in range(len(row)):
+                row[column] -= a * row_a[column]
+            above += 1
+        if not 0 < row[0] < np.inf:
+            return False
+        scale = row.dtype.type(1) / np.sqrt(row[0])
+        for column in range(len(row)):
+            row[column] *= scale
+    return True
+
+
+@compiled
+def substitute_back(matrix: Array, m: int, solution: Array) -> None:
+    """Write R^-1 of the column beside R."""
+    for index in range(m - 1, -1, -1):
+        rest = matrix[index, m] - dot(matrix[index, index + 1 : m], solution[index + 1 : m])
+        solution[index] = rest / matrix[index, index]
+
+
+@compiled
+def missed_of(upper: Array, given: Array, solution: Array, missed: Array) -> float:
+    """Return ||A w - g||^2 for what is on and above the diagonal of A."""
+    m = len(solution)
+    missed[:] = 0
+    for index in range(m):
+        weight, row, below = solution[index], upper[index, index + 1 : m], missed[index + 1 :]
+        missed[index] += upper[index, index] * weight + dot(row, solution[index + 1 :])
+        for column in range(len(row)):
+            below[column] += weight * row[column]
+    for index in range(m):
+        missed[index] -= given[index]
+    return squared(missed)
+
+
+@compiled
+def squared(values: Array) -> float:
+    """Return ||v||^2, which may be too large for the type of v."""
+    total = 0.0
+    for value in values:
+        total += np.float64(value) ** 2
+    return total
+
+
+@compiled
+def dot(a: Array, b: Array) -> Any:
+    """Return the product of two vectors, as four sums that need not wait for one another."""
+    first = second = third = fourth = a.dtype.type(0)
+    stop = len(a) - len(a) % 4
+    for index in range(0, stop, 4):
+        first += a[index] * b[index]
+        second += a[index + 1] * b[index + 1]
+        third += a[index + 2] * b[index + 2]
+        fourth += a[index + 3] * b[index + 3]
+    for index in range(stop, len(a)):
+        first += a[index] * b[index]
+    return (first + second) + (third + fourth)
