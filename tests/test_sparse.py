@@ -21,6 +21,7 @@ from shallow_ae import (
     _minimum,
     _nearest,
     _neighborhood,
+    _sparsify,
     make_recommender,
     ndcg_score,
 )
@@ -146,17 +147,18 @@ def test_the_exact_solution_of_many_items():
 @pytest.mark.parametrize(
     "ways",
     [
-        {"_PER_TASK": 1, "_ROWS_PER_TASK": 1},
-        {"_PER_TASK": 7, "_ROWS_PER_TASK": 50},
-        {"_ARRAY_BYTES": 0},
-        {"_ARRAY_BYTES": 10**6},
+        {"_nearest._PER_TASK": 1, "_nearest._ROWS_PER_TASK": 1},
+        {"_nearest._PER_TASK": 7, "_nearest._ROWS_PER_TASK": 50},
+        {"_nearest._ARRAY_BYTES": 0},
+        {"_nearest._ARRAY_BYTES": 10**6},
+        {"_blocks.ENTRIES_PER_BLOCK": 50},
     ],
 )
 def test_weights_do_not_depend_on_how_work_is_shared_or_products_are_kept(monkeypatch, ways):
     X = listens(dtype=np.float32)
     expected = SparseShallowAutoEncoder(n_neighbors=20).fit(X)
     for name, value in ways.items():
-        monkeypatch.setattr(_nearest, name, value)
+        monkeypatch.setattr(f"shallow_ae.{name}", value)
     model = SparseShallowAutoEncoder(n_neighbors=20).fit(X)
     assert_same(model, expected)
 
@@ -445,7 +447,11 @@ def test_few_neighbors_find_what_all_pairs_find_on_movielens(ml_1m):
     "variants",
     [{}, {"dropout": 0.3, "diagonal_slack": 0.4, "user_exponent": 0.5, "item_exponent": 0.3}],
 )
-def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(form, variants):
+def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
+    monkeypatch, form, variants
+):
+    monkeypatch.setattr(_sparsify, "_COLUMNS", 5)
+    monkeypatch.setattr(_sparsify, "_PRODUCTS", 700)
     shapes = {"primal": (150, 100), "dual": (60, 100), "gram": (2000, 12)}
     X = listens(*shapes[form])
     X = X if form != "gram" else sp.csr_array(np.abs(X.toarray()) + 0.5)
