@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any, Self
 
+import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -255,7 +256,11 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
     def _checked_rows(self, X: Any, sample_weight: Any, **how: bool) -> tuple[Self, Rows]:
         """Return a copy of this estimator to be trained, with checked rows, perhaps of X itself."""
         model, rows, weights = self._checked(X, sample_weight, **how)
-        return model, Rows(sp.csr_array(rows), weights)
+        rows = sp.csr_array(rows)
+        if rows.nnz <= np.iinfo(np.int32).max:
+            narrow = (array.astype(np.int32, copy=False) for array in (rows.indices, rows.indptr))
+            rows = sp.csr_array((rows.data, *narrow), rows.shape)
+        return model, Rows(rows, weights)
 
     def _learn(self, history: Rows) -> Self:
         """Learn from these rows and no others, in place."""

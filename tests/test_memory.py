@@ -48,6 +48,11 @@ def as_integers(X):
     return X.astype(np.int32)
 
 
+def by_long_indices(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
 def in_columns(X):
     return X.tocsc()
 
@@ -64,6 +69,7 @@ def densely(X):
         ((500, 3000), 0.2, 10, sp.csr_array, 0.75),  # all pairs of items share a user
         ((100_000, 200), 0.05, 10, sp.csr_array, 0.6),  # the rows are most of it
         ((100_000, 200), 0.05, 10, as_integers, 0.8),
+        ((100_000, 200), 0.05, 10, by_long_indices, 0.6),
         ((100_000, 200), 0.05, 10, in_columns, 0.8),
         ((100_000, 200), 0.05, 10, densely, 0.8),
     ],
@@ -84,9 +90,10 @@ def test_a_fit_on_the_nearest_takes_what_is_planned(
         _, peak_of_plan = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
         model.fit(X, sample_weight=weights)
-        _, peak = tracemalloc.get_traced_memory()
+        kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert kept < 1.2 * model.plan(X).kept_bytes
     # Compiled code's own arrays, some 2 MiB here, are not traced.
     assert (least if all_count else 0.5) * planned < peak < planned
     assert peak_of_plan < peak
