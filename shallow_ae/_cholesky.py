@@ -53,8 +53,30 @@ def substitute_back(matrix: Array, m: int, solution: Array) -> None:
 
 
 @compiled
+def correct(matrix: Array, m: int, missed: Array, correction: Array) -> float:
+    """Write A^-1 of what a solution misses; return its largest entry. R is kept."""
+    for index in range(m):
+        own = missed[index] / matrix[index, index]
+        matrix[index, m] = own
+        row, below = matrix[index, index + 1 : m], missed[index + 1 :]
+        for column in range(len(row)):
+            below[column] -= own * row[column]
+    substitute_back(matrix, m, correction)
+    return largest_of(correction)
+
+
+@compiled
+def largest_of(values: Array) -> float:
+    """Return the largest absolute value; 0 of none."""
+    largest = 0.0
+    for value in values:
+        largest = max(largest, abs(np.float64(value)))
+    return largest
+
+
+@compiled
 def missed_of(upper: Array, given: Array, solution: Array, missed: Array) -> float:
-    """Return ||A w - g||^2 for what is on and above the diagonal of A."""
+    """Write A w - g, and return its square, for what is on and above the diagonal of A."""
     m = len(solution)
     missed[:] = 0
     for index in range(m):

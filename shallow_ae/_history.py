@@ -56,9 +56,11 @@ class Rows(NamedTuple):
     def apart_from(self, X: Any, sample_weight: Any) -> Rows:
         """Return the same rows in memory that what they were checked from has no part in."""
         mine = self.X
+        shares = mine.data.base is not None  # a longer array, without its zeros
         if isinstance(X, sp.csr_array | sp.csr_matrix):
             arrays = ((getattr(mine, n), getattr(X, n)) for n in ("data", "indices", "indptr"))
-            mine = mine.copy() if any(np.may_share_memory(*pair) for pair in arrays) else mine
+            shares |= any(np.may_share_memory(*pair) for pair in arrays)
+        mine = mine.copy() if shares else mine
         return Rows(
             mine, self.sample_weight if sample_weight is None else self.sample_weight.copy()
         )

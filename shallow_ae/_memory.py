@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from bisect import bisect_right
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -46,12 +48,13 @@ def check_memory(solver: str, need: Need, others: dict[str, Need]) -> None:
     )
 
 
-def check_neighbors_fit(n_items: int, n_neighbors: int, n_bytes: int, a_neighbor: int) -> None:
-    """Raise a MemoryError if a fit of so many bytes does not fit, with how many neighbors would."""
-    free = free_memory()
+def check_neighbors_fit(n_items: int, n_neighbors: int, bytes_of: Callable[[int], int]) -> None:
+    """Raise a MemoryError if so many neighbors do not fit, with how many would."""
+    n_neighbors = min(n_neighbors, max(1, n_items - 1))
+    n_bytes, free = bytes_of(n_neighbors), free_memory()
     if n_bytes <= free:
         return
-    fitting = n_neighbors - -(-(n_bytes - free) // a_neighbor)
+    fitting = bisect_right(range(1, n_neighbors), free, key=bytes_of)
     way = f" You can set `n_neighbors` to {fitting}." if fitting > 0 else ""
     raise MemoryError(
         f"`n_neighbors`={n_neighbors} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} "

@@ -12,7 +12,7 @@ from shallow_ae._weighting import count_scale
 from shallow_ae._weights import Weights
 
 # What the residual, and the share of rounding, may be. In trials, weights were off by less than the
-# larger of both, relative to the largest.
+# first, and by no more than the second to half of it, relative to the largest.
 _INEXACT = {"float32": 1e-2, "float64": 1e-6}
 
 
@@ -38,9 +38,7 @@ class Minimum(NamedTuple):
     diagonal: Array  # of P, which the weights leave out
     objective: float
     residual: float | None  # of what was solved, relative; None if not looked at
-    rounding: float | None = (
-        None  # what it may move weights by, relative, where residuals are blind
-    )
+    rounding: float | None = None  # what it moves weights by, relative, where residuals are blind
 
 
 class Scales(NamedTuple):
@@ -103,7 +101,7 @@ def warn_if_inexact(
     most = _INEXACT[dtype.name]
     found = {
         "their relative residual is": minimum.residual,
-        "rounding moves them by": minimum.rounding,
+        "rounding moves them by about": minimum.rounding,
     }
     for what, size in found.items():
         if size is not None and not size <= most:

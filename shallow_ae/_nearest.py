@@ -79,9 +79,8 @@ def minimize_nearest(
     unexplained = diagonal - solutions.explained  # 1 / C_jj
     if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
         raise ValueError(indefinite(parameters.regularization, history.dtype))
-    # Of a matrix scaled to a diagonal of 1, the inverse's largest diagonal entry is some condition.
-    rounding = float(np.finfo(history.dtype).eps * (diagonal / unexplained).max())
     scales = scales_of(1 / unexplained, penalty, item_counts, parameters)
+    rounding = _rounding(solutions, scales)
     missed, sought = solutions.missed.sum(), solutions.sought.sum()
     residual = float(np.sqrt(missed / sought)) if sought else 0.0
     _scale(solutions, scales)
@@ -160,7 +159,7 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
         np.zeros((n_items, n_neighbors), np.int32),
         np.zeros((n_items, n_neighbors), systems.diagonal.dtype),
         np.empty(n_items, np.int64),
-        *np.empty((3, n_items)),
+        *np.zeros((5, n_items)),
     )
 
     def task(part: slice) -> None:
@@ -168,6 +167,17 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
 
     share_rows(n_items, task, most=_PER_TASK, verbose=verbose, label=("fit", "item"))
     return solutions
+
+
+def _rounding(solutions: Any, scales: Scales) -> float:
+    """Return how far rounding may move a weight, relative to the largest.
+
+    What float arithmetic misses of a system is of the size of its rounding errors, those of its
+    entries too, so that the correction it calls for is of the size of what these do to weights.
+    """
+    own = scales.columns * scales.inverse_diagonal
+    largest = (own * solutions.largest).max()
+    return float((own * solutions.moved).max() / largest) if largest else 0.0
 
 
 def _scale(solutions: Any, scales: Scales) -> None:

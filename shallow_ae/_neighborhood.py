@@ -21,7 +21,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._cholesky import dot, factorize, missed_of, squared, substitute_back
+from shallow_ae._cholesky import (
+    correct,
+    dot,
+    factorize,
+    largest_of,
+    missed_of,
+    squared,
+    substitute_back,
+)
 from shallow_ae._compiled import compiled
 from shallow_ae._ranking import keep_best, sum_sparse
 from shallow_ae._rows import Rows
@@ -53,6 +61,8 @@ class Solutions(NamedTuple):
     explained: NDArray[np.float64]  # G[j, N] w
     missed: NDArray[np.float64]  # ||A[N, N] w - G[N, j]||^2
     sought: NDArray[np.float64]  # ||G[N, j]||^2
+    largest: NDArray[np.float64]  # of the weights
+    moved: NDArray[np.float64]  # the largest entry of A^-1 of what is missed: of rounding's size
 
 
 class _Space(NamedTuple):
@@ -95,7 +105,10 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
         solutions.n_neighbors[row] = m
         solutions.explained[row] = dot(given, solution)
         solutions.sought[row] = squared(given)
-        solutions.missed[row] = missed_of(space.upper, given, solution, space.values[:m])
+        missed = space.values[:m]
+        solutions.missed[row] = missed_of(space.upper, given, solution, missed)
+        solutions.largest[row] = largest_of(solution)
+        solutions.moved[row] = correct(space.matrix, m, missed, space.best_values[:m])
 
 
 @compiled

@@ -123,7 +123,7 @@ def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
     arranging = 2 * rows + max(X.nnz * itemsize, 40 * min(X.nnz, ENTRIES_PER_BLOCK))
     fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
-    vectors = 150 * n_items + 24 * n_users  # some twenty of them
+    vectors = 160 * n_items + 40 * n_users  # some twenty of them
     work = BOTH_SPARSE * n_pairs + SMALL * solving + LISTED * searched
     return Cost(
         "nearest",
@@ -136,7 +136,4 @@ def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
 
 def check_nearest(X: sp.csr_array[Any], n_neighbors: int) -> None:
     """Raise a MemoryError if a fit on the nearest of each item does not fit."""
-    n_items, itemsize = X.shape[1], X.dtype.itemsize
-    n_neighbors = min(n_neighbors, n_items - 1)
-    n_bytes = nearest_cost(X, n_neighbors).bytes
-    check_neighbors_fit(n_items, n_neighbors, n_bytes, n_items * (itemsize + 4))
+    check_neighbors_fit(X.shape[1], n_neighbors, lambda number: nearest_cost(X, number).bytes)

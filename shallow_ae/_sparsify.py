@@ -84,7 +84,7 @@ def _sparsify(model: Any, n_neighbors: int) -> SparseShallowAutoEncoder:
     # Of columns, joined, and as csr; or as csr, with three numbers in float64 beside each.
     a_neighbor = n_items * max(3 * (itemsize + 4), itemsize + 4 + 3 * 8)
     beside = n_threads() * 4 * _COLUMNS * n_items * itemsize + 3 * 12 * _PRODUCTS
-    check_neighbors_fit(n_items, n_neighbors, n_neighbors * a_neighbor + beside, a_neighbor)
+    check_neighbors_fit(n_items, n_neighbors, lambda number: number * a_neighbor + beside)
     P = _largest(model._weights, n_items, n_neighbors)
     parameters = model._parameters
     pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **parameters._asdict())

@@ -104,7 +104,8 @@ def column_squares(X: Interactions, weights: Array) -> Array:
 
 
 def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
+    with np.errstate(over="ignore"):  # an infinite sum is an error later, which says why
+        return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
 
 
 def check_finite(name: str, value: float, numbers: Array) -> None:

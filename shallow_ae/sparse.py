@@ -77,7 +77,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
     Those products are kept once, for the time of the fit: as arrays for popular items and as
     lists for others. Each system is solved by itself, on as many threads as there are cores; the
     result depends neither on their number nor on how items are shared among them. float64 data
-    are computed in float64, everything else in float32.
+    are computed in float64, everything else in float32, sums over users too: with tens of millions
+    of users of one item, pass float64.
 
     The model keeps its rows, for `partial_fit` and `forget`.
 
@@ -146,7 +147,7 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         -----
         UserWarning
             If the weights are less exact than the type of the data should allow: by `residual_`,
-            or by the machine epsilon times max(A_jj C_jj), C_jj from the system of item j.
+            or by how far the systems' residuals move the solutions.
         """
         check_parameters(self)
         model, rows = self._checked_rows(X, sample_weight, reset=True)
@@ -237,8 +238,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         -------
         cost : (form, bytes, kept_bytes, multiplications, seconds)
             The form is "nearest"; peak memory beside `X`, at most, and of that the model's own;
-            the multiplications of numbers; and a rough estimate of the time. A dense array of
-            another type than float32 and float64 is converted first, which is not counted.
+            the multiplications of numbers; and a rough estimate of the time. To convert a dense
+            array first may take more, and is not counted.
 
         Examples
         --------

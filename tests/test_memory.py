@@ -53,6 +53,11 @@ def by_long_indices(X):
     return X
 
 
+def with_zeros(X):
+    X.data[::3] = 0
+    return X
+
+
 def in_columns(X):
     return X.tocsc()
 
@@ -70,6 +75,8 @@ def densely(X):
         ((100_000, 200), 0.05, 10, sp.csr_array, 0.6),  # the rows are most of it
         ((100_000, 200), 0.05, 10, as_integers, 0.8),
         ((100_000, 200), 0.05, 10, by_long_indices, 0.6),
+        ((100_000, 200), 0.05, 10, with_zeros, 0.6),
+        ((300_000, 10), 0, 10, sp.csr_array, 0.6),
         ((100_000, 200), 0.05, 10, in_columns, 0.8),
         ((100_000, 200), 0.05, 10, densely, 0.8),
     ],

@@ -1,6 +1,7 @@
 """Weights between the nearest items, against the dense systems of each column in float64."""
 
 import pickle
+import re
 import time
 import warnings
 
@@ -364,6 +365,29 @@ def test_weights_that_rounding_moves_are_told_though_their_systems_are_solved(mo
         assert warning.filename == __file__
 
 
+def test_what_rounding_moves_is_known_to_a_factor():
+    rng = np.random.default_rng(0)
+    alone = np.zeros((1000, 61))
+    alone[:, 0] = 1
+    alone[0, 1:] = rng.integers(60, 300, 60)  # one user has 60 items that nobody else has
+    P = SparseShallowAutoEncoder(0.002, n_neighbors=60).fit(alone).item_weights_.toarray()
+    with pytest.warns(UserWarning, match="rounding moves them by about") as caught:
+        model = SparseShallowAutoEncoder(0.002, n_neighbors=60).fit(alone.astype(np.float32))
+    off = np.abs(model.item_weights_.toarray() - P).max() / np.abs(P).max()
+    told = float(re.search(r"by about (\S+),", str(caught[0].message))[1])
+    assert 0.05 < off < told < 5 * off
+
+
+def test_a_large_condition_that_moves_nothing_is_not_told():
+    rng = np.random.default_rng(0)
+    X = np.zeros((2000, 50))
+    X[:, :40] = rng.random((2000, 40)) < 0.1
+    X[0, [45, 46]] = 3000  # as near as two items can be
+    P = SparseShallowAutoEncoder(n_neighbors=49).fit(X).item_weights_.toarray()
+    model = SparseShallowAutoEncoder(n_neighbors=49).fit(X.astype(np.float32))
+    np.testing.assert_allclose(model.item_weights_.toarray(), P, atol=1e-5)
+
+
 def test_large_values_of_no_near_equal_items_are_exact():
     rng = np.random.default_rng(1)
     X = (rng.random((2000, 40)) < 0.2) * rng.integers(1, 10_001, (2000, 40)).astype(np.float32)
@@ -379,10 +403,7 @@ def test_values_near_the_largest_of_their_type():
     assert 0 < SparseShallowAutoEncoder(n_neighbors=5).fit(X).residual_ < 3 * expected
     X *= 1e4
     for model in (SparseShallowAutoEncoder(n_neighbors=5), ShallowAutoEncoder(solver="exact")):
-        with (
-            np.errstate(over="ignore"),
-            pytest.raises(ValueError, match="squares are too large for float32"),
-        ):
+        with pytest.raises(ValueError, match="squares are too large for float32"):
             model.fit(X)
 
 
@@ -401,6 +422,19 @@ def test_a_fit_that_does_not_fit_is_refused_with_what_would(monkeypatch):
     monkeypatch.setattr(_memory, "free_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"are free\.$"):
         model.fit(X)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.6, 0.3])
+def test_a_refused_fit_names_the_most_neighbors_that_fit(monkeypatch, share):
+    X = sp.random_array((2000, 5000), density=0.002, rng=0, format="csr", dtype=np.float32)
+    model = SparseShallowAutoEncoder(n_neighbors=200)
+    free = share * model.plan(X).bytes
+    monkeypatch.setattr(_memory, "free_memory", lambda: free)
+    with pytest.raises(MemoryError, match="set `n_neighbors` to") as caught:
+        model.fit(X)
+    fitting = int(str(caught.value).split()[-1].rstrip("."))
+    assert model.set_params(n_neighbors=fitting).plan(X).bytes <= free
+    assert model.set_params(n_neighbors=fitting + 1).plan(X).bytes > free
 
 
 def test_an_exact_fit_that_does_not_fit_points_here(monkeypatch):
