@@ -12,7 +12,7 @@ from shallow_ae._weighting import count_scale
 from shallow_ae._weights import Weights
 
 # What the residual, and the share of rounding, may be. In trials, weights were off by less than the
-# first, and by no more than the second to half of it, relative to the largest.
+# first, and by a quarter to four times the second, relative to the largest.
 _INEXACT = {"float32": 1e-2, "float64": 1e-6}
 
 
