@@ -8,6 +8,9 @@ and after a step for each block, A has become -A^-1. It takes n^3/2 multiplicati
 LAPACK's Cholesky and inverse together, since only the lower triangle is worked on; nearly all are
 products of tiles. No second matrix is needed, and a pivot that is not positive is noticed at once.
 
+The sweep is for all threads on one matrix. A thread that is alone takes LAPACK's Cholesky and
+inverse, which need as little memory and fewer passes through it.
+
 Source: J. H. Goodnight, "A Tutorial on the SWEEP Operator", The American Statistician, 1979.
 """
 
@@ -28,8 +31,9 @@ from scipy.linalg import lapack
 from tqdm.auto import tqdm
 
 from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._lapack import invert_by_cholesky
 from shallow_ae._numerics import numerics
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import n_threads, one_blas_thread, workers
 from shallow_ae._validation import Array
 
 # Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one
@@ -37,6 +41,7 @@ from shallow_ae._validation import Array
 # of fit in the second-level cache.
 _NARROW, _WIDE = 256, 768
 _LARGE = 4096  # from here on, blocks are wide
+_APART = 8192  # from here on, threads share a matrix, and do not have one each
 _TILE_ROWS, _TILE_COLUMNS = 256, 512
 _DEVICE_WIDTH = 1024
 
@@ -58,6 +63,8 @@ def sweep(A: Array, *, verbose: int = 0) -> None:
     """
     if jax.default_backend() != "cpu":
         _sweep_on_device(A)
+    elif n_threads() == 1 and is_small(len(A)):
+        _invert_on_one_thread(A, verbose)
     else:
         _sweep_on_threads(A, verbose)
     with np.errstate(invalid="ignore"):
@@ -93,10 +100,22 @@ def invert(A: Array, *, verbose: int = 0) -> None:
     unfold(A, -ones, ones)
 
 
+def is_small(n: int) -> bool:
+    """Return whether several matrices of n rows are inverted fastest by a thread each."""
+    return n < _APART and jax.default_backend() == "cpu"
+
+
 def sweep_bytes(n: int, itemsize: int) -> int:
     """Return the memory that `sweep` takes beside the matrix."""
     tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
     return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
+
+
+def _invert_on_one_thread(A: Array, verbose: int) -> None:
+    with one_blas_thread, tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
+        _check(invert_by_cholesky(A), A.dtype)
+        np.negative(A, out=A)
+        bar.update(len(A))
 
 
 def _sweep_on_threads(A: Array, verbose: int) -> None:

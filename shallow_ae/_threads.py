@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
-from typing import Any
+from threading import Lock, local
+from typing import Any, TypeVar
 
 import joblib
 from threadpoolctl import ThreadpoolController
 
 _MOST = 8
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+_this_thread = local()
 
 
 def n_threads() -> int:
@@ -20,6 +24,8 @@ def n_threads() -> int:
 
     OMP_NUM_THREADS is where joblib tells its processes their share, as other libraries read it.
     """
+    if getattr(_this_thread, "is_apart", False):
+        return 1
     share = os.environ.get("OMP_NUM_THREADS", "")
     n_cores = int(joblib.effective_n_jobs(-1))
     return min(_MOST, n_cores, int(share) if share.isdigit() and int(share) else n_cores)
@@ -48,7 +54,7 @@ class _OneBlasThread:
                 self._limits.restore_original_limits()
 
 
-_one_blas_thread = _OneBlasThread()
+one_blas_thread = _OneBlasThread()
 
 
 @contextmanager
@@ -59,8 +65,22 @@ def workers() -> Iterator[ThreadPoolExecutor]:
     to a tile before and after finds it in cache. It also keeps clear of BLAS's own threads, which
     crash in large factorizations (OpenBLAS 0.3.30, Cholesky from about 27,000 rows on).
     """
-    with _one_blas_thread, ThreadPoolExecutor(n_threads()) as pool:
+    with one_blas_thread, ThreadPoolExecutor(n_threads()) as pool:
         try:
             yield pool
         finally:  # an error or an interrupt does not wait for what has not begun
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def apart(function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
+    """Yield the results of tasks in order, each on one thread that shares its work with no other.
+
+    Where there are enough tasks, nobody waits for what a thread beside it has to do first.
+    """
+
+    def alone(task: _Task) -> _Result:
+        _this_thread.is_apart = True
+        return function(task)
+
+    with workers() as pool:
+        yield from pool.map(alone, tasks)

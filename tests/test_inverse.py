@@ -1,11 +1,19 @@
-"""The inverse in place, on threads and in JAX, against NumPy's."""
+"""The inverse in place, on threads, on one of them and in JAX, against NumPy's."""
+
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from shallow_ae import _inverse
+from shallow_ae._lapack import invert_by_cholesky
 
-FORMS = {"threads": lambda A: _inverse._sweep_on_threads(A, 0), "JAX": _inverse._sweep_on_device}
+FORMS = {
+    "threads": lambda A: _inverse._sweep_on_threads(A, 0),
+    "one thread": lambda A: _inverse._invert_on_one_thread(A, 0),
+    "JAX": _inverse._sweep_on_device,
+}
 
 
 def positive_definite(n, dtype=np.float64):
@@ -64,12 +72,60 @@ def test_unfold_scales_rows_and_columns():
     np.testing.assert_allclose(A, rows[:, None] * whole * columns[None, :], rtol=1e-15)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize(("backend", "threads"), [("cpu", 2), ("cpu", 1), ("gpu", 1)])
 @pytest.mark.parametrize("pivot", [0, 40, 99])
 @pytest.mark.parametrize("bad", [-1.0, np.nan])
-def test_a_matrix_that_is_not_positive_definite_is_an_error(monkeypatch, backend, pivot, bad):
+def test_a_matrix_that_is_not_positive_definite_is_an_error(
+    monkeypatch, backend, threads, pivot, bad
+):
     monkeypatch.setattr(_inverse.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
     A = np.eye(100, dtype=np.float32)
     A[pivot, pivot] = bad
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite in float32"):
         _inverse.sweep(A)
+
+
+@pytest.mark.parametrize(
+    ("threads", "backend", "n", "form"),
+    [
+        (1, "cpu", 20, "_invert_on_one_thread"),
+        (1, "cpu", 30, "_sweep_on_threads"),
+        (2, "cpu", 20, "_sweep_on_threads"),
+        (1, "gpu", 20, "_sweep_on_device"),
+    ],
+)
+def test_who_inverts(monkeypatch, threads, backend, n, form):
+    monkeypatch.setattr(_inverse.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
+    monkeypatch.setattr(_inverse, "_APART", 30)
+    original, taken = getattr(_inverse, form), []
+    monkeypatch.setattr(_inverse, form, lambda *of: (taken.append(len(of[0])), original(*of)))
+    A, expected = positive_definite(n)
+    _inverse.sweep(A)
+    np.testing.assert_allclose(-np.tril(A), np.tril(expected), rtol=0, atol=1e-10)
+    assert taken == [n]
+
+
+def test_python_goes_on_while_lapack_computes():
+    A = positive_definite(2000)[0]
+    began, ended, times = threading.Event(), threading.Event(), []
+
+    def invert():
+        began.set()
+        times.append(time.perf_counter())
+        invert_by_cholesky(A)
+        times.append(time.perf_counter())
+        ended.set()
+
+    thread = threading.Thread(target=invert)
+    thread.start()
+    began.wait()
+    awake = []
+    while not ended.is_set():
+        time.sleep(0.001)
+        awake.append(time.perf_counter())
+    thread.join()
+    start, end = times
+    during = [moment for moment in awake if start + 0.2 * (end - start) < moment < end]
+    assert len(during) > 2

@@ -1,0 +1,57 @@
+"""Threads that share work, and threads that work apart."""
+
+import threading
+import time
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from shallow_ae import _threads
+
+
+@pytest.fixture(autouse=True)
+def three_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(_threads.joblib, "effective_n_jobs", lambda _: 3)
+
+
+def test_apart_each_task_has_one_thread_and_all_run_at_once():
+    together = threading.Barrier(3, timeout=60)
+
+    def task(number):
+        together.wait()
+        return number, _threads.n_threads(), threading.get_ident()
+
+    assert _threads.n_threads() == 3
+    numbers, shares, threads = zip(*_threads.apart(task, range(6)), strict=True)
+    assert numbers == tuple(range(6))  # in order
+    assert set(shares) == {1}
+    assert len(set(threads)) == 3
+    assert _threads.n_threads() == 3
+
+
+def test_blas_has_one_thread_in_each_task():
+    def task(_):
+        with _threads.workers() as pool:
+            return list(pool.map(lambda _: blas_threads(), range(2)))
+
+    def blas_threads():
+        return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
+
+    before = blas_threads()
+    assert list(_threads.apart(task, range(4))) == [[{1}, {1}]] * 4
+    assert blas_threads() == before
+
+
+def test_after_an_error_no_task_begins():
+    begun = []
+
+    def task(number):
+        begun.append(number)
+        if number == 0:
+            raise RuntimeError("the first")
+        time.sleep(0.1)
+
+    with pytest.raises(RuntimeError, match="the first"):
+        next(_threads.apart(task, range(50)))
+    assert len(begun) < 10
