@@ -19,7 +19,6 @@ J. Lee, "It's Enough", SIGIR 2023 (slack).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,17 +61,20 @@ def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> M
 
 
 def minimize_each(history: History, settings: Sequence[Parameters]) -> Iterator[Minimum]:
-    """Yield the minimum for each of the settings, without its residual.
+    """Yield the minimum for each of the settings of one inverse, without its residual.
 
-    Settings that differ in `diagonal_slack` and `item_exponent` only share an inverse, if that is
-    primal. All must have the `user_exponent` of a history that is a Gram matrix.
+    Its `user_exponent` must be that of a history that is a Gram matrix.
     """
-    for _, group in groupby(settings, lambda setting: (setting[:2], setting.user_exponent)):
-        yield from _minima(history, list(group), 0, has_residual=False)
+    return _minima(history, settings, 0, has_residual=False)
+
+
+def inverse_of(parameters: Parameters) -> tuple[float, float, float]:
+    """Return what an inverse depends on: settings for which it is equal can share a primal one."""
+    return parameters.user_exponent, parameters.regularization, parameters.dropout
 
 
 def _minima(
-    history: History, settings: list[Parameters], verbose: int, *, has_residual: bool
+    history: History, settings: Sequence[Parameters], verbose: int, *, has_residual: bool
 ) -> Iterator[Minimum]:
     """Yield the minimum for each of the settings that can share an inverse."""
     check_has_minimum(settings[0])
@@ -97,7 +99,7 @@ def is_dual(n_users: int, n_items: int) -> bool:
 def _primal(
     history: History,
     item_counts: Array,
-    settings: list[Parameters],
+    settings: Sequence[Parameters],
     verbose: int,
     *,
     has_residual: bool,

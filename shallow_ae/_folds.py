@@ -7,21 +7,28 @@ others. Settings that differ only in how the inverse is scaled share it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 from itertools import groupby
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
-from shallow_ae._closed_form import is_dual, minimize, minimize_each
+from shallow_ae._closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._exact import settle
 from shallow_ae._history import Gram, History, Rows, gram_of, remember
-from shallow_ae._minimum import Minimum, parameters_of
+from shallow_ae._inverse import is_small
+from shallow_ae._memory import check_memory, free_memory, release_free_memory
+from shallow_ae._minimum import parameters_of
+from shallow_ae._plan import exact_need
 from shallow_ae._ruler import Ruler
+from shallow_ae._threads import apart, n_threads
 from shallow_ae._validation import Array
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
@@ -53,32 +60,59 @@ class Outcome(NamedTuple):
     score_times: NDArray[np.float64]
 
 
+def check_fits(models: Sequence[Any], data: Data, splits: Splits) -> bool:
+    """Return whether it fits that each thread takes an inverse for itself, and pays.
+
+    Raises
+    ------
+    MemoryError
+        If not even one at a time fits.
+    """
+    n_items, itemsize = data.X.shape[1], data.X.dtype.itemsize
+    n = min(n_items, max(len(train) for train, _ in splits))
+    copies = len(models) > len({inverse_of(parameters_of(model)) for model in models})
+    need = exact_need(data.X.shape, data.X.nnz, itemsize)
+    if any(not is_dual(len(train), n_items) for train, _ in splits):
+        # The Gram matrices of all rows and of a part, and an inverse to be scaled once more.
+        need = need._replace(bytes=need.bytes + (2 + copies) * n_items**2 * itemsize)
+    check_memory("exact", need, {})
+    further = (n_threads() - 1) * (1 + copies) * n**2 * itemsize
+    return is_small(n) and need.bytes + further <= free_memory()
+
+
 def cross_validate(
-    models: Sequence[Any], data: Data, splits: Splits, scoring: Any, *, verbose: int
+    models: Sequence[Any],
+    data: Data,
+    splits: Splits,
+    scoring: Any,
+    *,
+    is_apart: bool,
+    verbose: int,
 ) -> tuple[Outcome, Gram | None]:
     """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
 
-    `scoring` is a Ruler or a scorer of scikit-learn's kind.
+    `scoring` is a Ruler or a scorer of scikit-learn's kind. `is_apart` says whether a thread takes
+    an inverse for itself, where there are enough of them.
     """
-    settings = [parameters_of(model) for model in models]
-    # Those that can share something stand together.
-    order = sorted(range(len(settings)), key=lambda i: (settings[i].user_exponent, settings[i]))
-    outcome = Outcome(*(np.empty((len(settings), len(splits))) for _ in Outcome._fields))
+    inverses = [inverse_of(parameters_of(model)) for model in models]
+    order = sorted(range(len(models)), key=inverses.__getitem__)
+    groups = [list(group) for _, group in groupby(order, inverses.__getitem__)]
+    outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
     gram = None
     with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
-        for exponent, group in groupby(order, lambda i: settings[i].user_exponent):
-            alike, gram = list(group), None
+        for exponent, of_exponent in groupby(groups, lambda group: inverses[group[0]][0]):
+            alike, gram = list(of_exponent), None
+            run: Any = apart if is_apart and len(alike) >= n_threads() > 1 else map
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
                 try:
                     history, score = _history(data, train, gram), _judge(data.of(test), scoring)
-                    minima = minimize_each(history, [settings[i] for i in alike])
-                    for i in alike:
-                        figures = _fit_and_score(models[i], history, minima, score)
-                        for array, figure in zip(outcome, figures, strict=True):
-                            array[i, fold] = figure
-                        bar.update()
+                    trial = partial(_fit_and_score, models, history, score)
+                    for group, figures in zip(alike, run(trial, alike), strict=True):
+                        for array, of_group in zip(outcome, figures.T, strict=True):
+                            array[group, fold] = of_group
+                        bar.update(len(group))
                 except ValueError as error:
                     error.add_note(
                         f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
@@ -86,22 +120,27 @@ def cross_validate(
                         "may stand together: shuffle by cv=KFold(shuffle=True)."
                     )
                     raise
-                del history, score, minima  # before the next ones take their memory
+                del history, score, trial  # before the next ones take their memory
+                release_free_memory()  # which the C library keeps for each thread
     return outcome, gram
 
 
 def _fit_and_score(
-    model: Any, history: History, minima: Iterator[Minimum], score: Callable[[Any], float]
-) -> tuple[float, float, float]:
-    """Return the score of a model with the next minimum, and the seconds of fit and score.
+    models: Sequence[Any], history: History, score: Callable[[Any], float], group: list[int]
+) -> NDArray[np.float64]:
+    """Return the figures of an Outcome for each of the models in a group that share an inverse.
 
-    Nothing of it is kept, so that the next one takes its memory.
+    Nothing of a model is kept, so that the next one takes its memory.
     """
-    began = time.perf_counter()
-    trained = settle(copy(model), history, next(minima))
-    fitted = time.perf_counter()
-    found = score(trained)
-    return found, fitted - began, time.perf_counter() - fitted
+    minima = minimize_each(history, [parameters_of(models[i]) for i in group])
+    figures = []
+    for i in group:
+        began = time.perf_counter()
+        trained = settle(copy(models[i]), history, next(minima))
+        fitted = time.perf_counter()
+        figures.append((score(trained), fitted - began, time.perf_counter() - fitted))
+        del trained
+    return np.array(figures)
 
 
 def fit_summed(model: Any, data: Data, gram: Gram | None) -> Any:
@@ -140,4 +179,11 @@ def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:
         visible, hidden = scoring.split(test.X, test.y)  # once for all settings
         return lambda model: model._found_again(visible, hidden, scoring)
     held_out = () if test.y is None else (test.y,)
-    return lambda model: scoring(model, test.X, *held_out)
+    # A scorer need not be written for threads, and scikit-learn's settings are those of a thread.
+    lock, settings = Lock(), get_config()
+
+    def score(model: Any) -> float:
+        with lock, config_context(**settings):
+            return float(scoring(model, test.X, *held_out))
+
+    return score

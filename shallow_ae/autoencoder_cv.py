@@ -14,11 +14,8 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._closed_form import is_dual
-from shallow_ae._folds import Data, Outcome, Splits, cross_validate, fit_summed
-from shallow_ae._memory import check_memory
+from shallow_ae._folds import Data, Outcome, check_fits, cross_validate, fit_summed
 from shallow_ae._parameters import check_parameters
-from shallow_ae._plan import exact_need
 from shallow_ae._validation import (
     Array,
     aligned_by_name,
@@ -32,7 +29,6 @@ from shallow_ae.model_selection import RankingScorer
 from shallow_ae.recommender import RecommenderMixin
 
 _VARIANTS = ("dropout", "diagonal_slack", "user_exponent", "item_exponent")
-_SCALINGS = {"diagonal_slack", "item_exponent"}  # of one inverse
 
 
 class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
@@ -55,7 +51,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         How users are split: an int means so many consecutive folds (`KFold`).
     scoring : str, callable or None, default=None
         A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`; it is
-        handed rows as a csr_array. None is NDCG@100 with a fifth of each user's items hidden.
+        handed rows as a csr_array, and may be called from other threads, one at a time. None is
+        NDCG@100 with a fifth of each user's items hidden.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -83,9 +80,13 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     Notes
     -----
     The time is that of an inverse for each split and each setting of `regularization` and
-    `dropout`. Memory is that of an exact fit and two more matrices of its size, or three where
-    `diagonal_slack` or `item_exponent` are listed. Where a training part has fewer users than
-    items, its solutions are dual, one for each setting, and there is nothing to share.
+    `dropout`. Where inverses have fewer than 8,192 rows, each thread takes one for itself: none
+    waits for another, and the search ends sooner than one after the other on all threads.
+
+    Memory is that of an exact fit and two more matrices of its size, or three where
+    `diagonal_slack` or `item_exponent` are listed; and, if they fit, one or two more for each
+    further thread. Where a training part has fewer users than items, its solutions are dual, one
+    for each setting, and there is nothing to share.
 
     Examples
     --------
@@ -154,7 +155,6 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         weights = check_sample_weight(sample_weight, rows.shape[0])
         users = np.arange(rows.shape[0])  # of lists and masks, indices
         splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, y)]
-        _check_fits(rows, splits, shares_inverses=listed.keys() & _SCALINGS != set())
         held_out = aligned_by_name(trial, y)
         if held_out is not None:
             held_out = canonical(held_out) if sp.issparse(held_out) else np.asarray(held_out)
@@ -162,7 +162,10 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
         for model in models:
             model.__dict__ |= names
-        outcome, gram = cross_validate(models, data, splits, self._scorer(), verbose=self.verbose)
+        is_apart = check_fits(models, data, splits)
+        outcome, gram = cross_validate(
+            models, data, splits, self._scorer(), is_apart=is_apart, verbose=self.verbose
+        )
 
         trial.cv_results_ = results = _results(candidates, outcome)
         trial.best_index_ = best = int(results["rank_test_score"].argmin())
@@ -239,15 +242,6 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         scorer: Callable[..., float]
         scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
         return scorer
-
-
-def _check_fits(X: sp.csr_array[Any], splits: Splits, *, shares_inverses: bool) -> None:
-    """Raise a MemoryError where the Gram matrices of all and of a part would not fit."""
-    need = exact_need(X.shape, X.nnz, X.dtype.itemsize)
-    if any(not is_dual(len(train), X.shape[1]) for train, _ in splits):
-        more = (2 + shares_inverses) * X.shape[1] ** 2 * X.dtype.itemsize
-        need = need._replace(bytes=need.bytes + more)
-    check_memory("exact", need, {})
 
 
 def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """A search that shares its work finds what one that does not finds."""
 
 import pickle
+import time
 import tracemalloc
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit, ShuffleSplit
 from sklearn.pipeline import make_pipeline
@@ -15,10 +17,12 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     ShallowAutoEncoderCV,
+    _folds,
     hold_out_items,
     make_ranking_scorer,
 )
 from shallow_ae._history import gram_of
+from shallow_ae._threads import n_threads
 
 REGULARIZATIONS = [0.1, 0.5, 2.0]
 
@@ -260,6 +264,70 @@ def test_bad_settings_are_refused(X, settings, message):
         ShallowAutoEncoderCV(**settings).fit(X)
 
 
+@pytest.mark.parametrize("n_cores", [1, 2, 4])  # one after the other; at once; too few at once
+@pytest.mark.parametrize("n_items", [25, 90])
+def test_it_is_grid_search_on_any_number_of_threads(monkeypatch, n_cores, n_items):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: n_cores)
+    at_once = spy_on_apart(monkeypatch)
+    rows = interactions(60, n_items)
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, item_exponent=[0.0, 0.1], cv=3).fit(rows)
+    assert at_once == ([3, 3, 3] if n_cores == 2 else [])
+    grid = {"regularization": REGULARIZATIONS, "item_exponent": [0.0, 0.1]}
+    assert_same_search(ours, grid_search(rows, grid, cv=3))
+
+
+def spy_on_apart(monkeypatch):
+    """Return a list that grows by how many inverses are handed to threads at once."""
+    at_once = []
+    original = _folds.apart
+
+    def noting(function, tasks):
+        at_once.append(len(tasks))
+        return original(function, tasks)
+
+    monkeypatch.setattr(_folds, "apart", noting)
+    return at_once
+
+
+@pytest.mark.parametrize("limit", ["memory", "size", "accelerator"])
+def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
+    if limit == "memory":
+        monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
+    elif limit == "size":
+        monkeypatch.setattr("shallow_ae._inverse._APART", 25)
+    else:
+        monkeypatch.setattr("shallow_ae._inverse.jax.default_backend", lambda: "gpu")
+    at_once = spy_on_apart(monkeypatch)
+    ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
+    assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, cv=3))
+    assert at_once == []
+
+
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_a_setting_that_cannot_be_fitted_ends_the_search(monkeypatch, n_cores):
+    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: n_cores)
+    X = np.ones((60, 9), np.float32)
+    with pytest.raises(ValueError, match="`regularization`=1e-12 is too small") as raised:
+        ShallowAutoEncoderCV([0.1, 1e-12, 1.0], cv=3).fit(X)
+    assert raised.value.__notes__[0].startswith("In split 0 of 3, of 40 users to learn from")
+
+
+def test_a_scorer_is_called_once_at_a_time_by_the_settings_of_the_caller(X):
+    inside = []
+
+    def scorer(model, X):
+        assert get_config()["assume_finite"]
+        inside.append(model)
+        assert len(inside) == 1
+        time.sleep(0.005)
+        return -inside.pop().regularization
+
+    with config_context(assume_finite=True):
+        model = ShallowAutoEncoderCV([0.1, 0.2, 0.3, 0.4], cv=3, scoring=scorer).fit(X)
+    assert model.best_params_ == {"regularization": 0.1}
+
+
 def test_what_does_not_fit_in_memory_is_refused(X, monkeypatch):
     monkeypatch.setattr("shallow_ae._memory.free_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"needs .* for 25 items and .* are free"):
@@ -284,7 +352,11 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
     np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=1e-4)
 
 
-def test_memory_is_what_is_documented():
+@pytest.mark.parametrize("is_tight", [False, True])
+def test_memory_is_what_is_documented(monkeypatch, is_tight):
+    if is_tight:
+        monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
+    further = 0 if is_tight else min(n_threads(), 2) - 1
     X = sp.random_array((2400, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
     square = 1200**2 * 4
     ShallowAutoEncoderCV([0.1], cv=2).fit(X[:100])  # compiles
@@ -298,8 +370,8 @@ def test_memory_is_what_is_documented():
         search.fit(X)
         peaks.append(tracemalloc.get_traced_memory()[1] / square)
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 2.2
-    assert peaks[2] < peaks[0] + 3.2
+    assert peaks[1] < peaks[0] + 2.2 + further
+    assert peaks[2] < peaks[0] + 3.2 + 2 * further
 
 
 def not_a_number_at_first(model, X, y=None):
