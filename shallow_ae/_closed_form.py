@@ -118,6 +118,7 @@ def _primal(
         times_inverse = _times_inverse(P, scales, rows, columns)
         residual = _residual(times_inverse, times_gram, penalty) if has_residual else None
         yield scales.minimum(DenseWeights(P), n, residual)
+        del P, times_inverse  # before the next copy takes its memory
 
 
 def _times_inverse(P: Array, scales: Scales, rows: Array, columns: Array) -> Product:
@@ -134,9 +135,9 @@ def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
     if isinstance(history, Gram):
         scale = history.n_rows / history.total_weight
-        A = np.multiply(history.matrix, scale, dtype=history.matrix.dtype)
-        n = float(history.n_rows)
-        return A.astype(history.dtype, copy=False), n, _times_matrix(history.matrix, scale)
+        A = np.empty(history.matrix.shape, history.dtype)
+        np.multiply(history.matrix, scale, out=A, casting="same_kind")
+        return A, float(history.n_rows), _times_matrix(history.matrix, scale)
     X, weights = history.weighted(user_exponent)
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)

@@ -7,28 +7,26 @@ others. Settings that differ only in how the inverse is scaled share it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from itertools import groupby
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn import config_context, get_config
 from tqdm.auto import tqdm
 
 from shallow_ae._closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._exact import settle
-from shallow_ae._history import Gram, History, Rows, gram_of, remember
+from shallow_ae._history import KEPT, Gram, History, Rows, gram_of, keeps_gram, remember
 from shallow_ae._inverse import is_small
 from shallow_ae._memory import check_memory, free_memory, release_free_memory
 from shallow_ae._minimum import parameters_of
 from shallow_ae._plan import exact_need
 from shallow_ae._ruler import Ruler
-from shallow_ae._threads import apart, n_threads
+from shallow_ae._threads import apart, in_turn, n_threads
 from shallow_ae._validation import Array
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
@@ -60,24 +58,35 @@ class Outcome(NamedTuple):
     score_times: NDArray[np.float64]
 
 
-def check_fits(models: Sequence[Any], data: Data, splits: Splits) -> bool:
-    """Return whether it fits that each thread takes an inverse for itself, and pays.
+def works_apart(models: Sequence[Any], data: Data, splits: Splits, scoring: Any) -> bool:
+    """Return whether each thread may take an inverse for itself, and the search gains by it.
+
+    What others have written, a scorer or a metric, is called by the caller's thread only.
 
     Raises
     ------
     MemoryError
-        If not even one at a time fits.
+        If not even one inverse at a time fits.
     """
-    n_items, itemsize = data.X.shape[1], data.X.dtype.itemsize
-    n = min(n_items, max(len(train) for train, _ in splits))
-    copies = len(models) > len({inverse_of(parameters_of(model)) for model in models})
-    need = exact_need(data.X.shape, data.X.nnz, itemsize)
-    if any(not is_dual(len(train), n_items) for train, _ in splits):
-        # The Gram matrices of all rows and of a part, and an inverse to be scaled once more.
-        need = need._replace(bytes=need.bytes + (2 + copies) * n_items**2 * itemsize)
+    (n_users, n_items), itemsize = data.X.shape, data.X.dtype.itemsize
+    of_P = n_items**2 * itemsize
+    need = exact_need((n_users, n_items), data.X.nnz, itemsize)
+    largest = max(len(train) for train, _ in splits)
+    is_primal = any(not is_dual(len(train), n_items) for train, _ in splits)
+    # Where settings share an inverse, all but one of them scale a copy of it.
+    each = of_P * (2 if len(models) > len({*map(_inverse_of, models)}) else 1)
+    if is_primal:  # beside an exact fit, the Gram matrices of all rows and of a part
+        grams = n_items**2 * 8 if keeps_gram(data.X.nnz, n_items) else 2 * of_P
+        need = need._replace(bytes=need.bytes + grams + each - of_P)
+    else:  # each scores by P where that fits
+        each = of_P + largest**2 * itemsize
     check_memory("exact", need, {})
-    further = (n_threads() - 1) * (1 + copies) * n**2 * itemsize
-    return is_small(n) and need.bytes + further <= free_memory()
+    is_ours = isinstance(scoring, Ruler) and isinstance(scoring.metric, str)
+    return (
+        is_ours
+        and is_small(min(n_items, largest))
+        and need.bytes + (n_threads() - is_primal) * each <= free_memory()
+    )
 
 
 def cross_validate(
@@ -91,10 +100,10 @@ def cross_validate(
 ) -> tuple[Outcome, Gram | None]:
     """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
 
-    `scoring` is a Ruler or a scorer of scikit-learn's kind. `is_apart` says whether a thread takes
-    an inverse for itself, where there are enough of them.
+    `scoring` is a Ruler or a scorer of scikit-learn's kind. `is_apart` says whether each thread may
+    take an inverse for itself, which it does where there are enough of them.
     """
-    inverses = [inverse_of(parameters_of(model)) for model in models]
+    inverses = [_inverse_of(model) for model in models]
     order = sorted(range(len(models)), key=inverses.__getitem__)
     groups = [list(group) for _, group in groupby(order, inverses.__getitem__)]
     outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
@@ -102,7 +111,7 @@ def cross_validate(
     with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
         for exponent, of_exponent in groupby(groups, lambda group: inverses[group[0]][0]):
             alike, gram = list(of_exponent), None
-            run: Any = apart if is_apart and len(alike) >= n_threads() > 1 else map
+            run = apart if is_apart and len(alike) >= n_threads() > 1 else in_turn
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
@@ -110,14 +119,14 @@ def cross_validate(
                     history, score = _history(data, train, gram), _judge(data.of(test), scoring)
                     trial = partial(_fit_and_score, models, history, score)
                     for group, figures in zip(alike, run(trial, alike), strict=True):
-                        for array, of_group in zip(outcome, figures.T, strict=True):
-                            array[group, fold] = of_group
+                        for array, column in zip(outcome, zip(*figures, strict=True), strict=True):
+                            array[group, fold] = column
                         bar.update(len(group))
                 except ValueError as error:
                     error.add_note(
                         f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
-                        f"and {len(test):,} to be judged by. Users of few items, or weights of 0, "
-                        "may stand together: shuffle by cv=KFold(shuffle=True)."
+                        f"and {len(test):,} to be judged by. (Where users of few items, or weights "
+                        "of 0, stand together, cv=KFold(shuffle=True) parts them.)"
                     )
                     raise
                 del history, score, trial  # before the next ones take their memory
@@ -125,35 +134,44 @@ def cross_validate(
     return outcome, gram
 
 
+def _inverse_of(model: Any) -> tuple[float, float, float]:
+    return inverse_of(parameters_of(model))
+
+
 def _fit_and_score(
     models: Sequence[Any], history: History, score: Callable[[Any], float], group: list[int]
-) -> NDArray[np.float64]:
-    """Return the figures of an Outcome for each of the models in a group that share an inverse.
+) -> Iterator[tuple[float, float, float]]:
+    """Yield the figures of an Outcome for each of the models in a group that share an inverse.
 
     Nothing of a model is kept, so that the next one takes its memory.
     """
     minima = minimize_each(history, [parameters_of(models[i]) for i in group])
-    figures = []
     for i in group:
         began = time.perf_counter()
         trained = settle(copy(models[i]), history, next(minima))
         fitted = time.perf_counter()
-        figures.append((score(trained), fitted - began, time.perf_counter() - fitted))
+        found = score(trained)
         del trained
-    return np.array(figures)
+        yield found, fitted - began, time.perf_counter() - fitted
 
 
 def fit_summed(model: Any, data: Data, gram: Gram | None) -> Any:
     """Return the model fitted to all rows, whose Gram matrix may be there already."""
     parameters = parameters_of(model)
-    history = remember(data.X, data.sample_weight, parameters.user_exponent)
     if gram is None or gram.user_exponent != parameters.user_exponent:
+        history = remember(data.X, data.sample_weight, parameters.user_exponent)
         return settle(model, history, minimize(history, parameters))
-    return settle(model, history, minimize(gram, parameters))
+    minimum = minimize(gram, parameters)
+    if keeps_gram(data.X.nnz, data.X.shape[1]):
+        return settle(model, gram, minimum)
+    return settle(model, remember(data.X, data.sample_weight, gram.user_exponent), minimum)
 
 
 def _gram(data: Data, user_exponent: float) -> Gram:
-    return gram_of(data.X, data.sample_weight, user_exponent, data.X.dtype)
+    """Return the Gram matrix, as the fitted model is to keep it if it is to keep one."""
+    n_entries, n_items = data.X.nnz, data.X.shape[1]
+    dtype = KEPT if keeps_gram(n_entries, n_items) else data.X.dtype
+    return gram_of(data.X, data.sample_weight, user_exponent, dtype)
 
 
 def _history(data: Data, train: Any, gram: Gram | None) -> History:
@@ -170,7 +188,8 @@ def _history(data: Data, train: Any, gram: Gram | None) -> History:
         left, all_of_it = rest.matrix.diagonal(), gram.matrix.diagonal()
         if (all_of_it <= _MOST_CANCELLED * left)[left > 0].all():
             return rest
-    return _gram(data.of(train), gram.user_exponent)
+    part = data.of(train)
+    return gram_of(part.X, part.sample_weight, gram.user_exponent, gram.matrix.dtype)
 
 
 def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:
@@ -179,11 +198,4 @@ def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:
         visible, hidden = scoring.split(test.X, test.y)  # once for all settings
         return lambda model: model._found_again(visible, hidden, scoring)
     held_out = () if test.y is None else (test.y,)
-    # A scorer need not be written for threads, and scikit-learn's settings are those of a thread.
-    lock, settings = Lock(), get_config()
-
-    def score(model: Any) -> float:
-        with lock, config_context(**settings):
-            return float(scoring(model, test.X, *held_out))
-
-    return score
+    return lambda model: float(scoring(model, test.X, *held_out))

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock, local
+from itertools import takewhile
+from threading import Event, Lock, local
 from typing import Any, TypeVar
 
 import joblib
@@ -72,15 +73,29 @@ def workers() -> Iterator[ThreadPoolExecutor]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def apart(function: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> Iterator[_Result]:
-    """Yield the results of tasks in order, each on one thread that shares its work with no other.
+def apart(
+    function: Callable[[_Task], Iterable[_Result]], tasks: Iterable[_Task]
+) -> Iterator[list[_Result]]:
+    """Yield, in order, the list of what `function` yields for each task, one thread for each.
 
-    Where there are enough tasks, nobody waits for what a thread beside it has to do first.
+    Where there are enough tasks, nobody waits for what a thread beside it has to do first. After an
+    error or an interrupt no task goes further than to what it yields next.
     """
+    ended = Event()
 
-    def alone(task: _Task) -> _Result:
+    def alone(task: _Task) -> list[_Result]:
         _this_thread.is_apart = True
-        return function(task)
+        return list(takewhile(lambda _: not ended.is_set(), function(task)))
 
     with workers() as pool:
-        yield from pool.map(alone, tasks)
+        try:
+            yield from pool.map(alone, tasks)
+        finally:
+            ended.set()
+
+
+def in_turn(
+    function: Callable[[_Task], Iterable[_Result]], tasks: Iterable[_Task]
+) -> Iterator[list[_Result]]:
+    """Yield the same lists, one task after the other, each on all threads."""
+    return (list(function(task)) for task in tasks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -12,9 +13,9 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from shallow_ae._folds import Data, Outcome, check_fits, cross_validate, fit_summed
+from shallow_ae._folds import Data, Outcome, cross_validate, fit_summed, works_apart
 from shallow_ae._parameters import check_parameters
 from shallow_ae._validation import (
     Array,
@@ -48,11 +49,11 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     dropout, diagonal_slack, user_exponent, item_exponent : float or sequence of float, default=0.0
         The same parameters of ShallowAutoEncoder, or values to choose from.
     cv : int, splitter or iterable of (train, test), default=5
-        How users are split: an int means so many consecutive folds (`KFold`).
+        How users are split: an int means so many consecutive folds (`KFold`). Of splitters that
+        need groups, pass what they yield: `GroupKFold(5).split(X, groups=groups)`.
     scoring : str, callable or None, default=None
         A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`; it is
-        handed rows as a csr_array, and may be called from other threads, one at a time. None is
-        NDCG@100 with a fifth of each user's items hidden.
+        handed rows as a csr_array. None is NDCG@100 with a fifth of each user's items hidden.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -80,11 +81,13 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     Notes
     -----
     The time is that of an inverse for each split and each setting of `regularization` and
-    `dropout`. Where inverses have fewer than 8,192 rows, each thread takes one for itself: none
-    waits for another, and the search ends sooner than one after the other on all threads.
+    `dropout`. Threads take one each, and none waits for another, where inverses have fewer than
+    8,192 rows, there are as many as threads, and scores come from `make_ranking_scorer` with a
+    measure by name. Otherwise all threads work on one after the other. Scores are those of
+    `GridSearchCV` to rounding, which is not the same on one thread as on several.
 
-    Memory is that of an exact fit and two more matrices of its size, or three where
-    `diagonal_slack` or `item_exponent` are listed; and, if they fit, one or two more for each
+    Memory is that of an exact fit and two more matrices of its size, or three where several values
+    of `diagonal_slack` or `item_exponent` are listed; and, if that fits, one or two more for each
     further thread. Where a training part has fewer users than items, its solutions are dual, one
     for each setting, and there is nothing to share.
 
@@ -158,13 +161,17 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         held_out = aligned_by_name(trial, y)
         if held_out is not None:
             held_out = canonical(held_out) if sp.issparse(held_out) else np.asarray(held_out)
+            check_consistent_length(rows, held_out)
         data = Data(rows, weights, held_out)
         names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}
         for model in models:
             model.__dict__ |= names
-        is_apart = check_fits(models, data, splits)
+        scorer = self._scorer()
+        # A class derived from ours may judge otherwise.
+        scoring: Any = scorer if type(scorer) is RankingScorer else partial(scorer)
+        is_apart = works_apart(models, data, splits, scoring)
         outcome, gram = cross_validate(
-            models, data, splits, self._scorer(), is_apart=is_apart, verbose=self.verbose
+            models, data, splits, scoring, is_apart=is_apart, verbose=self.verbose
         )
 
         trial.cv_results_ = results = _results(candidates, outcome)
@@ -222,10 +229,10 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     def _listed(self) -> dict[str, list[Any]]:
         """Return the values to choose from, by the name of ShallowAutoEncoder's parameter."""
         listed = {name: getattr(self, name) for name in _VARIANTS}
-        listed = {name: values for name, values in listed.items() if isinstance(values, Iterable)}
+        listed = {name: values for name, values in listed.items() if _are_several(values)}
         listed["regularization"] = self.regularizations
         for name, values in listed.items():
-            is_sequence = isinstance(values, Iterable) and not isinstance(values, str)
+            is_sequence = _are_several(values) and not isinstance(values, str)
             listed[name] = list(values) if is_sequence else []
             if not listed[name]:
                 own = "regularizations" if name == "regularization" else name
@@ -242,6 +249,10 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         scorer: Callable[..., float]
         scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
         return scorer
+
+
+def _are_several(values: Any) -> bool:
+    return isinstance(values, Iterable) and getattr(values, "shape", None) != ()
 
 
 def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:

@@ -20,7 +20,9 @@ def test_apart_each_task_has_one_thread_and_all_run_at_once():
 
     def task(number):
         together.wait()
-        return number, _threads.n_threads(), threading.get_ident()
+        yield number
+        yield _threads.n_threads()
+        yield threading.get_ident()
 
     assert _threads.n_threads() == 3
     numbers, shares, threads = zip(*_threads.apart(task, range(6)), strict=True)
@@ -33,7 +35,7 @@ def test_apart_each_task_has_one_thread_and_all_run_at_once():
 def test_blas_has_one_thread_in_each_task():
     def task(_):
         with _threads.workers() as pool:
-            return list(pool.map(lambda _: blas_threads(), range(2)))
+            yield from pool.map(lambda _: blas_threads(), range(2))
 
     def blas_threads():
         return {info["num_threads"] for info in threadpool_info() if info["user_api"] == "blas"}
@@ -43,15 +45,25 @@ def test_blas_has_one_thread_in_each_task():
     assert blas_threads() == before
 
 
-def test_after_an_error_no_task_begins():
-    begun = []
+def test_after_an_error_no_task_begins_and_none_goes_on():
+    begun, ended = [], []
 
     def task(number):
         begun.append(number)
         if number == 0:
             raise RuntimeError("the first")
-        time.sleep(0.1)
+        for step in range(100):
+            time.sleep(0.01)
+            yield step
+        ended.append(number)
 
     with pytest.raises(RuntimeError, match="the first"):
         next(_threads.apart(task, range(50)))
     assert len(begun) < 10
+    assert not ended
+
+
+def test_in_turn_each_task_has_all_threads():
+    threads = [[(number, _threads.n_threads())] for number in range(3)]
+    assert list(_threads.in_turn(lambda n: [(n, _threads.n_threads())], range(3))) == threads
+    assert threads[0] == [(0, 3)]
