@@ -39,7 +39,7 @@ def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> flo
     Raises
     ------
     ValueError
-        If nothing is recommended, or more than `n_items` different items.
+        If nothing is recommended, an index beyond `n_items`, or more different items than that.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def gini_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
     Raises
     ------
     ValueError
-        If nothing is recommended, or more than `n_items` different items.
+        As `coverage_score` does.
 
     Examples
     --------
@@ -101,12 +101,12 @@ def novelty_score(
     item_counts : array-like of shape (n_items,), or mapping of raw id to number
         Users of each item: `item_counts_` of a fitted model for item indices.
     n_users : float
-        Users there are: `n_samples_seen_` of a fitted model.
+        Users there are: `n_samples_seen_` of a fitted model, or the sum of its sample weights.
 
     Returns
     -------
     novelty : float
-        Between 0 and log2(n_users).
+        0 or more; at most log2(n_users), unless weights make some counts smaller than 1.
 
     Raises
     ------
@@ -130,8 +130,11 @@ def novelty_score(
     else:
         counts = _of_indices(np.asarray(item_counts, np.float64), list(times_of))
     if not counts.max() <= n_users:
-        raise ValueError(f"An item has {counts.max():g} users, but `n_users`={n_users:g}.")
-    information = -np.log2(np.maximum(counts, 1) / n_users)
+        raise ValueError(
+            f"An item has {counts.max():g} users, but `n_users`={n_users:g}. Of a model fitted "
+            "with sample weights, pass their sum: its counts are sums of them."
+        )
+    information = -np.log2(np.where(counts > 0, counts, 1) / n_users)
     return float(np.average(information, weights=list(times_of.values())))
 
 
@@ -149,6 +152,11 @@ def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]
     """Return how often each of the items is recommended that are at all."""
     times_of = _times(y_rec, k)
     check_integer("n_items", n_items, low=1)
+    if isinstance(y_rec, np.ndarray) and y_rec.dtype.kind in "iu" and max(times_of) >= n_items:
+        raise ValueError(
+            f"The item index {max(times_of)} is recommended, but `n_items`={n_items:,}: indices "
+            "go from 0 to one less."
+        )
     if len(times_of) > n_items:
         raise ValueError(
             f"{len(times_of):,} different items are recommended, but `n_items`={n_items:,}."

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -35,15 +36,34 @@ def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
 
     Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
     """
-    truth, ranked = _by_position(y_true, y_rec)
+    truth, ranked = _by_position(readable(y_true), readable(y_rec))
     relevant = _relevant_indices(truth) if _are_indices(ranked) else None
     if relevant is None:
         return _match_ids(_lists(truth), _lists(ranked), k)
     return _match_indices(*relevant, ranked, k, is_array=_are_indices(truth))
 
 
+def readable(lists: Any) -> Any:
+    """Return lists of items that can be read more than once, a Series as a dict by user."""
+    if isinstance(lists, pd.Series):
+        if not lists.index.is_unique:
+            raise ValueError(
+                "A Series of lists needs each user once in its index: found "
+                f"{lists.index[lists.index.duplicated()][0]!r} again."
+            )
+        lists = lists.to_dict()
+    if isinstance(lists, Mapping):
+        return {user: _sized(items) for user, items in lists.items()}
+    return [_sized(items) for items in lists] if isinstance(lists, list | tuple) else lists
+
+
+def _sized(items: Any) -> Any:
+    return items if hasattr(items, "__len__") else list(items)
+
+
 def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
     """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
+    y_rec = readable(y_rec)
     _check_is_table(y_rec)
     if _are_indices(y_rec):
         return np.asarray(y_rec)[:, :k]

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from shallow_ae._interactions import numbered, pairs_in
-from shallow_ae._matches import Ranking, Truth, match
+from shallow_ae._matches import Ranking, Truth, match, readable
 from shallow_ae._measures import MEASURES, Values, values_of_users
 from shallow_ae._validation import check_choice, check_integer, check_real
 
@@ -79,7 +79,7 @@ def evaluate(
     if confidence is not None:
         check_real("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
         check_integer("n_resamples", n_resamples, low=1)
-    rows = []
+    y_true, y_rec, rows = readable(y_true), readable(y_rec), []
     for cutoff in k if isinstance(k, Iterable) else [k]:
         check_integer("k", cutoff, low=1)
         matches = match(y_true, y_rec, cutoff)

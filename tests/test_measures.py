@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, log_loss
 
-from shallow_ae import metrics
-from shallow_ae.metrics import coverage_score, gini_score, novelty_score
+from shallow_ae import ShallowAutoEncoder, evaluate, metrics
+from shallow_ae.metrics import coverage_score, gini_score, novelty_score, recall_score
 
 # ann is to find x, y and z, and bob x; dan gets no list, and cleo has nothing to find.
 TRUTH = {"ann": ["x", "y", "z"], "bob": ["x"], "cleo": [], "dan": ["y"]}
@@ -187,6 +187,44 @@ def test_exposure_worked_by_hand():
     users = {"x": 8, "y": 2}  # z has none, which counts as one
     assert novelty_score(lists, users, 8) == pytest.approx((0 + 2 + 0 + 3) / 4)
     assert novelty_score(lists, pd.Series(users), 8, k=1) == 0
+
+
+def test_an_index_beyond_the_catalogue_is_refused():
+    for measure in (coverage_score, gini_score):
+        with pytest.raises(ValueError, match="index 99 is recommended, but `n_items`=8"):
+            measure(np.array([[99, -1]]), 8)
+    assert coverage_score([[99]], 8) == 1 / 8  # an id
+
+
+def test_the_novelty_of_a_weighted_model_is_that_of_the_rows_repeated():
+    X = np.random.default_rng(0).poisson(0.6, (30, 8))
+    plain = ShallowAutoEncoder(solver="exact").fit(X)
+    items = plain.recommend(X, 3)
+    expected = novelty_score(items, plain.item_counts_, plain.n_samples_seen_)
+    for weight in (0.05, 5.0):
+        weights = np.full(30, weight)
+        model = ShallowAutoEncoder(solver="exact").fit(X, sample_weight=weights)
+        novelty = novelty_score(items, model.item_counts_, weights.sum())
+        assert novelty == pytest.approx(expected)
+    with pytest.raises(ValueError, match="with sample weights, pass their sum"):
+        novelty_score(items, model.item_counts_, model.n_samples_seen_)
+
+
+def test_series_by_user_and_iterators_are_read_as_dicts_and_lists():
+    truth = {"ann": ["x", "y"], "bob": ["z"]}
+    ranked = {"bob": ["z", "x"], "ann": ["w", "x"]}
+    expected = evaluate(truth, ranked, ["ndcg", "recall"], k=[1, 2])
+    given = (pd.Series(truth), pd.Series(ranked))
+    pd.testing.assert_frame_equal(evaluate(*given, ["ndcg", "recall"], k=[1, 2]), expected)
+    assert recall_score(*given) == recall_score(truth, ranked)
+    assert coverage_score(given[1], 4) == coverage_score(ranked, 4)
+    iterators = ({user: iter(items) for user, items in part.items()} for part in (truth, ranked))
+    pd.testing.assert_frame_equal(evaluate(*iterators, ["ndcg", "recall"], k=[1, 2]), expected)
+    assert recall_score([iter([-5, 1])], np.array([[1, 2]])) == 0.5  # an id below 0
+    with pytest.raises(TypeError, match="y_true is a dict and y_rec a list"):
+        recall_score(pd.Series(truth), list(ranked.values()))
+    with pytest.raises(ValueError, match="each user once in its index: found 'ann' again"):
+        recall_score(pd.Series([["x"], ["y"]], index=["ann", "ann"]), ranked)
 
 
 def test_a_more_even_exposure_covers_more_and_a_rarer_item_is_newer():
