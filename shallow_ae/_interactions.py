@@ -53,7 +53,10 @@ def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
 
 def is_frame(given: Any) -> bool:
     """Return whether it is a DataFrame of any kind."""
-    return isinstance(nw.from_native(given, eager_only=True, pass_through=True), nw.DataFrame)
+    frame = nw.from_native(given, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        raise TypeError("Found a lazy frame, expected one that is there: call its `collect()`.")
+    return isinstance(frame, nw.DataFrame)
 
 
 def are_interactions(given: Any) -> bool:

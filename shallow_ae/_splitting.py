@@ -31,13 +31,14 @@ def _is_number(share: float) -> bool:
 class Pairs:
     """The different pairs of user and item in a frame, list of tuples or array."""
 
-    def __init__(self, interactions: Any, user: str, item: str, count: str = "") -> None:
+    def __init__(self, interactions: Any, user: str, item: str, count: str) -> None:
         columns = encode(interactions, user, item, count)
         self.users_of_rows, n_items = columns.users, len(columns.item_ids)
+        self.is_met_in_rows = columns.counts > 0
         keys = columns.users.astype(np.int64) * n_items + columns.items
         self.of_rows, pairs = pd.factorize(keys)
         self.users = pairs // n_items
-        self.counts = np.bincount(self.of_rows, columns.counts)
+        self.is_met = np.bincount(self.of_rows, columns.counts) > 0
 
     def first(self, times: Array) -> NDArray[np.int64]:
         """Return the place of each pair's first row in the order of times."""
@@ -108,7 +109,7 @@ def hold_out_pairs(
 ) -> tuple[Any, Any]:
     """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
     pairs = Pairs(interactions, user, item, count)
-    is_met = pairs.counts > 0
+    is_met = pairs.is_met
     if time is None:
         keys = draw(len(pairs.users), random_state)
     else:

@@ -6,8 +6,10 @@ the same user and item stay together: what is hidden is an item, not one of seve
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from sklearn.utils import check_random_state
 
@@ -88,7 +90,13 @@ def hold_out_items(
 
 
 def hold_out_after(
-    interactions: Any, start: Any, *, time: str = "time", user: str = "user", item: str = "item"
+    interactions: Any,
+    start: Any,
+    *,
+    time: str = "time",
+    user: str = "user",
+    item: str = "item",
+    count: str = "count",
 ) -> tuple[Any, Any]:
     """Hide what has happened since a point in time.
 
@@ -100,16 +108,17 @@ def hold_out_after(
     interactions : DataFrame
         A row for each interaction, of pandas, polars or any other kind that narwhals reads. It is
         not changed.
-    start : same type as the times
+    start : same type as the times, or str of a date
         The first moment that is hidden.
-    time, user, item : str, default="time", "user", "item"
-        Names of columns.
+    time, user, item, count : str, default="time", "user", "item", "count"
+        Names of columns. What has a count of 0 is no interaction; without the column, each row
+        is one.
 
     Returns
     -------
     visible, hidden : DataFrame like `interactions`
-        Rows before and since. Of the latter, those of items that the user has in `visible` are in
-        neither: they are nothing to be found.
+        Rows before and since. Of the latter, those of items that the user has in `visible`, and
+        those with a count of 0, are in neither: they are nothing to be found.
 
     Raises
     ------
@@ -135,25 +144,37 @@ def hold_out_after(
     1  ann  Clocks  2021
     3  bob  Yellow  2022
     """
-    pairs = Pairs(interactions, user, item)
+    pairs = Pairs(interactions, user, item, count)
     times = column_in(interactions, time)
-    is_visible = np.array((times < start).to_numpy(), np.bool_)
+    is_visible = np.array((times < _moment(start, times)).to_numpy(), np.bool_)
     if is_visible.all() or not is_visible.any():
         raise ValueError(
             f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "
             f"{times.min()!r} to {times.max()!r}."
         )
     by_time = np.argsort(times.to_numpy(), kind="stable")
+    by_time = by_time[pairs.is_met_in_rows[by_time]]
     _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
     is_visible[by_time[first]] = True  # which most are anyway
-    is_known = np.bincount(pairs.of_rows, is_visible, minlength=len(pairs.users)) > 0
-    is_hidden = ~is_known[pairs.of_rows]
+    seen = is_visible & pairs.is_met_in_rows
+    is_known = np.bincount(pairs.of_rows, seen, minlength=len(pairs.users)) > 0
+    is_hidden = pairs.is_met_in_rows & ~is_known[pairs.of_rows]
     if not is_hidden.any():
         raise ValueError(
             f"Nothing is hidden: since `start`={start!r} no user has met an item that is new to "
             "them, but for the first items of users who have come since."
         )
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
+
+
+def _moment(start: Any, times: Any) -> Any:
+    """Return what times can be compared with: of frames but pandas', a text is no date."""
+    if not isinstance(start, str) or times.implementation.is_pandas_like():
+        return start
+    if times.dtype.is_temporal():
+        moment = datetime.fromisoformat(start)
+        return moment.date() if times.dtype == nw.Date else moment
+    return start
 
 
 def hold_out_users(
@@ -163,6 +184,7 @@ def hold_out_users(
     *,
     user: str = "user",
     item: str = "item",
+    count: str = "count",
     random_state: Any = None,
 ) -> tuple[Any, Any, Any]:
     """Hold users out whole, and hide some of their items.
@@ -179,8 +201,8 @@ def hold_out_users(
         those who have two items or more.
     holdout : float or int, default=0.2
         How many of their items to hide, as for `hold_out_items`.
-    user, item : str, default="user", "item"
-        Names of columns, for frames only.
+    user, item, count : str, default="user", "item", "count"
+        Names of columns, for frames only, as for `hold_out_items`.
     random_state : int, RandomState instance or None, default=None
         Which users and items: pass an int for the same ones each time.
 
@@ -211,12 +233,14 @@ def hold_out_users(
     """
     rng = check_random_state(random_state)
     if are_interactions(X):
-        pairs = Pairs(X, user, item)
-        is_held = draw_users(np.bincount(pairs.users), users, rng)[pairs.users_of_rows]
+        pairs = Pairs(X, user, item, count)
+        n_items = np.bincount(pairs.users, pairs.is_met)
+        is_held = draw_users(n_items, users, rng)[pairs.users_of_rows]
         held = take_rows(X, is_held)
         rest = take_rows(X, ~is_held)
     else:
         X = canonical(X)
         is_held = draw_users(np.diff(X.indptr), users, rng)
         rest, held = X[~is_held], X[is_held]
-    return rest, *hold_out_items(held, holdout, user=user, item=item, random_state=rng)
+    names = {"user": user, "item": item, "count": count}
+    return rest, *hold_out_items(held, holdout, **names, random_state=rng)

@@ -193,6 +193,43 @@ def test_what_was_met_no_times_is_not_hidden():
     assert listed[1][0] in [("b", 1, 1), ("b", 4, 1)]
 
 
+def test_what_was_met_no_times_decides_nothing():
+    rows = [("a", 1, 1), ("a", 2, 0), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 0)]
+    plays = pd.DataFrame(rows, columns=["user", "item", "plays"])
+    for seed in range(5):  # b alone has two items
+        train, fold_in, target = hold_out_users(plays, 1, 1, count="plays", random_state=seed)
+        assert set(train["user"]) == {"a", "c"}
+        assert list(fold_in["user"]) == list(target["user"]) == ["b"]
+    with pytest.raises(ValueError, match="of whom 1 have two items"):
+        hold_out_users(plays, 2, 1, count="plays")
+    rows = [("a", 1, 0, 1), ("a", 2, 1, 5), ("a", 3, 1, 6), ("b", 1, 1, 1), ("b", 3, 0, 6)]
+    plays = pd.DataFrame(rows, columns=["user", "item", "plays", "time"])
+    visible, hidden = hold_out_after(plays, 4, count="plays")
+    assert visible.index.tolist() == [0, 1, 3]  # the first that a has met is still there
+    assert hidden.index.tolist() == [2]
+
+
+@pytest.mark.parametrize("kind", ["datetimes", "dates", "pandas", "texts"])
+def test_a_moment_may_be_a_text(kind):
+    texts = ["2020-05-01", "2021-02-01", "2021-03-01"]
+    listens = pl.DataFrame({"user": ["a", "a", "a"], "item": [1, 2, 3], "time": texts})
+    if kind != "texts":
+        listens = listens.with_columns(pl.col("time").str.to_date())
+    if kind == "datetimes":
+        listens = listens.with_columns(pl.col("time").cast(pl.Datetime))
+    if kind == "pandas":
+        listens = listens.to_pandas()
+    visible, hidden = hold_out_after(listens, "2021-01-01")
+    assert (list(visible["item"]), list(hidden["item"])) == ([1], [2, 3])
+
+
+def test_a_lazy_frame_is_refused():
+    lazy = pl.DataFrame({"user": ["a", "a"], "item": [1, 2]}).lazy()
+    for split in (hold_out_items, hold_out_users):
+        with pytest.raises(TypeError, match=r"lazy frame, expected .* `collect\(\)`"):
+            split(lazy)
+
+
 def test_times_that_are_not_known_are_refused():
     frame = pl.DataFrame({"user": [1, 1], "item": [1, 2], "time": [1.0, float("nan")]})
     with pytest.raises(ValueError, match="'time' holds missing values"):
