@@ -231,7 +231,11 @@ class RegularizationPathDisplay:
             self.bands_.append(band)
         best = int(np.nanargmax(means)) if self.best_index is None else self.best_index
         self.best_ = ax.axvline(values[best], color="gray", ls=":", label=f"best: {values[best]:g}")
-        ax.set(xlabel="Regularization", ylabel="Mean test score", xscale="log")
+        ax.set(xlabel="Regularization", ylabel="Mean test score")
+        if (values == 0).any():  # as descent takes it
+            ax.set_xscale("symlog", linthresh=values[values > 0].min(initial=1.0))
+        else:
+            ax.set_xscale("log")
         ax.legend()
         return self
 
@@ -241,7 +245,12 @@ class RegularizationPathDisplay:
         for place, params in enumerate(self.cv_results["params"]):
             if self.regularization not in params:
                 continue
-            others = {n.split("__")[-1]: v for n, v in params.items() if n != self.regularization}
+            others = {name: v for name, v in params.items() if name != self.regularization}
+            short = {name: name.split("__")[-1] for name in others}
+            if len(set(short.values())) == len(short):
+                others = {short[name]: value for name, value in others.items()}
+            if "iter" in self.cv_results:  # of a search by halving, each on more rows
+                others["iter"] = self.cv_results["iter"][place]
             label = ", ".join(f"{name}={value}" for name, value in others.items())
             shared.setdefault(label or "mean over splits", []).append(place)
         return shared

@@ -6,7 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from sklearn.model_selection import GridSearchCV
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from shallow_ae import (
@@ -86,6 +87,35 @@ def test_a_line_for_each_combination_of_the_others():
     labels = [line.get_label() for line in display.lines_]
     assert labels == ["dropout=0.0, item_exponent=0.1", "dropout=0.5, item_exponent=0.1"]
     assert [len(line.get_xdata()) for line in display.lines_] == [3, 3]
+
+
+def test_a_line_for_each_iteration_of_a_search_by_halving():
+    X = np.random.default_rng(0).poisson(0.5, (90, 12))
+    grid = {"regularization": [0.1, 0.3, 1.0, 3.0]}
+    model = ShallowAutoEncoder(solver="exact")
+    search = HalvingGridSearchCV(model, grid, cv=2, factor=2, random_state=0).fit(X)
+    display = RegularizationPathDisplay.from_estimator(search)
+    lines = {line.get_label(): line.get_xdata() for line in display.lines_}
+    assert lines.keys() == {f"iter={n}" for n in range(search.n_iterations_)}
+    assert list(lines["iter=0"]) == [0.1, 0.3, 1.0, 3.0]
+    assert all(np.all(np.diff(x) > 0) for x in lines.values())
+
+
+def test_names_that_end_alike_and_a_regularization_of_nothing():
+    params = [
+        {"regularization": value, "a__dropout": a, "b__dropout": 0.5}
+        for value in (0.0, 0.5, 2.0)
+        for a in (0.1, 0.2)
+    ]
+    scores = np.linspace(0.1, 0.6, 6)
+    results = {"params": params, "mean_test_score": scores, "std_test_score": scores / 10}
+    display = RegularizationPathDisplay(results).plot()
+    labels = [line.get_label() for line in display.lines_]
+    assert labels == ["a__dropout=0.1, b__dropout=0.5", "a__dropout=0.2, b__dropout=0.5"]
+    left, right = display.ax_.get_xlim()
+    places = display.ax_.transData.transform([(value, 0.3) for value in (0, 0.5, 2)])[:, 0]
+    assert np.isfinite(places).all()
+    assert left < 0 < 2 < right
 
 
 def test_a_search_for_something_else_has_no_path():
