@@ -99,8 +99,9 @@ def make_ranking_scorer(
         Greater is better. A `y` of held-out items is used instead of hiding some: a matrix like
         `X`; for interactions further ones, a dict of user to ids, or an array of bool that says
         of which rows of `X` it consists, which is the form that searches can cut into folds. With
-        matrices, a `y` of one dimension is ignored: it is the target of other estimators. Items
-        that a user has in both are missed, as they are not recommended.
+        matrices, a `y` of one dimension is ignored: it is the target of other estimators.
+        (`cross_val_score` and `cross_validate` refuse a sparse `y`; searches take it.) Items that
+        a user has in both are missed, as they are not recommended.
 
     Raises
     ------
