@@ -1,16 +1,19 @@
-# One command each: `make demo`, `make test`, `make lint`. They share a virtual environment in
-# .venv, made on first use and brought up to date when pyproject.toml changes.
+# One command each: `make demo`, `make test`, `make coverage`, `make lint`. They share a virtual
+# environment in .venv, made on first use and brought up to date when pyproject.toml changes.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test coverage lint clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
 
 test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+coverage: $(VENV)/dev
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/dev
