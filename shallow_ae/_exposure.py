@@ -92,7 +92,8 @@ def novelty_score(
     """Return the mean self-information of the recommended items, in bits.
 
     An item that m of n users have has -log2(m / n): one that everybody has is no news, and each
-    halving of its users adds 1. One that nobody has counts as having one user.
+    halving of its users adds 1. One that nobody has counts as having one user (or, where weights
+    are smaller than 1, as many as the rarest that is recommended).
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def novelty_score(
     Returns
     -------
     novelty : float
-        0 or more; at most log2(n_users), unless weights make some counts smaller than 1.
+        0 or more; at most log2(n_users), where no count is smaller than 1.
 
     Raises
     ------
@@ -134,7 +135,8 @@ def novelty_score(
             f"An item has {counts.max():g} users, but `n_users`={n_users:g}. Of a model fitted "
             "with sample weights, pass their sum: its counts are sums of them."
         )
-    information = -np.log2(np.where(counts > 0, counts, 1) / n_users)
+    least = min(1, n_users, *counts[counts > 0])
+    information = -np.log2(np.maximum(counts, least) / n_users)
     return float(np.average(information, weights=list(times_of.values())))
 
 

@@ -71,22 +71,19 @@ def works_apart(models: Sequence[Any], data: Data, splits: Splits, scoring: Any)
     (n_users, n_items), itemsize = data.X.shape, data.X.dtype.itemsize
     of_P = n_items**2 * itemsize
     need = exact_need((n_users, n_items), data.X.nnz, itemsize)
-    largest = max(len(train) for train, _ in splits)
-    is_primal = any(not is_dual(len(train), n_items) for train, _ in splits)
+    sides = [min(len(train), n_items) for train, _ in splits]
+    duals = [len(train) for train, _ in splits if is_dual(len(train), n_items)]
     # Where settings share an inverse, all but one of them scale a copy of it.
     each = of_P * (2 if len(models) > len({*map(_inverse_of, models)}) else 1)
-    if is_primal:  # beside an exact fit, the Gram matrices of all rows and of a part
+    if len(duals) < len(splits):  # beside an exact fit, the Gram matrices of all rows and of a part
         grams = n_items**2 * 8 if keeps_gram(data.X.nnz, n_items) else 2 * of_P
         need = need._replace(bytes=need.bytes + grams + each - of_P)
-    else:  # each scores by P where that fits
-        each = of_P + largest**2 * itemsize
     check_memory("exact", need, {})
+    further = (n_threads() - 1) * each
+    if duals:  # all threads may score by P
+        further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
     is_ours = isinstance(scoring, Ruler) and isinstance(scoring.metric, str)
-    return (
-        is_ours
-        and is_small(min(n_items, largest))
-        and need.bytes + (n_threads() - is_primal) * each <= free_memory()
-    )
+    return is_ours and is_small(max(sides)) and need.bytes + further <= free_memory()
 
 
 def cross_validate(

@@ -117,8 +117,8 @@ def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> 
 
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
     """Return the columns of users, items and counts; counts are None where there are none."""
-    frame = nw.from_native(interactions, eager_only=True, pass_through=True)
-    if isinstance(frame, nw.DataFrame):
+    if is_frame(interactions):
+        frame = nw.from_native(interactions, eager_only=True)
         missing = [name for name in (user, item) if name not in frame.columns]
         if missing:
             raise ValueError(

@@ -32,11 +32,11 @@ def invert_by_cholesky(A: Array) -> bool:
         Symmetric; only its lower triangle is read, and nothing above it is changed.
     """
     letter = {"float32": "s", "float64": "d"}[A.dtype.name]
-    n, failed = ctypes.c_int(len(A)), ctypes.c_int()
+    n, stride, failed = (ctypes.c_int(value) for value in (len(A), max(1, len(A)), 0))
     for step in ("potrf", "potri"):
         # Columns are LAPACK's rows: what is below the diagonal here is above it there.
         function = _function(letter + step)
-        function(b"U", ctypes.byref(n), A.ctypes.data, ctypes.byref(n), ctypes.byref(failed))
+        function(b"U", ctypes.byref(n), A.ctypes.data, ctypes.byref(stride), ctypes.byref(failed))
         if failed.value:
             return False
     return True

@@ -36,25 +36,35 @@ def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
 
     Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
     """
-    truth, ranked = _by_position(readable(y_true), readable(y_rec))
+    truth, ranked = _by_position(*readable(y_true, y_rec))
     relevant = _relevant_indices(truth) if _are_indices(ranked) else None
     if relevant is None:
         return _match_ids(_lists(truth), _lists(ranked), k)
     return _match_indices(*relevant, ranked, k, is_array=_are_indices(truth))
 
 
-def readable(lists: Any) -> Any:
-    """Return lists of items that can be read more than once, a Series as a dict by user."""
-    if isinstance(lists, pd.Series):
+def readable(*of_users: Any) -> list[Any]:
+    """Return lists of items of the same users that can be read more than once.
+
+    A Series goes by its index where the others go by user, too, and by position elsewhere.
+    """
+    by_user = all(isinstance(lists, Mapping | pd.Series) for lists in of_users)
+    return [_readable(lists, by_user=by_user) for lists in of_users]
+
+
+def _readable(lists: Any, *, by_user: bool) -> Any:
+    if isinstance(lists, pd.Series) and by_user:
         if not lists.index.is_unique:
+            again = lists.index[lists.index.duplicated()][0]
             raise ValueError(
-                "A Series of lists needs each user once in its index: found "
-                f"{lists.index[lists.index.duplicated()][0]!r} again."
+                f"A Series of lists needs each user once in its index: found {again!r} again."
             )
         lists = lists.to_dict()
     if isinstance(lists, Mapping):
         return {user: _sized(items) for user, items in lists.items()}
-    return [_sized(items) for items in lists] if isinstance(lists, list | tuple) else lists
+    if isinstance(lists, list | tuple | pd.Series) or not hasattr(lists, "__len__"):
+        return [_sized(items) for items in lists]
+    return lists
 
 
 def _sized(items: Any) -> Any:
@@ -63,7 +73,7 @@ def _sized(items: Any) -> Any:
 
 def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
     """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
-    y_rec = readable(y_rec)
+    y_rec = _readable(y_rec, by_user=False)
     _check_is_table(y_rec)
     if _are_indices(y_rec):
         return np.asarray(y_rec)[:, :k]

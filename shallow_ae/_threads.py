@@ -25,15 +25,23 @@ def n_threads() -> int:
 
     OMP_NUM_THREADS is where joblib tells its processes their share, as other libraries read it.
     """
-    if getattr(_this_thread, "is_apart", False):
+    if _is_apart():
         return 1
     share = os.environ.get("OMP_NUM_THREADS", "")
     n_cores = int(joblib.effective_n_jobs(-1))
     return min(_MOST, n_cores, int(share) if share.isdigit() and int(share) else n_cores)
 
 
+def _is_apart() -> bool:
+    return getattr(_this_thread, "is_apart", False)
+
+
 class _OneBlasThread:
-    """Keeps BLAS to one thread while anybody is inside; the last one out restores its setting."""
+    """Keeps BLAS to one thread while anybody is inside; the last one out restores its setting.
+
+    Threads that work apart have it from whom they work for. (OpenBLAS's setting is restored by the
+    thread only that has changed it.)
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -42,6 +50,8 @@ class _OneBlasThread:
         self._limits: Any = None
 
     def __enter__(self) -> None:
+        if _is_apart():
+            return
         with self._lock:
             if not self._n_inside:
                 self._libraries = self._libraries or ThreadpoolController()  # some milliseconds
@@ -49,6 +59,8 @@ class _OneBlasThread:
             self._n_inside += 1
 
     def __exit__(self, *error: object) -> None:
+        if _is_apart():
+            return
         with self._lock:
             self._n_inside -= 1
             if not self._n_inside:
@@ -78,8 +90,9 @@ def apart(
 ) -> Iterator[list[_Result]]:
     """Yield, in order, the list of what `function` yields for each task, one thread for each.
 
-    Where there are enough tasks, nobody waits for what a thread beside it has to do first. After an
-    error or an interrupt no task goes further than to what it yields next.
+    Where there are enough tasks, nobody waits for what a thread beside it has to do first. Errors
+    are raised in the order of tasks; after one, or an interrupt, no task goes further than to what
+    it yields next.
     """
     ended = Event()
 

@@ -84,7 +84,8 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     `dropout`. Threads take one each, and none waits for another, where inverses have fewer than
     8,192 rows, there are as many as threads, and scores come from `make_ranking_scorer` with a
     measure by name. Otherwise all threads work on one after the other. Scores are those of
-    `GridSearchCV` to rounding, which is not the same on one thread as on several.
+    `GridSearchCV` to rounding, which is not the same on one thread as on several: where the type of
+    the data is at its limit, the one may refuse a `regularization` that the other takes.
 
     Memory is that of an exact fit and two more matrices of its size, or three where several values
     of `diagonal_slack` or `item_exponent` are listed; and, if that fits, one or two more for each

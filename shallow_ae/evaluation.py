@@ -79,7 +79,7 @@ def evaluate(
     if confidence is not None:
         check_real("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
         check_integer("n_resamples", n_resamples, low=1)
-    y_true, y_rec, rows = readable(y_true), readable(y_rec), []
+    (y_true, y_rec), rows = readable(y_true, y_rec), []
     for cutoff in k if isinstance(k, Iterable) else [k]:
         check_integer("k", cutoff, low=1)
         matches = match(y_true, y_rec, cutoff)

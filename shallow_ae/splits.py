@@ -6,11 +6,11 @@ the same user and item stay together: what is hidden is an item, not one of seve
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 from sklearn.utils import check_random_state
 
 from shallow_ae._interactions import are_interactions, column_in, take_rows
@@ -108,7 +108,7 @@ def hold_out_after(
     interactions : DataFrame
         A row for each interaction, of pandas, polars or any other kind that narwhals reads. It is
         not changed.
-    start : same type as the times, or str of a date
+    start : same type as the times, or str of a date or time as pandas reads it
         The first moment that is hidden.
     time, user, item, count : str, default="time", "user", "item", "count"
         Names of columns. What has a count of 0 is no interaction; without the column, each row
@@ -146,7 +146,7 @@ def hold_out_after(
     """
     pairs = Pairs(interactions, user, item, count)
     times = column_in(interactions, time)
-    is_visible = np.array((times < _moment(start, times)).to_numpy(), np.bool_)
+    is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
     if is_visible.all() or not is_visible.any():
         raise ValueError(
             f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "
@@ -167,14 +167,23 @@ def hold_out_after(
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
 
 
-def _moment(start: Any, times: Any) -> Any:
-    """Return what times can be compared with: of frames but pandas', a text is no date."""
-    if not isinstance(start, str) or times.implementation.is_pandas_like():
-        return start
-    if times.dtype.is_temporal():
-        moment = datetime.fromisoformat(start)
-        return moment.date() if times.dtype == nw.Date else moment
-    return start
+def _are_before(times: Any, start: Any, name: str) -> Any:
+    """Return which times are before a moment. A text is one to pandas alone."""
+    is_date = times.dtype == nw.Date
+    is_known = times.implementation.is_pandas_like() or not (is_date or times.dtype == nw.Datetime)
+    if is_known or not isinstance(start, str):
+        return times < start
+    try:
+        moment = pd.Timestamp(start)
+    except ValueError as error:
+        raise ValueError(
+            f"`start`={start!r} is no date, but column {name!r} holds {times.dtype}."
+        ) from error
+    if is_date:
+        times = times.cast(nw.Datetime)
+    elif times.dtype.time_zone and moment.tzinfo is None:
+        moment = moment.tz_localize(times.dtype.time_zone)
+    return times < moment.to_pydatetime()
 
 
 def hold_out_users(

@@ -21,7 +21,6 @@ from shallow_ae import (
     make_ranking_scorer,
 )
 from shallow_ae._history import gram_of
-from shallow_ae._threads import n_threads
 from shallow_ae.metrics import recall_score
 from shallow_ae.model_selection import RankingScorer
 
@@ -300,6 +299,7 @@ def spy_on_apart(monkeypatch):
     return at_once
 
 
+@pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("limit", ["memory", "size", "accelerator"])
 def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     if limit == "memory":
@@ -323,6 +323,12 @@ def test_a_setting_that_cannot_be_fitted_ends_the_search(monkeypatch, n_cores):
     assert raised.value.__notes__[0].startswith("In split 0 of 3, of 40 users to learn from")
 
 
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: 2)
+
+
 class Tenth(RankingScorer):
     def __call__(self, estimator, X, y=None):
         return 0.1 * super().__call__(estimator, X, y)
@@ -338,6 +344,7 @@ def found(y_true, y_rec, *, k):
     return recall_score(y_true, y_rec, k=k)
 
 
+@pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize(
     "scoring", [by_regularization, make_ranking_scorer(found, k=5), Tenth(k=5)], ids=str
 )
@@ -347,14 +354,25 @@ def test_what_others_have_written_is_called_as_ever(X, scoring):
     assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, **settings))
 
 
-def test_dual_solutions_on_threads_may_all_form_their_weights(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: 3)
-    X = sp.random_array((40, 2000), density=0.01, rng=0, dtype=np.float32, format="csr")
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize(
+    ("n_users", "too_little", "enough"),
+    [(40, 1.9, 3), (400, 6.9, 8)],  # dual; primal and dual, with Gram matrices and inverses, too
+)
+def test_dual_solutions_on_threads_may_all_form_their_weights(
+    monkeypatch, n_users, too_little, enough
+):
+    X = sp.random_array((n_users, 200), density=0.05, rng=0, dtype=np.float32, format="csr")
+    splits = [(np.arange(n_users - 199), np.arange(n_users - 199, n_users))] * (n_users > 200)
+    splits += [(np.arange(min(n_users - 1, 199)), np.arange(min(n_users - 1, 199), n_users))]
+    scoring = make_ranking_scorer(k=5)
+    need = _folds.exact_need(X.shape, X.nnz, 4).bytes
+    of_inverse = min(n_users, 200) ** 2 * 4  # is in what an exact fit takes
     at_once = spy_on_apart(monkeypatch)
-    for n_matrices, expected in [(2.5, []), (4, [3, 3])]:
-        monkeypatch.setattr(_folds, "free_memory", lambda n=n_matrices: n * 2000**2 * 4)
-        ShallowAutoEncoderCV(REGULARIZATIONS, cv=2).fit(X)
+    for n_matrices, expected in [(too_little, []), (enough, [3] * len(splits))]:
+        free = need - of_inverse + n_matrices * 200**2 * 4
+        monkeypatch.setattr(_folds, "free_memory", lambda free=free: free)
+        ShallowAutoEncoderCV(REGULARIZATIONS, cv=splits, scoring=scoring).fit(X)
         assert at_once == expected
 
 
@@ -382,11 +400,12 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
     np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=1e-4)
 
 
+@pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("is_tight", [False, True])
 def test_memory_is_what_is_documented(monkeypatch, is_tight):
     if is_tight:
         monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
-    further = 0 if is_tight else min(n_threads(), 2) - 1
+    further = 0 if is_tight else 1
     X = sp.random_array((2400, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
     square = 1200**2 * 4
     ShallowAutoEncoderCV([0.1], cv=2).fit(X)  # compiles

@@ -206,6 +206,9 @@ def test_the_novelty_of_a_weighted_model_is_that_of_the_rows_repeated():
         model = ShallowAutoEncoder(solver="exact").fit(X, sample_weight=weights)
         novelty = novelty_score(items, model.item_counts_, weights.sum())
         assert novelty == pytest.approx(expected)
+    # What nobody has is no less new than what next to nobody has, nor older than old.
+    assert novelty_score([[0, 1]], [0.05, 0.0], 10) == pytest.approx(math.log2(200))
+    assert novelty_score([[0, 1]], [0.5, 0.0], 0.5) == 0
     with pytest.raises(ValueError, match="with sample weights, pass their sum"):
         novelty_score(items, model.item_counts_, model.n_samples_seen_)
 
@@ -221,8 +224,10 @@ def test_series_by_user_and_iterators_are_read_as_dicts_and_lists():
     iterators = ({user: iter(items) for user, items in part.items()} for part in (truth, ranked))
     pd.testing.assert_frame_equal(evaluate(*iterators, ["ndcg", "recall"], k=[1, 2]), expected)
     assert recall_score([iter([-5, 1])], np.array([[1, 2]])) == 0.5  # an id below 0
-    with pytest.raises(TypeError, match="y_true is a dict and y_rec a list"):
-        recall_score(pd.Series(truth), list(ranked.values()))
+    # A Series beside lists or arrays, and of nobody in particular, goes by position.
+    assert recall_score(pd.Series([[1], [2]], index=[5, 5]), np.array([[1, 2], [3, 4]])) == 0.5
+    assert coverage_score(pd.Series([["a"], ["b"]], index=[0, 0]), 5) == 2 / 5
+    assert coverage_score(iter([["a"], ["b"]]), 5) == 2 / 5
     with pytest.raises(ValueError, match="each user once in its index: found 'ann' again"):
         recall_score(pd.Series([["x"], ["y"]], index=["ann", "ann"]), ranked)
 

@@ -209,23 +209,34 @@ def test_what_was_met_no_times_decides_nothing():
     assert hidden.index.tolist() == [2]
 
 
-@pytest.mark.parametrize("kind", ["datetimes", "dates", "pandas", "texts"])
-def test_a_moment_may_be_a_text(kind):
-    texts = ["2020-05-01", "2021-02-01", "2021-03-01"]
-    listens = pl.DataFrame({"user": ["a", "a", "a"], "item": [1, 2, 3], "time": texts})
+@pytest.mark.parametrize("kind", ["datetimes", "zoned", "dates", "pandas", "zoned pandas", "texts"])
+@pytest.mark.parametrize("start", ["2021-02-01", "2021-02", "2021-01-31 12:00"])
+def test_a_moment_may_be_a_text(kind, start):
+    texts = ["2020-05-01", "2021-01-31", "2021-02-01", "2021-03-01"]
+    listens = pl.DataFrame({"user": ["a"] * 4, "item": [1, 2, 3, 4], "time": texts})
     if kind != "texts":
         listens = listens.with_columns(pl.col("time").str.to_date())
-    if kind == "datetimes":
+    if kind in ("datetimes", "zoned", "zoned pandas", "pandas"):
         listens = listens.with_columns(pl.col("time").cast(pl.Datetime))
-    if kind == "pandas":
+    if "zoned" in kind:
+        zone = "Europe/Paris"
+        listens = listens.with_columns(pl.col("time").dt.replace_time_zone(zone))
+    if "pandas" in kind:
         listens = listens.to_pandas()
-    visible, hidden = hold_out_after(listens, "2021-01-01")
-    assert (list(visible["item"]), list(hidden["item"])) == ([1], [2, 3])
+    visible, hidden = hold_out_after(listens, start)
+    assert (list(visible["item"]), list(hidden["item"])) == ([1, 2], [3, 4])
+
+
+def test_a_text_that_is_no_date_is_refused():
+    listens = pl.DataFrame({"user": ["a", "a"], "item": [1, 2], "time": [1, 2]})
+    listens = listens.with_columns(pl.col("time").cast(pl.Date))
+    with pytest.raises(ValueError, match="`start`='soon' is no date, but column 'time' holds Date"):
+        hold_out_after(listens, "soon")
 
 
 def test_a_lazy_frame_is_refused():
     lazy = pl.DataFrame({"user": ["a", "a"], "item": [1, 2]}).lazy()
-    for split in (hold_out_items, hold_out_users):
+    for split in (hold_out_items, hold_out_users, lambda given: hold_out_after(given, 1)):
         with pytest.raises(TypeError, match=r"lazy frame, expected .* `collect\(\)`"):
             split(lazy)
 

@@ -45,6 +45,15 @@ def test_blas_has_one_thread_in_each_task():
     assert blas_threads() == before
 
 
+def test_tasks_leave_the_setting_of_blas_to_whom_they_work_for():
+    def task(_):
+        with _threads.one_blas_thread, _threads.workers():
+            yield _threads.one_blas_thread._n_inside
+
+    assert list(_threads.apart(task, range(4))) == [[1]] * 4
+    assert _threads.one_blas_thread._n_inside == 0
+
+
 def test_after_an_error_no_task_begins_and_none_goes_on():
     begun, ended = [], []
 
