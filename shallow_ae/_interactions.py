@@ -55,7 +55,8 @@ def is_frame(given: Any) -> bool:
     """Return whether it is a DataFrame of any kind."""
     frame = nw.from_native(given, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
-        raise TypeError("Found a lazy frame, expected one that is there: call its `collect()`.")
+        kind = type(given).__name__
+        raise TypeError(f"Expected a frame whose rows are there, got {kind}: call its `collect()`.")
     return isinstance(frame, nw.DataFrame)
 
 
