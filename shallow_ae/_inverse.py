@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_solve
-from scipy.linalg import lapack
 from tqdm.auto import tqdm
 
 from shallow_ae._blocks import block_rows, blocks
@@ -169,12 +168,9 @@ def _inverse_of_block(block: Array, pool: Executor) -> Array:
         inverse = block.copy()
         _sweep_blocks(inverse, _NARROW, pool)
         return -_symmetric(inverse)
-    single = block.dtype == np.float32
-    potrf, potri = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
-    factor, failed = potrf(block, lower=True)
-    _check(failed == 0, block.dtype)
-    inverse, _ = potri(factor, lower=True)
-    return np.ascontiguousarray(_symmetric(inverse))
+    inverse = block.copy()
+    _check(invert_by_cholesky(inverse), block.dtype)
+    return _symmetric(inverse)
 
 
 def _symmetric(lower: Array) -> Array:

@@ -40,7 +40,7 @@ def widths(request, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
     tolerance = 1e-4 if dtype == np.float32 else 1e-12
-    for n in [1, 31, 32, 33, 64, 65, 129, 130, 191, 257]:
+    for n in [1, 2, 31, 32, 33, 64, 65, 129, 130, 191, 193, 255, 257, 300]:
         A, expected = positive_definite(n, dtype)
         FORMS[form](A)
         error = np.abs(np.tril(A) + np.tril(expected)).max() / np.abs(expected).max()
