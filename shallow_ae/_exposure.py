@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from shallow_ae._matches import Ranking, first_places
+from shallow_ae._matches import Ranking, are_indices, first_places
 from shallow_ae._measures import Values
 from shallow_ae._validation import check_integer
 
@@ -154,7 +154,7 @@ def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]
     """Return how often each of the items is recommended that are at all."""
     times_of = _times(y_rec, k)
     check_integer("n_items", n_items, low=1)
-    if isinstance(y_rec, np.ndarray) and y_rec.dtype.kind in "iu" and max(times_of) >= n_items:
+    if are_indices(y_rec) and max(times_of) >= n_items:
         raise ValueError(
             f"The item index {max(times_of)} is recommended, but `n_items`={n_items:,}: indices "
             "go from 0 to one less."

@@ -37,10 +37,10 @@ def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
     Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
     """
     truth, ranked = _by_position(*readable(y_true, y_rec))
-    relevant = _relevant_indices(truth) if _are_indices(ranked) else None
+    relevant = _relevant_indices(truth) if are_indices(ranked) else None
     if relevant is None:
         return _match_ids(_lists(truth), _lists(ranked), k)
-    return _match_indices(*relevant, ranked, k, is_array=_are_indices(truth))
+    return _match_indices(*relevant, ranked, k, is_array=are_indices(truth))
 
 
 def readable(*of_users: Any) -> list[Any]:
@@ -75,7 +75,7 @@ def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
     """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
     y_rec = _readable(y_rec, by_user=False)
     _check_is_table(y_rec)
-    if _are_indices(y_rec):
+    if are_indices(y_rec):
         return np.asarray(y_rec)[:, :k]
     return [listed[:k] for listed in _lists(y_rec)]
 
@@ -119,7 +119,8 @@ def _check_is_table(given: Any) -> None:
         )
 
 
-def _are_indices(lists: Any) -> bool:
+def are_indices(lists: Any) -> bool:
+    """Return whether it is an array of item indices."""
     return isinstance(lists, np.ndarray) and lists.dtype.kind in "iu"
 
 
@@ -128,7 +129,7 @@ def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     if sp.issparse(truth):
         rows = canonical(truth)
         starts, items = rows.indptr, rows.indices
-    elif _are_indices(truth):
+    elif are_indices(truth):
         n_users, n_places = truth.shape
         starts, items = np.arange(n_users + 1) * n_places, truth.ravel()
     else:
