@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from shallow_ae._closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._exact import settle
-from shallow_ae._history import KEPT, Gram, History, Rows, gram_of, keeps_gram, remember
+from shallow_ae._history import GRAM_DTYPE, Gram, History, Rows, gram_of, keeps_gram, remember
 from shallow_ae._inverse import is_small
 from shallow_ae._memory import check_memory, free_memory, release_free_memory
 from shallow_ae._minimum import parameters_of
@@ -58,51 +58,22 @@ class Outcome(NamedTuple):
     score_times: NDArray[np.float64]
 
 
-def works_apart(models: Sequence[Any], data: Data, splits: Splits, scoring: Any) -> bool:
-    """Return whether each thread may take an inverse for itself, and the search gains by it.
+def cross_validate(
+    models: Sequence[Any], data: Data, splits: Splits, scoring: Any, *, verbose: int
+) -> tuple[Outcome, Gram | None]:
+    """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
 
-    What others have written, a scorer or a metric, is called by the caller's thread only.
+    `scoring` is a Ruler or a scorer of scikit-learn's kind.
 
     Raises
     ------
     MemoryError
         If not even one inverse at a time fits.
     """
-    (n_users, n_items), itemsize = data.X.shape, data.X.dtype.itemsize
-    of_P = n_items**2 * itemsize
-    need = exact_need((n_users, n_items), data.X.nnz, itemsize)
-    sides = [min(len(train), n_items) for train, _ in splits]
-    duals = [len(train) for train, _ in splits if is_dual(len(train), n_items)]
-    # Where settings share an inverse, all but one of them scale a copy of it.
-    each = of_P * (2 if len(models) > len({*map(_inverse_of, models)}) else 1)
-    if len(duals) < len(splits):  # beside an exact fit, the Gram matrices of all rows and of a part
-        grams = n_items**2 * 8 if keeps_gram(data.X.nnz, n_items) else 2 * of_P
-        need = need._replace(bytes=need.bytes + grams + each - of_P)
-    check_memory("exact", need, {})
-    further = (n_threads() - 1) * each
-    if duals:  # all threads may score by P
-        further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
-    is_ours = isinstance(scoring, Ruler) and isinstance(scoring.metric, str)
-    return is_ours and is_small(max(sides)) and need.bytes + further <= free_memory()
-
-
-def cross_validate(
-    models: Sequence[Any],
-    data: Data,
-    splits: Splits,
-    scoring: Any,
-    *,
-    is_apart: bool,
-    verbose: int,
-) -> tuple[Outcome, Gram | None]:
-    """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
-
-    `scoring` is a Ruler or a scorer of scikit-learn's kind. `is_apart` says whether each thread may
-    take an inverse for itself, which it does where there are enough of them.
-    """
-    inverses = [_inverse_of(model) for model in models]
+    inverses = [inverse_of(parameters_of(model)) for model in models]
     order = sorted(range(len(models)), key=inverses.__getitem__)
     groups = [list(group) for _, group in groupby(order, inverses.__getitem__)]
+    is_apart = _works_apart(data, splits, scoring, copies=len(groups) < len(models))
     outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
     gram = None
     with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
@@ -131,8 +102,32 @@ def cross_validate(
     return outcome, gram
 
 
-def _inverse_of(model: Any) -> tuple[float, float, float]:
-    return inverse_of(parameters_of(model))
+def _works_apart(data: Data, splits: Splits, scoring: Any, *, copies: bool) -> bool:
+    """Return whether each thread may take an inverse for itself, and the search gains by it.
+
+    What others have written, a scorer or a metric, is called by the caller's thread only. `copies`
+    says whether settings share an inverse, of which all but one then scale a copy.
+
+    Raises
+    ------
+    MemoryError
+        If not even one inverse at a time fits.
+    """
+    (n_users, n_items), itemsize = data.X.shape, data.X.dtype.itemsize
+    of_P = n_items**2 * itemsize
+    need = exact_need((n_users, n_items), data.X.nnz, itemsize)
+    sides = [min(len(train), n_items) for train, _ in splits]
+    duals = [len(train) for train, _ in splits if is_dual(len(train), n_items)]
+    each = of_P * (1 + copies)
+    if len(duals) < len(splits):  # beside an exact fit, the Gram matrices of all rows and of a part
+        grams = n_items**2 * 8 if keeps_gram(data.X.nnz, n_items) else 2 * of_P
+        need = need._replace(bytes=need.bytes + grams + each - of_P)
+    check_memory("exact", need, {})
+    further = (n_threads() - 1) * each
+    if duals:  # all threads may score by P
+        further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
+    is_ours = isinstance(scoring, Ruler) and isinstance(scoring.metric, str)
+    return is_ours and is_small(max(sides)) and need.bytes + further <= free_memory()
 
 
 def _fit_and_score(
@@ -167,7 +162,7 @@ def fit_summed(model: Any, data: Data, gram: Gram | None) -> Any:
 def _gram(data: Data, user_exponent: float) -> Gram:
     """Return the Gram matrix, as the fitted model is to keep it if it is to keep one."""
     n_entries, n_items = data.X.nnz, data.X.shape[1]
-    dtype = KEPT if keeps_gram(n_entries, n_items) else data.X.dtype
+    dtype = GRAM_DTYPE if keeps_gram(n_entries, n_items) else data.X.dtype
     return gram_of(data.X, data.sample_weight, user_exponent, dtype)
 
 

@@ -18,7 +18,7 @@ from shallow_ae._inverse import unfold
 from shallow_ae._validation import Array
 from shallow_ae._weighting import check_finite, item_counts, items_per_user, user_weights
 
-KEPT = np.float64  # Gram matrices, so that what is taken away again leaves nothing behind
+GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 
 
 class Rows(NamedTuple):
@@ -204,7 +204,7 @@ def keeps_gram(n_entries: int, n_items: int) -> bool:
 def _smaller(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
     if not keeps_gram(X.nnz, X.shape[1]):
         return Rows(X, sample_weight)
-    return gram_of(X, sample_weight, user_exponent, KEPT)
+    return gram_of(X, sample_weight, user_exponent, GRAM_DTYPE)
 
 
 def gram_of(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any) -> Gram:

@@ -15,7 +15,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from shallow_ae._folds import Data, Outcome, cross_validate, fit_summed, works_apart
+from shallow_ae._folds import Data, Outcome, cross_validate, fit_summed
 from shallow_ae._parameters import check_parameters
 from shallow_ae._validation import (
     Array,
@@ -170,10 +170,7 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         scorer = self._scorer()
         # A class derived from ours may judge otherwise.
         scoring: Any = scorer if type(scorer) is RankingScorer else partial(scorer)
-        is_apart = works_apart(models, data, splits, scoring)
-        outcome, gram = cross_validate(
-            models, data, splits, scoring, is_apart=is_apart, verbose=self.verbose
-        )
+        outcome, gram = cross_validate(models, data, splits, scoring, verbose=self.verbose)
 
         trial.cv_results_ = results = _results(candidates, outcome)
         trial.best_index_ = best = int(results["rank_test_score"].argmin())

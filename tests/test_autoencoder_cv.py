@@ -273,11 +273,22 @@ def test_held_out_items_of_other_users_are_refused(X):
         ShallowAutoEncoderCV(REGULARIZATIONS).fit(X, X[1:])
 
 
-@pytest.mark.parametrize("n_cores", [1, 2, 4])  # one after the other; at once; too few at once
+@pytest.fixture
+def n_cores(request, monkeypatch):
+    """Let there be so many cores."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: request.param)
+    return request.param
+
+
+two_cores = pytest.mark.parametrize("n_cores", [2], indirect=True)
+
+
+@pytest.mark.parametrize(
+    "n_cores", [1, 2, 4], indirect=True
+)  # one after the other; at once; too few at once
 @pytest.mark.parametrize("n_items", [25, 90])
 def test_it_is_grid_search_on_any_number_of_threads(monkeypatch, n_cores, n_items):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: n_cores)
     at_once = spy_on_apart(monkeypatch)
     rows = interactions(60, n_items)
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, item_exponent=[0.0, 0.1], cv=3).fit(rows)
@@ -299,7 +310,8 @@ def spy_on_apart(monkeypatch):
     return at_once
 
 
-@pytest.mark.usefixtures("two_cores")
+@two_cores
+@pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize("limit", ["memory", "size", "accelerator"])
 def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     if limit == "memory":
@@ -314,19 +326,13 @@ def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     assert at_once == []
 
 
-@pytest.mark.parametrize("n_cores", [1, 2])
-def test_a_setting_that_cannot_be_fitted_ends_the_search(monkeypatch, n_cores):
-    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: n_cores)
+@pytest.mark.usefixtures("n_cores")
+@pytest.mark.parametrize("n_cores", [1, 2], indirect=True)
+def test_a_setting_that_cannot_be_fitted_ends_the_search():
     X = np.ones((60, 9), np.float32)
     with pytest.raises(ValueError, match="`regularization`=1e-12 is too small") as raised:
         ShallowAutoEncoderCV([0.1, 1e-12, 1.0], cv=3).fit(X)
     assert raised.value.__notes__[0].startswith("In split 0 of 3, of 40 users to learn from")
-
-
-@pytest.fixture
-def two_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: 2)
 
 
 class Tenth(RankingScorer):
@@ -344,7 +350,8 @@ def found(y_true, y_rec, *, k):
     return recall_score(y_true, y_rec, k=k)
 
 
-@pytest.mark.usefixtures("two_cores")
+@two_cores
+@pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize(
     "scoring", [by_regularization, make_ranking_scorer(found, k=5), Tenth(k=5)], ids=str
 )
@@ -354,7 +361,8 @@ def test_what_others_have_written_is_called_as_ever(X, scoring):
     assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, **settings))
 
 
-@pytest.mark.usefixtures("two_cores")
+@two_cores
+@pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize(
     ("n_users", "too_little", "enough"),
     [(40, 1.9, 3), (400, 6.9, 8)],  # dual; primal and dual, with Gram matrices and inverses, too
@@ -400,7 +408,8 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
     np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=1e-4)
 
 
-@pytest.mark.usefixtures("two_cores")
+@two_cores
+@pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize("is_tight", [False, True])
 def test_memory_is_what_is_documented(monkeypatch, is_tight):
     if is_tight:
