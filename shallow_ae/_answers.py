@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shallow_ae._blocks import blocks
 from shallow_ae._interactions import encode
 from shallow_ae._offer import Offer
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weights import popular_items
 from shallow_ae.ids import IdMapper, index_of
 

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from jax.experimental.sparse import BCSR
 
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._typing import Array, Interactions
 from shallow_ae._weighting import item_penalty, row_squares
 
 # On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from shallow_ae._compiled import compiled
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 
 @compiled

@@ -40,7 +40,7 @@ from shallow_ae._minimum import (
     scales_of,
 )
 from shallow_ae._threads import workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent, column_squares
 from shallow_ae._weights import DenseWeights
 

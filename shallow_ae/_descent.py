@@ -15,7 +15,7 @@ from shallow_ae._gradient import steps
 from shallow_ae._memory import release_free_memory
 from shallow_ae._numerics import numerics
 from shallow_ae._threads import n_threads
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._typing import Array, Interactions
 
 # A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
 # that the sparse indices are read too often. Accelerators want large products and few transfers.

@@ -13,7 +13,7 @@ from shallow_ae._offer import Offer
 from shallow_ae._rows import share_rows
 from shallow_ae._speed import SPARSE
 from shallow_ae._threads import n_threads, workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import scale_columns
 from shallow_ae._weights import DenseWeights, Weights, check_dense_fits, fits
 

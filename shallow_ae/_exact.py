@@ -14,7 +14,7 @@ from shallow_ae._history import History, remember
 from shallow_ae._memory import check_memory
 from shallow_ae._minimum import Minimum, parameters_of, warn_if_inexact
 from shallow_ae._plan import descent_need, exact_need
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._typing import Array, Interactions
 
 
 def fit_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:

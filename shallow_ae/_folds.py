@@ -27,7 +27,7 @@ from shallow_ae._minimum import parameters_of
 from shallow_ae._plan import exact_need
 from shallow_ae._ruler import Ruler
 from shallow_ae._threads import apart, in_turn, n_threads
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
 # two digits of float32 are lost then, of seven.

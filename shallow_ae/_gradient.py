@@ -26,7 +26,7 @@ import numpy as np
 
 from shallow_ae._batches import Batches
 from shallow_ae._threads import n_threads
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._typing import Array, Interactions
 from shallow_ae._weighting import item_penalty
 
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from shallow_ae._blocks import blocks
 from shallow_ae._speed import BOTH_SPARSE, SPARSE
 from shallow_ae._threads import n_threads, workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import scale_columns
 
 Way = Callable[[sp.csr_array[Any], Array, Array], None]

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from shallow_ae._gram import add_gram
 from shallow_ae._inverse import unfold
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import check_finite, item_counts, items_per_user, user_weights
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 _NO_INTERACTIONS = (
     "Found no interactions: 0 rows, where a minimum of 1 is required. "

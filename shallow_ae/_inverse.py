@@ -33,7 +33,7 @@ from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._lapack import invert_by_cholesky
 from shallow_ae._numerics import numerics
 from shallow_ae._threads import n_threads, one_blas_thread, workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 # Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one
 # thread; so that of a wide block is a sweep itself, over narrow ones. Tiles and what they are made

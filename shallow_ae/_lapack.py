@@ -12,7 +12,7 @@ from typing import Any
 from scipy import LowLevelCallable
 from scipy.linalg import cython_lapack
 
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 _INTEGER = ctypes.POINTER(ctypes.c_int)
 _ARGUMENTS = (ctypes.c_char_p, _INTEGER, ctypes.c_void_p, _INTEGER, _INTEGER)

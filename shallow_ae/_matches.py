@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._interactions import is_frame
-from shallow_ae._validation import Array, canonical
+from shallow_ae._matrices import canonical
+from shallow_ae._typing import Array
 
 ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
 Truth: TypeAlias = ItemLists | NDArray[Any] | sp.sparray | sp.spmatrix

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import count_scale
 from shallow_ae._weights import Weights
 

@@ -26,7 +26,7 @@ from shallow_ae._minimum import (
 )
 from shallow_ae._rows import rows_of, share_rows
 from shallow_ae._threads import workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent, column_squares, sum_by_item
 from shallow_ae._weights import SparseWeights
 

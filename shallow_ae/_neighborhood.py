@@ -34,7 +34,7 @@ from shallow_ae._compiled import compiled
 from shallow_ae._ranking import keep_best, sum_sparse
 from shallow_ae._rows import Rows
 from shallow_ae._triangle import Triangle
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 _LINE = 16  # numbers of four bytes in a line of cache
 _SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is not

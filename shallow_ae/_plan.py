@@ -19,7 +19,7 @@ from shallow_ae._memory import Need, check_neighbors_fit
 from shallow_ae._nearest import by_popularity, lay_out
 from shallow_ae._speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._threads import n_threads
-from shallow_ae._validation import Interactions
+from shallow_ae._typing import Interactions
 from shallow_ae._weighting import sum_by_item
 
 

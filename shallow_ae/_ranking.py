@@ -24,7 +24,7 @@ import numpy as np
 from shallow_ae._compiled import compiled
 from shallow_ae._offer import Lists, Offer
 from shallow_ae._rows import Rows
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 _PASSES = 30
 _STRIDE = 16  # scores looked at together, most often to find that none is good enough

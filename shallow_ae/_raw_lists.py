@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._interactions import is_frame, pairs_in
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 from shallow_ae.ids import IdMapper, index_of
 
 

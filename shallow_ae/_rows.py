@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from shallow_ae._blocks import blocks
 from shallow_ae._threads import n_threads, workers
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 _TASKS_PER_THREAD = 8  # so that threads end together
 _ROWS_PER_TASK = 16  # at least: to hand a task over takes as long as to rank a few rows

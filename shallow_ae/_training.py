@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
+from shallow_ae._arguments import check_integer
 from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, draw_users
 from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
@@ -23,7 +24,7 @@ from shallow_ae._memory import check_memory
 from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._ruler import Ruler
 from shallow_ae._stopping import has_peaked, has_settled
-from shallow_ae._validation import Array, Interactions, check_integer
+from shallow_ae._typing import Array, Interactions
 from shallow_ae._weighting import check_item_exponent, item_counts, scale_by_counts, user_weights
 from shallow_ae._weights import DenseWeights
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._compiled import compiled
 from shallow_ae._rows import Rows
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 
 class Triangle(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._blocks import entry_blocks
-from shallow_ae._validation import Array, Interactions
+from shallow_ae._typing import Array, Interactions
 
 
 def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) -> Array:

@@ -16,7 +16,7 @@ from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._memory import free_memory, gib
 from shallow_ae._offer import Offer
 from shallow_ae._rows import rows_of, share_rows
-from shallow_ae._validation import Array
+from shallow_ae._typing import Array
 
 
 class Weights(Protocol):

@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._arguments import check_choice
 from shallow_ae._interactions import Encoded, encode, to_csr
-from shallow_ae._validation import Array, canonical, check_choice
+from shallow_ae._matrices import canonical
+from shallow_ae._typing import Array
 
 
 class IdMapper(TransformerMixin, BaseEstimator):

@@ -10,7 +10,9 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._validation import Array, Interactions, check_interactions, unchanged_on_error
+from shallow_ae._arguments import unchanged_on_error
+from shallow_ae._matrices import check_interactions
+from shallow_ae._typing import Array, Interactions
 
 
 class LogCountTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -14,8 +14,8 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from shallow_ae._interactions import are_interactions, column_in, take_rows
+from shallow_ae._matrices import canonical
 from shallow_ae._splitting import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
-from shallow_ae._validation import canonical
 
 
 def hold_out_items(

@@ -1,0 +1,99 @@
+"""Validation of parameters, sample weights and other arguments that are no matrix."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+
+from shallow_ae._typing import Array
+
+
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_users: int, *, may_be_zero: bool = False
+) -> Array:
+    """Return one weight >= 0 for each user in float64; None means 1 for everyone."""
+    if sample_weight is None:
+        return np.ones(n_users)
+    weights: Array = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weights.shape != (n_users,):
+        raise ValueError(
+            f"`sample_weight` has shape {weights.shape}, expected ({n_users},): "
+            "one number for each row of X."
+        )
+    if weights.min() < 0 or not (may_be_zero or weights.any()):
+        raise ValueError(
+            f"`sample_weight` must be >= 0 and not all zero, found a minimum of {weights.min()} "
+            f"and a sum of {weights.sum()}."
+        )
+    return weights
+
+
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return `value` if it is a finite number in the interval, else raise naming it."""
+    bounds = [f"{'>' if open_low else '>='} {low:g}"] * (low > -np.inf)
+    bounds += [f"{'<' if open_high else '<='} {high:g}"] * (high < np.inf)
+    wanted = " ".join(["number", " and ".join(bounds)]).strip()
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"`{name}`={value!r} must be a {wanted}, got {type(value).__name__}.")
+    number = float(value)
+    too_low = number <= low if open_low else number < low
+    too_high = number >= high if open_high else number > high
+    if not np.isfinite(number) or too_low or too_high:
+        raise ValueError(f"`{name}`={value!r} must be a finite {wanted}.")
+    return number
+
+
+def check_integer(name: str, value: Any, *, low: int) -> int:
+    """Return `value` as int if it is an integer >= `low`, else raise naming it."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(
+            f"`{name}`={value!r} must be an integer >= {low}, got {type(value).__name__}."
+        )
+    if value < low:
+        raise ValueError(f"`{name}`={value!r} must be an integer >= {low}.")
+    return int(value)
+
+
+def check_boolean(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False, else raise naming it."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"`{name}`={value!r} must be True or False.")
+    return bool(value)
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, else raise naming them."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"`{name}`={value!r} must be one of {', '.join(map(repr, choices))}.")
+    return value
+
+
+@contextmanager
+def unchanged_on_error(estimator: Any) -> Iterator[None]:
+    """Give the estimator its attributes back when the block raises: a failed fit changes nothing.
+
+    scikit-learn's `validate_data` sets `n_features_in_` before the fit has succeeded.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
