@@ -39,7 +39,7 @@ from shallow_ae._minimum import (
     penalty_of,
     scales_of,
 )
-from shallow_ae._threads import workers
+from shallow_ae._threads import map_on_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent, column_squares
 from shallow_ae._weights import DenseWeights
@@ -197,8 +197,7 @@ def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -
         values = rows.data.astype(np.float64) * products[rows.indices, own]
         return np.bincount(rows.indices, values, minlength=n_items)
 
-    with workers() as pool:
-        parts = list(pool.map(part, blocks(n_users, block_rows(n_users, n_items))))
+    parts = map_on_threads(part, blocks(n_users, block_rows(n_users, n_items)))
     return np.asarray(np.sum(parts, axis=0))
 
 

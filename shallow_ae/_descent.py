@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from shallow_ae._batches import Batches, Feed, batch_cost
 from shallow_ae._gradient import steps
 from shallow_ae._memory import release_free_memory
 from shallow_ae._numerics import numerics
-from shallow_ae._threads import n_threads
+from shallow_ae._threads import n_threads, off_main_thread
 from shallow_ae._typing import Array, Interactions
 
 # A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
@@ -39,8 +40,8 @@ class Dispatch(NamedTuple):
 class Descent:
     """Gradient descent on the n_items^2 weights P, in place.
 
-    Python interrupts the main thread only. It waits here while a leader and its workers take the
-    steps of one dispatch, so a KeyboardInterrupt never leaves columns at different steps.
+    The steps of one dispatch are taken off the main thread, the only one that Python interrupts:
+    a KeyboardInterrupt never leaves columns at different steps.
     """
 
     def __init__(
@@ -89,12 +90,11 @@ class Descent:
         interrupted = False
         with ThreadPoolExecutor(n_threads()) as workers:
             try:
-                with ThreadPoolExecutor(1) as leader:
-                    for dispatch in self._dispatches:
-                        self.whole = False
-                        leader.submit(self._advance, P, dispatch, workers).result()
-                        if look():
-                            break
+                for dispatch in self._dispatches:
+                    self.whole = False
+                    off_main_thread(partial(self._advance, P, dispatch, workers))
+                    if look():
+                        break
             except KeyboardInterrupt:
                 if not (self.whole and self.losses):
                     raise

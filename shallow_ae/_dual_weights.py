@@ -12,7 +12,7 @@ from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._offer import Offer
 from shallow_ae._rows import share_rows
 from shallow_ae._speed import SPARSE
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import scale_columns
 from shallow_ae._weights import DenseWeights, Weights, check_dense_fits, fits
@@ -98,8 +98,7 @@ class DualWeights(NamedTuple):
         def fill(block: slice) -> None:
             P[:, block] = self.columns(block)
 
-        with workers() as pool:
-            list(pool.map(fill, blocks(n_items, _WIDTH)))
+        map_on_threads(fill, blocks(n_items, _WIDTH))
         return DenseWeights(P)
 
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:

@@ -86,10 +86,7 @@ def cross_validate(
                 try:
                     history, score = _history(data, train, gram), _judge(data.of(test), scoring)
                     trial = partial(_fit_and_score, models, history, score)
-                    for group, figures in zip(alike, run(trial, alike), strict=True):
-                        for array, column in zip(outcome, zip(*figures, strict=True), strict=True):
-                            array[group, fold] = column
-                        bar.update(len(group))
+                    run(trial, alike, partial(_note, outcome, fold, bar))
                 except ValueError as error:
                     error.add_note(
                         f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
@@ -100,6 +97,15 @@ def cross_validate(
                 del history, score, trial  # before the next ones take their memory
                 release_free_memory()  # which the C library keeps for each thread
     return outcome, gram
+
+
+def _note(
+    outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list[tuple[float, ...]]
+) -> None:
+    """Write down what a group of models has come to in a split."""
+    for array, column in zip(outcome, zip(*figures, strict=True), strict=True):
+        array[group, fold] = column
+    bar.update(len(group))
 
 
 def _works_apart(data: Data, splits: Splits, scoring: Any, *, copies: bool) -> bool:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from shallow_ae._blocks import blocks
 from shallow_ae._speed import BOTH_SPARSE, SPARSE
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 from shallow_ae._weighting import scale_columns
 
@@ -74,30 +74,29 @@ def _add_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
     def add(block: slice) -> None:
         gram[block] += (left[block] @ X).toarray()
 
-    with workers() as pool:
-        list(pool.map(add, blocks(len(gram), max(1, _ENTRIES // len(gram)))))
+    map_on_threads(add, blocks(len(gram), max(1, _ENTRIES // len(gram))))
 
 
-def _add_half_sparse(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
+@with_workers
+def _add_half_sparse(workers: Workers, X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
     n_rows = max(1, _BLOCK_BYTES // (_WIDTH * X.dtype.itemsize))
-    with workers() as pool:
-        for taken in blocks(len(weights), n_rows):
-            part = X[taken].T.tocsr()
-            left = scale_columns(part, weights[taken])
+    for taken in blocks(len(weights), n_rows):
+        part = X[taken].T.tocsr()
+        left = scale_columns(part, weights[taken])
 
-            def add(block: slice, part: Any = part, left: Any = left) -> None:
-                gram[block.start :, block] += left[block.start :] @ part[block].T.toarray("C")
+        def add(block: slice, part: Any = part, left: Any = left) -> None:
+            gram[block.start :, block] += left[block.start :] @ part[block].T.toarray("C")
 
-            list(pool.map(add, blocks(len(gram), _WIDTH)))
+        list(workers.map(add, blocks(len(gram), _WIDTH)))
 
 
-def _add_dense(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
-    with workers() as pool:
-        for taken in blocks(len(weights), _DENSE_WIDTH):
-            part = X[taken].toarray()
-            left = part * weights[taken, None]
+@with_workers
+def _add_dense(workers: Workers, X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
+    for taken in blocks(len(weights), _DENSE_WIDTH):
+        part = X[taken].toarray()
+        left = part * weights[taken, None]
 
-            def add(block: slice, part: Any = part, left: Any = left) -> None:
-                gram[block, : block.stop] += left[:, block].T @ part[:, : block.stop]
+        def add(block: slice, part: Any = part, left: Any = left) -> None:
+            gram[block, : block.stop] += left[:, block].T @ part[:, : block.stop]
 
-            list(pool.map(add, blocks(len(gram), _DENSE_WIDTH)[::-1]))
+        list(workers.map(add, blocks(len(gram), _DENSE_WIDTH)[::-1]))

@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._lapack import invert_by_cholesky
 from shallow_ae._numerics import numerics
-from shallow_ae._threads import n_threads, one_blas_thread, workers
+from shallow_ae._threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
 # Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one
@@ -85,8 +85,7 @@ def unfold(A: Array, row_scale: Array, column_scale: Array) -> None:
         tile *= row_scale[rows, None]
         tile *= column_scale[None, rows]
 
-    with workers() as pool:
-        list(pool.map(mirror, blocks(len(A), _NARROW)[::-1]))
+    map_on_threads(mirror, blocks(len(A), _NARROW)[::-1])
 
 
 def invert(A: Array, *, verbose: int = 0) -> None:
@@ -110,16 +109,18 @@ def sweep_bytes(n: int, itemsize: int) -> int:
     return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
 
-def _invert_on_one_thread(A: Array, verbose: int) -> None:
-    with one_blas_thread, tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
+@with_workers  # for their sake BLAS is on one thread
+def _invert_on_one_thread(workers: Workers, A: Array, verbose: int) -> None:  # noqa: ARG001
+    with tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
         _check(invert_by_cholesky(A), A.dtype)
         np.negative(A, out=A)
         bar.update(len(A))
 
 
-def _sweep_on_threads(A: Array, verbose: int) -> None:
-    with workers() as pool, tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
-        _sweep_blocks(A, _WIDE if len(A) >= _LARGE else _NARROW, pool, bar.update)
+@with_workers
+def _sweep_on_threads(workers: Workers, A: Array, verbose: int) -> None:
+    with tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
+        _sweep_blocks(A, _WIDE if len(A) >= _LARGE else _NARROW, workers, bar.update)
 
 
 def _sweep_blocks(

@@ -25,7 +25,7 @@ from shallow_ae._minimum import (
     scales_of,
 )
 from shallow_ae._rows import rows_of, share_rows
-from shallow_ae._threads import workers
+from shallow_ae._threads import map_on_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent, column_squares, sum_by_item
 from shallow_ae._weights import SparseWeights
@@ -143,8 +143,7 @@ def _systems(arranged: _Arranged, diagonal: Array) -> Any:
     def fill(rows: slice) -> None:
         fill_triangle(users, places, triangle, rows.start, rows.stop)
 
-    with workers() as pool:
-        list(pool.map(fill, blocks(len(is_dense), _ROWS_PER_TASK)))
+    map_on_threads(fill, blocks(len(is_dense), _ROWS_PER_TASK))
     own = diagonal[item_at]
     nearness = (1 / np.sqrt(own)).astype(own.dtype)
     place_of = _inverse(item_at)

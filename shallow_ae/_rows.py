@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from shallow_ae._blocks import blocks
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import Workers, n_threads, with_workers
 from shallow_ae._typing import Array
 
 _TASKS_PER_THREAD = 8  # so that threads end together
@@ -55,7 +55,16 @@ def share_rows(
         if len(slices) == 1:
             task(slices[0])
             bar.update(n_rows)
-            return
-        with workers() as pool:
-            for rows, _ in zip(slices, pool.map(task, slices), strict=True):
-                bar.update(rows.stop - rows.start)
+        else:
+            _share(slices, task, bar.update)
+
+
+@with_workers
+def _share(
+    workers: Workers,
+    slices: list[slice],
+    task: Callable[[slice], None],
+    done: Callable[[int], object],
+) -> None:
+    for rows, _ in zip(slices, workers.map(task, slices), strict=True):
+        done(rows.stop - rows.start)

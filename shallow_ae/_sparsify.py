@@ -15,7 +15,7 @@ from shallow_ae._memory import check_neighbors_fit
 from shallow_ae._minimum import Parameters, penalty_of
 from shallow_ae._offer import make_offer
 from shallow_ae._parameters import check_parameters
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import column_squares, count_scale, row_squares
 from shallow_ae._weights import SparseWeights, Weights, best_of_rows
@@ -118,8 +118,7 @@ def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[A
         kept.eliminate_zeros()
         return kept
 
-    with workers() as pool:
-        parts = list(pool.map(largest, blocks(n_items, _COLUMNS)))
+    parts = map_on_threads(largest, blocks(n_items, _COLUMNS))
     return sp.csr_array(sp.hstack(parts, format="csr"))
 
 

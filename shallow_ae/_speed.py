@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shallow_ae._threads import n_threads, workers
+from shallow_ae._threads import Workers, with_workers
 
 # A multiplication of a sparse with a dense matrix takes as long as so many of dense matrices, and
 # one in a product of two sparse matrices so many. Measured on two cores in float32, over matrices
@@ -23,7 +23,8 @@ LISTED = 150
 _SIZE = 512
 
 
-def multiplications_per_second(dtype: Any) -> float:
+@with_workers
+def multiplications_per_second(workers: Workers, dtype: Any) -> float:
     """Return how many of dense matrices all threads together do, by a trial of milliseconds."""
     tile = np.ones((_SIZE, _SIZE), dtype)
 
@@ -32,8 +33,8 @@ def multiplications_per_second(dtype: Any) -> float:
         for _ in range(n_times):
             np.matmul(tile, tile, out=product)
 
-    with workers() as pool:
-        list(pool.map(multiply, [1] * n_threads()))
-        start = time.perf_counter()
-        list(pool.map(multiply, [2] * n_threads()))
-        return n_threads() * 2 * _SIZE**3 / (time.perf_counter() - start)
+    n_threads = workers.n_threads
+    list(workers.map(multiply, [1] * n_threads))
+    start = time.perf_counter()
+    list(workers.map(multiply, [2] * n_threads))
+    return n_threads * 2 * _SIZE**3 / (time.perf_counter() - start)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from _thread import start_new_thread
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import wraps
 from itertools import takewhile
-from threading import Event, Lock, local
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import joblib
 from threadpoolctl import ThreadpoolController
@@ -17,7 +19,8 @@ _MOST = 8
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
-_this_thread = local()
+_Arguments = ParamSpec("_Arguments")
+_this_thread = threading.local()
 
 
 def n_threads() -> int:
@@ -37,78 +40,175 @@ def _is_apart() -> bool:
 
 
 class _OneBlasThread:
-    """Keeps BLAS to one thread while anybody is inside; the last one out restores its setting.
+    """Keeps BLAS to one thread while anybody is inside, then gives it back what it had.
 
-    Threads that work apart have it from whom they work for. (OpenBLAS's setting is restored by the
-    thread only that has changed it.)
+    Threads that work apart have it from whom they work for. A thread of its own sets the limit and
+    takes it back: threadpoolctl lets only the thread that set a limit change it again, and the
+    first one in may not be the last one out.
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._n_inside = 0
+        self._lock = threading.Lock()
         self._libraries: Any = None
-        self._limits: Any = None
+        self.n_inside = 0
 
     def __enter__(self) -> None:
         if _is_apart():
             return
         with self._lock:
-            if not self._n_inside:
-                self._libraries = self._libraries or ThreadpoolController()  # some milliseconds
-                self._limits = self._libraries.limit(limits=1, user_api="blas")
-            self._n_inside += 1
+            if not self.n_inside:
+                self._is_limited, self._is_left = threading.Event(), threading.Event()
+                self._keeper = threading.Thread(target=self._keep, name="one BLAS thread")
+                self._keeper.start()
+                self._is_limited.wait()
+            self.n_inside += 1
 
     def __exit__(self, *error: object) -> None:
         if _is_apart():
             return
         with self._lock:
-            self._n_inside -= 1
-            if not self._n_inside:
-                self._limits.restore_original_limits()
+            self.n_inside -= 1
+            if not self.n_inside:
+                self._is_left.set()
+                self._keeper.join()
+
+    def _keep(self) -> None:
+        try:
+            self._libraries = self._libraries or ThreadpoolController()  # some milliseconds
+            with self._libraries.limit(limits=1, user_api="blas"):
+                self._is_limited.set()
+                self._is_left.wait()
+        finally:
+            self._is_limited.set()  # after an error, too: somebody waits
 
 
 one_blas_thread = _OneBlasThread()
 
+if hasattr(os, "register_at_fork"):
+    # The threads that are inside have no part in a forked process.
+    os.register_at_fork(after_in_child=one_blas_thread.__init__)  # type: ignore[misc]
 
-@contextmanager
-def workers() -> Iterator[ThreadPoolExecutor]:
-    """Yield threads to share work among, each of which has BLAS for itself.
+
+class Workers(ThreadPoolExecutor):
+    """Threads to share work among."""
+
+    def __init__(self) -> None:
+        self.n_threads = n_threads()
+        super().__init__(self.n_threads)
+        self.is_stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Begin nothing more; what has begun may look at `is_stopped`."""
+        self.is_stopped.set()
+        self.shutdown(wait=False, cancel_futures=True)
+
+
+def off_main_thread(
+    work: Callable[[], _Result], on_interrupt: Callable[[], object] = lambda: None
+) -> _Result:
+    """Return what `work` returns, on a thread that no interrupt from the keyboard reaches.
+
+    Python raises an interrupt in the main thread, between any two instructions. Here it finds that
+    thread waiting. It calls `on_interrupt` and is raised when `work` has ended; a second interrupt
+    is raised at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def lead() -> None:
+        found: tuple[Any, BaseException | None]
+        try:
+            found = work(), None
+        except BaseException as error:  # whatever it is, somebody waits for it
+            found = None, error
+        outcome.put(found)
+        outcome.put(found)  # an interrupt may come just as the first one is handed over
+
+    # Neither this start nor this wait is Python code: an interrupt in the midst of those of
+    # `threading` and `concurrent.futures` may end in "RuntimeError: release unlocked lock".
+    start_new_thread(lead, ())
+    try:
+        result, error = outcome.get()
+    except BaseException:
+        on_interrupt()
+        outcome.get()
+        raise
+    if error is None:
+        return cast("_Result", result)
+    try:
+        raise error
+    finally:
+        del error  # which holds this frame
+
+
+def with_workers(
+    function: Callable[Concatenate[Workers, _Arguments], _Result],
+) -> Callable[_Arguments, _Result]:
+    """Decorate a function to get threads as its first argument, each with BLAS for itself.
 
     Products of tiles on threads of our own run at the speed of one large product, and what is done
     to a tile before and after finds it in cache. It also keeps clear of BLAS's own threads, which
     crash in large factorizations (OpenBLAS 0.3.30, Cholesky from about 27,000 rows on).
+
+    The function runs off the main thread, so that BLAS has its threads again whenever an interrupt
+    comes. After an interrupt or an error, nothing begins that has not begun.
     """
-    with one_blas_thread, ThreadPoolExecutor(n_threads()) as pool:
-        try:
-            yield pool
-        finally:  # an error or an interrupt does not wait for what has not begun
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    @wraps(function)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        workers = Workers()
+
+        def work() -> _Result:
+            with one_blas_thread, workers:
+                try:
+                    return function(workers, *args, **kwargs)
+                except BaseException:
+                    workers.stop()
+                    raise
+
+        return off_main_thread(work, workers.stop)
+
+    return call
+
+
+@with_workers
+def map_on_threads(
+    workers: Workers, function: Callable[[_Task], _Result], tasks: Iterable[_Task]
+) -> list[_Result]:
+    """Return what a function returns for each task, shared among such threads."""
+    return list(workers.map(function, tasks))
 
 
 def apart(
-    function: Callable[[_Task], Iterable[_Result]], tasks: Iterable[_Task]
-) -> Iterator[list[_Result]]:
-    """Yield, in order, the list of what `function` yields for each task, one thread for each.
+    function: Callable[[_Task], Iterable[_Result]],
+    tasks: Sequence[_Task],
+    done: Callable[[_Task, list[_Result]], object],
+) -> None:
+    """Call `done` with each task, in order, and what `function` yields for it on one thread.
 
     Where there are enough tasks, nobody waits for what a thread beside it has to do first. Errors
     are raised in the order of tasks; after one, or an interrupt, no task goes further than to what
     it yields next.
     """
-    ended = Event()
 
-    def alone(task: _Task) -> list[_Result]:
-        _this_thread.is_apart = True
-        return list(takewhile(lambda _: not ended.is_set(), function(task)))
+    @with_workers
+    def work(workers: Workers) -> None:
+        def alone(task: _Task) -> list[_Result]:
+            _this_thread.is_apart = True
+            return list(takewhile(lambda _: not workers.is_stopped.is_set(), function(task)))
 
-    with workers() as pool:
-        try:
-            yield from pool.map(alone, tasks)
-        finally:
-            ended.set()
+        for task, results in zip(tasks, workers.map(alone, tasks), strict=True):
+            done(task, results)
+
+    work()
 
 
 def in_turn(
-    function: Callable[[_Task], Iterable[_Result]], tasks: Iterable[_Task]
-) -> Iterator[list[_Result]]:
-    """Yield the same lists, one task after the other, each on all threads."""
-    return (list(function(task)) for task in tasks)
+    function: Callable[[_Task], Iterable[_Result]],
+    tasks: Sequence[_Task],
+    done: Callable[[_Task, list[_Result]], object],
+) -> None:
+    """Do the same with one task after the other, each on all threads."""
+    for task in tasks:
+        done(task, list(function(task)))

@@ -302,9 +302,9 @@ def spy_on_apart(monkeypatch):
     at_once = []
     original = _folds.apart
 
-    def noting(function, tasks):
+    def noting(function, tasks, done):
         at_once.append(len(tasks))
-        return original(function, tasks)
+        original(function, tasks, done)
 
     monkeypatch.setattr(_folds, "apart", noting)
     return at_once
