@@ -115,8 +115,11 @@ def off_main_thread(
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    claim = threading.Lock()  # for who comes first: the work, or an interrupt before it
 
     def lead() -> None:
+        if not claim.acquire(blocking=False):
+            return
         found: tuple[Any, BaseException | None]
         try:
             found = work(), None
@@ -127,12 +130,13 @@ def off_main_thread(
 
     # Neither this start nor this wait is Python code: an interrupt in the midst of those of
     # `threading` and `concurrent.futures` may end in "RuntimeError: release unlocked lock".
-    start_new_thread(lead, ())
     try:
+        start_new_thread(lead, ())
         result, error = outcome.get()
     except BaseException:
-        on_interrupt()
-        outcome.get()
+        if not claim.acquire(blocking=False):
+            on_interrupt()
+            outcome.get()
         raise
     if error is None:
         return cast("_Result", result)
