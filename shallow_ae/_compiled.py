@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -13,11 +15,34 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def compiled(function: _Function) -> _Function:
     """Compile a function when it is first called, so that it runs without Python's lock.
 
-    The machine code is kept on disk, beside the module or in the user's cache folder. Arithmetic
-    is that of the source: nothing is reordered and no product fused with a sum, so that a result
-    depends neither on the machine nor on what is computed beside it.
+    The machine code is kept on disk, beside the module or in the user's cache folder, if one of
+    them can be written to. Arithmetic is that of the source: nothing is reordered and no product
+    fused with a sum, so that a result depends neither on the machine nor on what is computed beside
+    it.
     """
-    try:
-        return cast("_Function", numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # neither folder can be written to
-        return cast("_Function", numba.njit(nogil=True)(function))
+    dispatcher: Any = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # neither folder can be written to
+        # As `cache=True` does, with Numba's own class.
+        dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
+    return cast("_Function", dispatcher)
+
+
+class _Cache(FunctionCache):
+    """Machine code on disk, which is done without where it is damaged or the disk is full.
+
+    Numba hands on whatever error that ends in, from calls of the function.
+    """
+
+    def load_overload(self, *args: Any) -> Any:
+        """Return the machine code for a signature, or None if there is none that can be used."""
+        try:
+            return super().load_overload(*args)  # type: ignore[no-untyped-call]
+        except Exception:  # bytes that are none of a pickle may raise anything
+            with suppress(Exception):  # so that the next process finds what this one compiles
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, *args: Any) -> None:
+        """Keep the machine code for a signature, if that can be done."""
+        with suppress(Exception):
+            super().save_overload(*args)  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ import numpy as np
 from shallow_ae._batches import Batches, Feed, batch_cost
 from shallow_ae._gradient import steps
 from shallow_ae._memory import release_free_memory
-from shallow_ae._numerics import numerics
+from shallow_ae._numerics import backend, numerics
 from shallow_ae._threads import n_threads, off_main_thread
 from shallow_ae._typing import Array, Interactions
 
@@ -182,7 +182,7 @@ def steps_at_once(batch_bytes: int) -> int:
 
 def block_columns(n_items: int, dtype: Any) -> int:
     """Return how many columns of P make a block, so that the last one is nearly full."""
-    on_cpu = jax.default_backend() == "cpu"
+    on_cpu = backend() == "cpu"
     fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
     block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
     width = max(fewest, min(most, block_bytes // (n_items * int(dtype.itemsize))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.sparse as sp
 
@@ -13,6 +12,7 @@ from shallow_ae._closed_form import minimize
 from shallow_ae._history import History, remember
 from shallow_ae._memory import check_memory
 from shallow_ae._minimum import Minimum, parameters_of, warn_if_inexact
+from shallow_ae._numerics import backend
 from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._typing import Array, Interactions
 
@@ -20,7 +20,7 @@ from shallow_ae._typing import Array, Interactions
 def fit_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
     """Return the model as one that has learned from the checked rows X alone."""
     rows = sp.csr_array(X)
-    layout = choose_layout(X, jax.default_backend())
+    layout = choose_layout(X, backend())
     descent = descent_need(X, model.batch_size, model.max_iter, layout)
     need = exact_need(X.shape, rows.nnz, X.dtype.itemsize)
     check_memory("exact", need, {"sgd": descent})

@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._lapack import invert_by_cholesky
-from shallow_ae._numerics import numerics
+from shallow_ae._numerics import backend, numerics
 from shallow_ae._threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
@@ -60,7 +60,7 @@ def sweep(A: Array, *, verbose: int = 0) -> None:
     numpy.linalg.LinAlgError
         If A is not positive definite in its type.
     """
-    if jax.default_backend() != "cpu":
+    if backend() != "cpu":
         _sweep_on_device(A)
     elif n_threads() == 1 and is_small(len(A)):
         _invert_on_one_thread(A, verbose)
@@ -100,7 +100,7 @@ def invert(A: Array, *, verbose: int = 0) -> None:
 
 def is_small(n: int) -> bool:
     """Return whether several matrices of n rows are inverted fastest by a thread each."""
-    return n < _APART and jax.default_backend() == "cpu"
+    return n < _APART and backend() == "cpu"
 
 
 def sweep_bytes(n: int, itemsize: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,9 +80,9 @@ def release_free_memory() -> None:
 def free_memory() -> int:
     """Return how many bytes can be allocated without swapping.
 
-    What the system has available, or less where a Linux container has a limit.
+    What the system has available, or less where the process or its Linux container has a limit.
     """
-    free = int(psutil.virtual_memory().available)
+    free = min(int(psutil.virtual_memory().available), _left_to_process())
     try:
         limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
@@ -92,3 +93,16 @@ def free_memory() -> int:
         return free
     cached = dict(line.split() for line in statistics.splitlines())["inactive_file"]
     return min(free, int(limit) - used + int(cached))
+
+
+def _left_to_process() -> int:
+    """Return how many bytes the limits of the process leave to it (`ulimit -v` and `-d`)."""
+    try:
+        import resource
+    except ImportError:  # there are none on Windows
+        return sys.maxsize
+    used = psutil.Process().memory_info()
+    sizes = {resource.RLIMIT_AS: used.vms, resource.RLIMIT_DATA: getattr(used, "data", used.rss)}
+    limits = {name: resource.getrlimit(name)[0] for name in sizes}
+    left = [limits[name] - sizes[name] for name in sizes if limits[name] != resource.RLIM_INFINITY]
+    return max(0, min(left, default=sys.maxsize))

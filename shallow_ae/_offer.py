@@ -105,14 +105,22 @@ def _sequence(name: str, given: Any) -> list[Any]:
     return list(given)
 
 
-def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
-    """Return item indices, without the -1 of places where there was nothing to recommend."""
-    items: Array = np.asarray(given if isinstance(given, np.ndarray) else _sequence(name, given))
-    if items.size and items.dtype.kind not in "iu":
+def as_indices(name: str, given: Any) -> NDArray[np.integer]:
+    """Return a list or array of item indices as an array of its own, which nobody else changes."""
+    items: Array = np.array(given if isinstance(given, np.ndarray) else _sequence(name, given))
+    if not items.size:
+        return items.astype(np.intp)
+    if items.dtype.kind not in "iu":
         raise TypeError(
             f"`{name}` must hold item indices, found {items.dtype}. A mask of items becomes "
             "indices by np.flatnonzero, and one of users x items by scipy.sparse.csr_array."
         )
+    return items
+
+
+def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
+    """Return item indices, without the -1 of places where there was nothing to recommend."""
+    items = as_indices(name, given)
     if items.size and not -1 <= items.min() <= items.max() < n_items:
         raise ValueError(
             f"`{name}` holds item indices from {items.min()} to {items.max()}, expected 0 to "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import scipy.sparse as sp
 
@@ -17,6 +16,7 @@ from shallow_ae._history import keeps_gram
 from shallow_ae._inverse import sweep_bytes
 from shallow_ae._memory import Need, check_neighbors_fit
 from shallow_ae._nearest import by_popularity, lay_out
+from shallow_ae._numerics import backend
 from shallow_ae._speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._threads import n_threads
 from shallow_ae._typing import Interactions
@@ -51,7 +51,7 @@ class Cost(NamedTuple):
 def plan(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
     """Return the cost of each solver on checked rows."""
     rate = multiplications_per_second(X.dtype)
-    layout = choose_layout(X, jax.default_backend())
+    layout = choose_layout(X, backend())
     n_bytes, work = descent_cost(X, batch_size, max_iter, layout)
     seconds = work * (SPARSE if layout == "sparse" else 1) / rate
     kept = X.shape[1] ** 2 * X.dtype.itemsize

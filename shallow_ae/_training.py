@@ -9,7 +9,6 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
@@ -21,6 +20,7 @@ from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, dra
 from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._memory import check_memory
+from shallow_ae._numerics import backend
 from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._ruler import Ruler
 from shallow_ae._stopping import has_peaked, has_settled
@@ -68,7 +68,7 @@ class Training:
         self._X = X
         self._counts = item_counts(X, sample_weight)
         self._weights = user_weights(X, sample_weight, model.user_exponent)
-        model.batch_layout_ = choose_layout(X, jax.default_backend())
+        model.batch_layout_ = choose_layout(X, backend())
         check_item_exponent(self._counts, model.item_exponent, X.dtype)
         need = descent_need(X, model.batch_size, model.max_iter, model.batch_layout_)
         n_entries = X.nnz if sp.issparse(X) else X.size

@@ -169,7 +169,7 @@ def best_items(
     weights: Weights, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
-    check_width(weights, X)
+    check_rows(weights, X)
     items = np.empty((X.shape[0], k), np.int64)
     scores = np.empty(items.shape, weights.dtype)
     weights.rank(X, offer, items, scores, verbose=verbose)
@@ -201,7 +201,7 @@ def explain_scores(
     """
     from shallow_ae._ranking import rank_stored
 
-    check_width(weights, X)
+    check_rows(weights, X)
     n_users, n_places = items.shape
     reasons = np.empty((n_users, n_places, k), np.int64)
     parts = np.empty(reasons.shape, weights.dtype)
@@ -221,13 +221,24 @@ def explain_scores(
     return reasons, parts
 
 
-def check_width(weights: Weights, X: sp.csr_array[Any]) -> None:
-    """Raise if X has not a column for each row of P: compiled code would read past its end."""
+def check_rows(weights: Weights, X: sp.csr_array[Any]) -> None:
+    """Raise if compiled code would read beyond P, or beyond the arrays of X.
+
+    X has been checked before; but the model may have been fitted to other items since, and a list
+    that was read since may have changed what X shares with the caller.
+    """
     if X.shape[1] != weights.n_inputs:
         raise RuntimeError(
             f"X has {X.shape[1]} items and the weights have {weights.n_inputs}: the model was "
             "fitted to other items since X was checked. Ask again."
         )
+    starts, n_entries = X.indptr, min(len(X.indices), len(X.data))
+    is_whole = len(starts) == X.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
+    if not is_whole or (np.diff(starts) < 0).any():
+        raise RuntimeError("The rows of X were changed since X was checked. Ask again.")
+    used = X.indices[: starts[-1]]
+    if len(used) and not 0 <= used.min() <= used.max() < X.shape[1]:
+        raise RuntimeError("The items of X were changed since X was checked. Ask again.")
 
 
 def fits(needed: int) -> bool:

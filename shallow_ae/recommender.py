@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._arguments import check_integer
 from shallow_ae._matrices import aligned_by_name, check_interactions
-from shallow_ae._offer import Offer, check_items, make_offer
+from shallow_ae._offer import Offer, as_indices, check_items, make_offer
 from shallow_ae._ruler import Ruler
 from shallow_ae._typing import Array
-from shallow_ae._weights import Formed, Weights, best_items, check_width, explain_scores
+from shallow_ae._weights import Formed, Weights, best_items, check_rows, explain_scores
 
 
 class RecommenderMixin:
@@ -58,7 +58,7 @@ class RecommenderMixin:
         check_is_fitted(self)
         X = sp.csr_array(check_interactions(self, X, reset=False))
         weights = self._ready_weights(X)
-        check_width(weights, X)
+        check_rows(weights, X)
         return weights.scores(X)
 
     def recommend(
@@ -180,13 +180,16 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        asked = check_items("items", items, self.n_features_in_)
-        if asked.shape != np.shape(items):
+        weights = self._weights  # of one fit, even if another one ends while `items` are read
+        listed = as_indices("items", items)
+        asked = check_items("items", listed, weights.n_inputs)
+        if asked.shape != listed.shape:
             raise ValueError("`items` must be a list of item indices >= 0: a row for each of them.")
-        ones = np.ones(len(asked), self._weights.dtype)
-        shape = (len(asked), self.n_features_in_)
+        ones = np.ones(len(asked), weights.dtype)
+        shape = (len(asked), weights.n_inputs)
         X = sp.csr_array((ones, asked, np.arange(len(asked) + 1)), shape=shape)
-        similar, scores = self._best(X, k, make_offer(X, True, candidates, exclude))
+        offer = make_offer(X, True, candidates, exclude)
+        similar, scores = best_items(self._ready(weights, X), X, k, offer)
         return (similar, scores) if return_scores else similar
 
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
@@ -225,15 +228,16 @@ class RecommenderMixin:
         True
         """
         k = check_integer("k", k, low=1)
-        X = self._rows(X)
-        asked, n_users = np.asarray(items), X.shape[0]
+        X, weights = self._rows(X), self._weights
+        asked, n_users = as_indices("items", items), X.shape[0]
         if asked.ndim not in (1, 2) or len(asked) != n_users:
             raise ValueError(
                 f"`items` has shape {asked.shape}, expected ({n_users},) or ({n_users}, n_places): "
                 "the items to explain to each user."
             )
-        check_items("items", asked.ravel(), self.n_features_in_)
-        reasons, parts = explain_scores(self._weights, X, asked.reshape(len(asked), -1), k)
+        check_items("items", asked.ravel(), weights.n_inputs)
+        by_user = asked if asked.ndim == 2 else asked[:, None]
+        reasons, parts = explain_scores(weights, X, by_user, k)
         shape = (*asked.shape, k)
         return reasons.reshape(shape), parts.reshape(shape)
 
@@ -286,7 +290,10 @@ class RecommenderMixin:
 
     def _ready_weights(self, X: sp.csr_array[Any]) -> Weights:
         """Return the weights for scoring all rows of X, in the form that is cheapest for them."""
-        weights = self._weights
+        return self._ready(self._weights, X)
+
+    def _ready(self, weights: Weights, X: sp.csr_array[Any]) -> Weights:
+        """Return these weights in the form that is cheapest for all rows of X."""
         return self._store(weights.ready_for(X), weights)
 
     def _store(self, weights: Weights, instead_of: Weights) -> Weights:

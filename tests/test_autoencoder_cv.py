@@ -319,7 +319,7 @@ def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     elif limit == "size":
         monkeypatch.setattr("shallow_ae._inverse._APART", 25)
     else:
-        monkeypatch.setattr("shallow_ae._inverse.jax.default_backend", lambda: "gpu")
+        monkeypatch.setattr("shallow_ae._inverse.backend", lambda: "gpu")
     at_once = spy_on_apart(monkeypatch)
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
     assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, cv=3))

@@ -78,7 +78,7 @@ def test_unfold_scales_rows_and_columns():
 def test_a_matrix_that_is_not_positive_definite_is_an_error(
     monkeypatch, backend, threads, pivot, bad
 ):
-    monkeypatch.setattr(_inverse.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(_inverse, "backend", lambda: backend)
     monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
     A = np.eye(100, dtype=np.float32)
     A[pivot, pivot] = bad
@@ -96,7 +96,7 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(
     ],
 )
 def test_who_inverts(monkeypatch, threads, backend, n, form):
-    monkeypatch.setattr(_inverse.jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(_inverse, "backend", lambda: backend)
     monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
     monkeypatch.setattr(_inverse, "_APART", 30)
     original, taken = getattr(_inverse, form), []

@@ -152,6 +152,24 @@ def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
     assert _memory.free_memory() == 7_500_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not heed this limit")
+def test_free_memory_heeds_the_limit_of_the_process():
+    program = """
+import resource
+import psutil
+from shallow_ae import _memory
+
+before, used = _memory.free_memory(), psutil.Process().memory_info().vms
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))
+print(before, _memory.free_memory())
+"""
+    command = [sys.executable, "-c", program]
+    child = subprocess.run(command, check=True, capture_output=True, text=True)
+    before, after = map(int, child.stdout.split())
+    assert after < before
+    assert after == pytest.approx(2**28, rel=0.1)
+
+
 @pytest.mark.parametrize("solver", ["sgd", "exact"])
 def test_a_refused_fit_names_the_solver_that_would_fit(monkeypatch, solver):
     few_users = sp.random_array((50, 4000), density=0.01, dtype=np.float32, rng=0, format="csr")

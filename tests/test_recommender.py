@@ -275,6 +275,49 @@ def test_a_model_fitted_to_other_items_meanwhile_is_noticed(monkeypatch):
             ask(np.eye(3))
 
 
+class Meanwhile(list):
+    """A list during whose reading something happens."""
+
+    def __init__(self, items, happens):
+        super().__init__(items)
+        self.happens = happens
+
+    def __iter__(self):
+        self.happens()
+        return super().__iter__()
+
+
+def test_items_that_are_read_while_the_model_is_fitted_again_are_not_followed():
+    X = sp.random_array((2, 3000), density=0.1, rng=0, dtype=np.float32, format="csr")
+    model = ShallowAutoEncoder(solver="exact").fit(X)
+    expected = model.similar_items([2999, 7], 3)
+    items = Meanwhile([2999, 7], lambda: model.fit(np.eye(7)))
+    np.testing.assert_array_equal(model.similar_items(items, 3), expected)  # of the fit it asked
+    with pytest.raises(ValueError, match="`items` holds item indices from 2999 to 2999"):
+        model.similar_items([2999])
+    model.fit(X)
+    items = Meanwhile([2999, 7], lambda: model.fit(np.eye(7)))
+    reasons, _ = model.explain(X, items, k=2)
+    assert reasons.shape == (2, 2)
+
+
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_rows_that_change_while_lists_are_read_are_not_followed(part):
+    X = sp.csr_array(np.eye(4))
+    model = fitted(np.ones((4, 4)))
+
+    def change():
+        getattr(X, part)[1:] = 10**6
+
+    with pytest.raises(RuntimeError, match="of X were changed since X was checked"):
+        model.recommend(X, k=1, exclude=Meanwhile([0], change))
+
+
+def test_nothing_to_explain_is_explained_by_nothing():
+    reasons, contributions = fitted(np.ones((3, 3))).explain(np.eye(3), [[], [], []], k=2)
+    assert reasons.shape == contributions.shape == (3, 0, 2)
+
+
 def test_methods_of_scikit_learn_refuse_a_frame_in_another_order():
     model, frame = named()
     for method in (model.predict, model.score, model.partial_fit):
