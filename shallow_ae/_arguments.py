@@ -31,9 +31,19 @@ def check_sample_weight(
     if weights.min() < 0 or not (may_be_zero or weights.any()):
         raise ValueError(
             f"`sample_weight` must be >= 0 and not all zero, found a minimum of {weights.min()} "
-            f"and a sum of {weights.sum()}."
+            f"and a sum of {_sum(weights)}."
+        )
+    if not np.isfinite(_sum(weights)):
+        raise ValueError(
+            f"`sample_weight` sums up to more than {np.finfo(np.float64).max:.1e}. Only ratios "
+            "matter: divide by the largest."
         )
     return weights
+
+
+def _sum(weights: Array) -> float:
+    with np.errstate(over="ignore"):
+        return float(weights.sum())
 
 
 def check_real(

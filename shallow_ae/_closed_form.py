@@ -19,6 +19,7 @@ J. Lee, "It's Enough", SIGIR 2023 (slack).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -47,6 +48,11 @@ from shallow_ae._weights import DenseWeights
 Product: TypeAlias = Callable[[Array], Array]
 
 _PROBES = 8
+_COLUMNS = 128
+
+# So many times its rounding error is what the objective must have left of a difference from the
+# penalty. Less is left where values are small; it is computed from the products of items then.
+_LEAST_LEFT = 1e4
 
 
 def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> Minimum:
@@ -105,6 +111,7 @@ def _primal(
     has_residual: bool,
 ) -> Iterator[Minimum]:
     A, n, times_gram = _normal_matrix(history, settings[0].user_exponent)
+    gram_diagonal = A.diagonal().astype(np.float64)
     penalty = penalty_of(A.diagonal(), n, settings[0])
     A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
     sweep(A, verbose=verbose)
@@ -117,8 +124,28 @@ def _primal(
         np.fill_diagonal(P, 0)
         times_inverse = _times_inverse(P, scales, rows, columns)
         residual = _residual(times_inverse, times_gram, penalty) if has_residual else None
-        yield scales.minimum(DenseWeights(P), n, residual)
+        unexplained = 1 / scales.inverse_diagonal - penalty
+        if unexplained.sum() < _LEAST_LEFT * np.finfo(A.dtype).eps * penalty.sum():
+            solutions = partial(_solutions, P, rows, columns * scales.inverse_diagonal)
+            unexplained = gram_diagonal - _explained(times_gram, solutions, len(penalty))
+        yield scales.minimum(DenseWeights(P), n, residual, np.maximum(unexplained, 0))
         del P, times_inverse  # before the next copy takes its memory
+
+
+def _solutions(P: Array, rows: Array, columns: Array, block: slice) -> Array:
+    """Return the ridge regressions of some items on all others, which P has been scaled from."""
+    solutions: Array = P[:, block] / rows[:, None]
+    solutions /= columns[None, block]
+    return solutions
+
+
+def _explained(times_gram: Product, solutions: Callable[[slice], Array], n_items: int) -> Array:
+    """Return what each item's regression w on the others explains of its square, g' w."""
+    explained = np.empty(n_items)
+    for block in blocks(n_items, _COLUMNS):
+        products = times_gram(solutions(block))
+        explained[block] = products[block].diagonal()
+    return explained
 
 
 def _times_inverse(P: Array, scales: Scales, rows: Array, columns: Array) -> Product:
@@ -183,7 +210,7 @@ def _dual(
     residual = None
     if has_residual:
         residual = _residual(times_inverse, _times_gram(X, weights), penalty)
-    return scales.minimum(dual, n, residual)
+    return scales.minimum(dual, n, residual, penalty * explained / (1 - explained))
 
 
 def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -> Array:

@@ -27,7 +27,7 @@ import numpy as np
 from shallow_ae._batches import Batches
 from shallow_ae._threads import n_threads
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weighting import item_penalty
+from shallow_ae._weighting import item_penalty, too_large
 
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not
 # until a tolerance is met, so that equal data in another order get the same step.
@@ -41,10 +41,13 @@ def loss(
     """Return what the columns `block` of D add to the objective, and their residual X_B D."""
     residual = batch.rows @ block
     data = jnp.vdot(batch.weights, jnp.square(residual).sum(axis=1))
-    squares = (batch.penalty[:, None] * jnp.square(block)).sum()
-    own, own_penalty = _diagonal(block, first_column, batch.penalty)
-    diagonal = jnp.vdot(own_penalty, 1 + 2 * block[own])  # (D + 1)^2 where squares has D^2
-    return data + squares + diagonal, residual
+    row = jnp.arange(block.shape[0], dtype=jnp.int32)[:, None]
+    column = first_column + jnp.arange(block.shape[1], dtype=jnp.int32)[None, :]
+    # Of P itself: to correct the diagonal of a sum over D would leave nothing of small weights.
+    squares = (
+        batch.penalty[:, None] * jnp.square(jnp.where(row == column, block + 1, block))
+    ).sum()
+    return data + squares, residual
 
 
 def step(
@@ -130,6 +133,11 @@ def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generat
     return P
 
 
+def _norm(vector: Array) -> float:
+    """Return ||v||, whose square may be too large for the type of v."""
+    return float(np.linalg.norm(vector.astype(np.float64)))
+
+
 def safe_learning_rate(
     X: Interactions,
     user_weights: Array,
@@ -147,7 +155,10 @@ def safe_learning_rate(
     vector = np.asarray(rng.standard_normal(X.shape[1]), dtype=X.dtype)
     eigenvalue = 0.0
     for _ in range(_POWER_ITERATIONS):
-        vector /= max(float(np.linalg.norm(vector)), np.finfo(X.dtype).tiny)
-        vector = X.T @ (weights * (X @ vector)) + np.asarray(penalty, X.dtype) * vector
-        eigenvalue = float(np.linalg.norm(vector))
+        vector /= max(eigenvalue or _norm(vector), np.finfo(X.dtype).tiny)
+        with np.errstate(over="ignore", invalid="ignore"):
+            vector = X.T @ (weights * (X @ vector)) + np.asarray(penalty, X.dtype) * vector
+        eigenvalue = _norm(vector)
+        if not eigenvalue <= float(np.finfo(X.dtype).max):
+            raise ValueError(too_large(X.dtype))
     return 1 / (2 * eigenvalue) if eigenvalue > 0 else 1.0

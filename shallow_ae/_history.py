@@ -7,7 +7,7 @@ that fails leaves the model with what it had.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,7 +16,13 @@ import scipy.sparse as sp
 from shallow_ae._gram import add_gram
 from shallow_ae._inverse import unfold
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_finite, item_counts, items_per_user, user_weights
+from shallow_ae._weighting import (
+    check_finite,
+    exponent_of,
+    item_counts,
+    items_per_user,
+    user_weights,
+)
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 
@@ -104,14 +110,15 @@ class Rows(NamedTuple):
 class Gram:
     """The sum of w_u x_u' x_u over the rows learned from, and what else a fit asks for."""
 
-    matrix: Array  # of shape (n_items, n_items)
-    total_weight: float
+    matrix: Array  # of shape (n_items, n_items); weights are in units of 2^exponent here
+    total_weight: float  # and here
     n_rows: int
     item_counts: Array
     largest: Array  # that its diagonal has been: what rounding errors are relative to
     n_users: Array  # of each item and of weight > 0
     user_exponent: float
     dtype: np.dtype[Any]  # of the data
+    exponent: int  # of the largest sample weight that there has been
 
     @property
     def n_entries(self) -> int:
@@ -121,7 +128,7 @@ class Gram:
     def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
         """Return the history with rows added."""
         self._check_exponent(user_exponent)
-        both = self._plus(X, sample_weight, sign=1)
+        both = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=1)
         with np.errstate(divide="ignore"):
             check_finite("user_exponent", user_exponent, 1 / np.array(both.total_weight))
         return both
@@ -130,17 +137,18 @@ class Gram:
         """Return the history without rows. Rows that it cannot have had are an error."""
         X = X.astype(self.dtype, copy=False)  # as it was learned
         self._check_exponent(user_exponent)
-        rest = self._plus(X, sample_weight, sign=-1)
+        before = self._in_units_for(sample_weight)
+        rest = before._plus(X, sample_weight, sign=-1)
         left, held = rest.matrix.diagonal().copy(), rest.n_users > 0
-        too_small = held & (left < -1e-9 * self.largest)
+        too_small = held & (left < -1e-9 * before.largest)
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
                 "X has rows that were not learned from: some of its items have more users or "
                 "larger values than all rows so far. Pass rows and sample weights as they were in "
                 "`fit` or `partial_fit`; nothing was forgotten."
             )
-        _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * self.total_weight)
-        if (held & (left < 1e-8 * self.largest)).any():
+        _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * before.total_weight)
+        if (held & (left < 1e-8 * before.largest)).any():
             warnings.warn(
                 "What was forgotten was so large that rounding it away leaves the rest with less "
                 "than eight digits. Call `fit` on the rest.",
@@ -151,7 +159,7 @@ class Gram:
 
     def without(self, X: sp.csr_array[Any], sample_weight: Array) -> Gram:
         """Return the history without rows that are known to be in it."""
-        rest = self._plus(X, sample_weight, sign=-1)
+        rest = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=-1)
         rest._clear(rest.n_users <= 0)
         return rest
 
@@ -166,9 +174,26 @@ class Gram:
                 f"{self.user_exponent:g} after `fit`: the rows are kept as a sum. Call `fit`."
             )
 
+    def _in_units_for(self, sample_weight: Array) -> Gram:
+        """Return the same in units in which no sum of these weights is too large."""
+        exponents = [self.exponent] * (self.n_rows > 0)
+        exponents += [exponent_of(sample_weight)] * bool(sample_weight.any())
+        exponent = max(exponents, default=0)
+        shift = self.exponent - exponent
+        if not shift or not self.n_rows:
+            return replace(self, exponent=exponent)
+        return replace(
+            self,
+            matrix=np.ldexp(self.matrix, shift),
+            total_weight=float(np.ldexp(self.total_weight, shift)),
+            largest=np.ldexp(self.largest, shift),
+            exponent=exponent,
+        )
+
     def _plus(self, X: sp.csr_array[Any], sample_weight: Array, *, sign: int) -> Gram:
         with np.errstate(over="ignore"):
-            weights = sample_weight * items_per_user(X) ** -self.user_exponent
+            weights = np.ldexp(sample_weight, -self.exponent)
+            weights *= items_per_user(X) ** -self.user_exponent
         check_finite("user_exponent", self.user_exponent, weights)
         matrix = self.matrix.copy()
         add_gram(X.astype(matrix.dtype), (sign * weights).astype(matrix.dtype), matrix)
@@ -183,6 +208,7 @@ class Gram:
             n_users=self.n_users + sign * item_counts(X, sample_weight > 0),
             user_exponent=self.user_exponent,
             dtype=np.result_type(self.dtype, X.dtype),
+            exponent=self.exponent,
         )
 
 
@@ -211,7 +237,7 @@ def gram_of(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dt
     """Return the Gram matrix of rows, summed in a type of its own."""
     n_items = X.shape[1]
     zeros, matrix = np.zeros(n_items), np.zeros((n_items, n_items), dtype)
-    nothing = Gram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype)
+    nothing = Gram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype, exponent=0)
     return nothing.learn(X, sample_weight, user_exponent)
 
 

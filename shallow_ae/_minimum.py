@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shallow_ae._typing import Array
-from shallow_ae._weighting import count_scale
+from shallow_ae._weighting import check_regularization, count_scale, too_large
 from shallow_ae._weights import Weights
 
 # What the residual, and the share of rounding, may be. In trials, weights were off by less than the
@@ -48,22 +48,29 @@ class Scales(NamedTuple):
     inverse_diagonal: Array  # C_jj
     columns: Array  # s_j
     counts: Array  # users ** item_exponent
+    slack: float  # diagonal_slack
 
-    def minimum(self, weights: Weights, n: float, residual: float | None) -> Minimum:
+    def minimum(
+        self, weights: Weights, n: float, residual: float | None, unexplained: Array
+    ) -> Minimum:
+        """Return the minimum, with `unexplained` the 1 / C_jj - Lambda_j.
+
+        That is what an item's column has left of its square. The caller knows it better than by
+        that difference, of which nothing may be left where values are small.
+        """
         own = self.columns * self.inverse_diagonal
-        errors = self.columns * own - 2 * self.penalty * own + self.penalty
+        beyond = np.maximum(unexplained - self.slack / self.inverse_diagonal, 0)  # s_j - Lambda_j
+        errors = (beyond**2 + self.penalty * unexplained) * self.inverse_diagonal
         return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
 
 
 def penalty_of(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
     """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
     if not np.isfinite(gram_diagonal).all():
-        raise ValueError(
-            f"X has values whose squares are too large for {gram_diagonal.dtype}. Scale it "
-            "down, or take logarithms of counts."
-        )
+        raise ValueError(too_large(gram_diagonal.dtype))
     share = parameters.dropout / (1 - parameters.dropout)
     penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
+    check_regularization(parameters.regularization, gram_diagonal + penalty, gram_diagonal.dtype)
     return np.where(penalty > 0, penalty, 1.0)
 
 
@@ -75,7 +82,7 @@ def scales_of(
         raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
     columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
     counts = count_scale(item_counts, parameters.item_exponent)
-    return Scales(penalty, inverse_diagonal, columns, counts)
+    return Scales(penalty, inverse_diagonal, columns, counts, parameters.diagonal_slack)
 
 
 def check_has_minimum(parameters: Parameters) -> None:

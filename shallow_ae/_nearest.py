@@ -84,7 +84,8 @@ def minimize_nearest(
     missed, sought = solutions.missed.sum(), solutions.sought.sum()
     residual = float(np.sqrt(missed / sought)) if sought else 0.0
     _scale(solutions, scales)
-    minimum = scales.minimum(SparseWeights(_as_csr(solutions)), n, residual)
+    left = np.maximum(gram_diagonal - solutions.explained, 0)
+    minimum = scales.minimum(SparseWeights(_as_csr(solutions)), n, residual, left)
     return minimum._replace(rounding=rounding)
 
 

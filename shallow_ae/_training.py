@@ -25,7 +25,13 @@ from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._ruler import Ruler
 from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weighting import check_item_exponent, item_counts, scale_by_counts, user_weights
+from shallow_ae._weighting import (
+    check_item_exponent,
+    check_regularization,
+    item_counts,
+    scale_by_counts,
+    user_weights,
+)
 from shallow_ae._weights import DenseWeights
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
@@ -58,6 +64,7 @@ class Training:
         for name in ("residual_", "_history"):  # of a fit before, by the other solver
             vars(model).pop(name, None)
         self.model = model
+        self.interrupt: KeyboardInterrupt | None = None  # to be raised once the weights are kept
         self._before = copy(model)
         self._continues = continues
         self._seed = check_random_state(model.random_state).randint(np.iinfo(np.int32).max)
@@ -70,6 +77,7 @@ class Training:
         self._weights = user_weights(X, sample_weight, model.user_exponent)
         model.batch_layout_ = choose_layout(X, backend())
         check_item_exponent(self._counts, model.item_exponent, X.dtype)
+        check_regularization(model.regularization, model.regularization, X.dtype)
         need = descent_need(X, model.batch_size, model.max_iter, model.batch_layout_)
         n_entries = X.nnz if sp.issparse(X) else X.size
         exact = exact_need(X.shape, n_entries, X.dtype.itemsize)
@@ -92,7 +100,7 @@ class Training:
             if callback and len(losses) % callback_every == 0:
                 with self._readable(P):
                     self._record(losses, scores, len(losses))
-                    answer = callback(model)
+                    answer = self._ask(callback)
                 stopped = isinstance(answer, bool | np.bool_) and bool(answer)
             return settled or stopped
 
@@ -116,13 +124,27 @@ class Training:
             P, again, interrupted = self._descend(users, rates[:n_steps], [], _go_on)
             n_steps = len(again)
         if interrupted:
-            warnings.warn(
-                f"Interrupted: the weights are those after step {n_steps} of {len(rates)}.",
-                stacklevel=3,
+            self.interrupt = KeyboardInterrupt(
+                f"The weights are those after step {n_steps} of {len(rates)}."
             )
         self._finish(P)
         self._record(losses, scores, n_steps)
         model._n_decays = n_before + n_steps
+
+    def _ask(self, callback: Callable[[Any], object]) -> object:
+        """Return what the callback answers. It looks at the model, and does not change it."""
+        model = self.model
+        parameters, weights = model.get_params(deep=False), model._weights
+        answer = callback(model)
+        now = model.get_params(deep=False)
+        changed = [f"`{name}`" for name, value in parameters.items() if now[name] is not value]
+        changed += ["its weights"] * (model._weights is not weights)
+        if changed:
+            raise ValueError(
+                f"`callback` changed {', '.join(changed)} of the model that is being fitted. Set "
+                "parameters before `fit`, or end it by returning True and go on with `warm_start`."
+            )
+        return answer
 
     def _is_enough(
         self, P: Array, losses: list[float], scores: list[float], *, is_last: bool

@@ -18,11 +18,20 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
     """
     n_items = items_per_user(X)
     shares = n_items / n_items.max()  # no power of them is large alone
+    sample_weight = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor is their sum
     with np.errstate(over="ignore", invalid="ignore"):
         weights = sample_weight * shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
     check_finite("user_exponent", user_exponent, weights)
     return weights
+
+
+def exponent_of(weights: Array) -> int:
+    """Return e for which the largest weight is between 1 and 2 times 2^e.
+
+    To scale by a power of two is exact: nothing but the ratios of weights decides on a result.
+    """
+    return int(np.frexp(weights.max())[1]) - 1
 
 
 def items_per_user(X: Interactions) -> Array:
@@ -33,10 +42,10 @@ def items_per_user(X: Interactions) -> Array:
 
 def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
     """Raise an error if weights scaled by (users of j / users of i) ** exponent might overflow."""
-    present = np.where(counts > 0, counts, 1)
+    present = counts[counts > 0] if counts.any() else np.ones(1)
     with np.errstate(over="ignore"):
-        ratios = np.array([present.max() / present.min(), present.max(), 1 / present.min()])
-        scales = (1e3 * ratios ** np.abs(exponent)).astype(dtype)  # of weights well beyond 1
+        ratio = present.max() / present.min()
+        scales = np.asarray(1e3 * ratio ** np.abs(exponent)).astype(dtype)  # of weights beyond 1
     check_finite("item_exponent", exponent, scales)
 
 
@@ -80,8 +89,13 @@ def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
 
 
 def count_scale(counts: Array, exponent: float) -> Array:
-    """Return (users of an item) ** exponent; none counts as one."""
-    return np.asarray(np.where(counts > 0, counts, 1) ** exponent)
+    """Return (users of an item, relative to the most popular) ** exponent.
+
+    An item that nobody has, whose weights are 0, counts as the most popular.
+    """
+    if not exponent:
+        return np.ones(len(counts))
+    return np.asarray(np.where(counts > 0, counts / (counts.max() or 1), 1.0) ** exponent)
 
 
 def scale_columns(X: sp.csr_array[Any], scale: Array) -> sp.csr_array[Any]:
@@ -106,6 +120,24 @@ def column_squares(X: Interactions, weights: Array) -> Array:
 def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
     with np.errstate(over="ignore"):  # an infinite sum is an error later, which says why
         return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
+
+
+def too_large(dtype: np.dtype[Any]) -> str:
+    """Return what to say of data whose squares cannot be summed."""
+    return (
+        f"X has values whose squares are too large for {dtype}. Scale it down, or take logarithms "
+        "of counts."
+    )
+
+
+def check_regularization(regularization: float, penalty: Any, dtype: np.dtype[Any]) -> None:
+    """Raise an error if what it leads to is too large for the type of the data."""
+    if not np.max(penalty) <= np.finfo(dtype).max:
+        wider = ", or pass float64 data" if dtype == np.float32 else ""
+        raise ValueError(
+            f"`regularization`={regularization:g} is too large for {dtype}: the sum over users "
+            f"must be below {np.finfo(dtype).max:.1e}. Lower it{wider}."
+        )
 
 
 def check_finite(name: str, value: float, numbers: Array) -> None:

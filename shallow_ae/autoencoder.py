@@ -199,8 +199,8 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
             Weight of each user, >= 0; None means 1. Only ratios between weights matter.
         callback : callable, default=None
             Called with the model as trained so far, which recommends, scores and has all
-            attributes; its weights are lent: copy them to keep them. Returns True to end the fit.
-            Not with "exact".
+            attributes; its weights are lent: copy them to keep them. It may not change the model.
+            It returns True to end the fit. Not with "exact".
         callback_every : int, default=10
             Steps between two calls.
 
@@ -215,6 +215,9 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
             `regularization` too small for an exact solution; the estimator is then as before.
         MemoryError
             If the weights do not fit in the free memory, before anything is allocated.
+        KeyboardInterrupt
+            If interrupted from the keyboard. With "sgd", the model is then the one trained so far,
+            and the message says after how many steps.
 
         Warns
         -----
@@ -222,8 +225,6 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
             If `tol` is set and not reached within `max_iter` steps.
         UserWarning
             If `residual_` is too large for the type of the data.
-        UserWarning
-            If "sgd" is interrupted from the keyboard: the model is the one trained so far.
         """
         check_parameters(self)
         if self.solver == "exact":
@@ -234,7 +235,10 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
         checked = self._checked(X, sample_weight, reset=not continues)
         training = Training(*checked, continues=continues)
         training.fit(callback, callback_every)
-        return self._become(training.model)
+        self._become(training.model)
+        if training.interrupt:
+            raise training.interrupt
+        return self
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.

@@ -83,14 +83,26 @@ class RecommenderPipeline(Pipeline):
         ValueError
             If a step in between does not keep the items, and as the steps do. The pipeline is then
             as before.
+        KeyboardInterrupt
+            If interrupted from the keyboard. The model is then the one trained so far if it is
+            fitted by descent, else the pipeline is as before.
         """
         check_steps(self.steps)
         trial = copy(self)
         trial.steps = [(name, copy(step)) for name, step in self.steps]
-        Pipeline.fit(trial, X, y, **params)
+        before = getattr(trial[-1], "_weights", None)
+        try:
+            Pipeline.fit(trial, X, y, **params)
+        except KeyboardInterrupt:
+            if getattr(trial[-1], "_weights", None) is not before:  # what was learned is kept
+                self._take_over(trial)
+            raise
+        self._take_over(trial)
+        return self
+
+    def _take_over(self, trial: Self) -> None:
         name_items(trial[0], trial[-1])
         self.steps = trial.steps
-        return self
 
     def recommend(
         self,

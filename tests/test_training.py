@@ -2,12 +2,20 @@
 
 import _thread
 import pickle
+import signal
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
-from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, _training
+from shallow_ae import (
+    IdMapper,
+    LogCountTransformer,
+    ShallowAutoEncoder,
+    _training,
+    make_recommender,
+)
 from shallow_ae._descent import Descent
 from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae.datasets import make_listens
@@ -127,6 +135,22 @@ def test_an_error_in_a_callback_leaves_the_fitted_model_as_it_was(X):
     assert pickle.dumps(model) == before
 
 
+@pytest.mark.parametrize("change", ["item_exponent", "max_iter", "weights"])
+def test_a_callback_that_changes_the_model_is_an_error(X, change):
+    def changes(model):
+        if change == "weights":
+            model.fit(X)
+        else:
+            model.set_params(**{change: 7})
+
+    model = quick(max_iter=3).fit(X)
+    before = pickle.dumps(model)
+    told = "its weights" if change == "weights" else f"`{change}`"
+    with pytest.raises(ValueError, match=f"`callback` changed {told} of the model that is being"):
+        model.fit(X, callback=changes, callback_every=1)
+    assert pickle.dumps(model) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -224,12 +248,19 @@ def interrupting(monkeypatch, at, act):
     monkeypatch.setattr(Descent, "_advance", interrupted)
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_raised():
+    """Let an interrupt be one, also where the tests were started with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupted_fit_is_a_model_of_so_many_steps(X, monkeypatch):
     interrupting(monkeypatch, 3, _thread.interrupt_main)
     model = quick()
-    with pytest.warns(UserWarning, match="the weights are those after step 24 of 100") as caught:
-        assert model.fit(X) is model
-    assert caught[0].filename == __file__
+    with pytest.raises(KeyboardInterrupt, match="The weights are those after step 24 of 100"):
+        model.fit(X)
     assert model.n_iter_ == len(model.loss_curve_) == 24
     monkeypatch.undo()
     expected = quick(max_iter=24).fit(X)
@@ -242,16 +273,48 @@ def test_an_interrupt_in_a_callback_is_one_too(X):
         raise KeyboardInterrupt
 
     model = quick(**VARIANT, tol=0.0)
-    with pytest.warns(UserWarning, match="after step 8 of 100"):
+    with pytest.raises(KeyboardInterrupt, match="after step 8 of 100"):
         model.fit(X, callback=interrupt, callback_every=8)
     expected = quick(max_iter=8, **VARIANT).fit(X)
     np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14)
 
 
+def test_an_interrupt_ends_a_search(X):
+    begun = []
+
+    def interrupt(model):
+        begun.append(model.max_iter)
+        raise KeyboardInterrupt
+
+    search = GridSearchCV(quick(), {"max_iter": [10, 20]}, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, callback=interrupt)
+    assert begun == [10]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "exact"])
+def test_an_interrupted_pipeline_keeps_what_a_descent_has_learned(solver, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    listens, _ = make_listens(100, 40, random_state=0)
+    recommender = make_recommender(ShallowAutoEncoder(solver=solver, random_state=0))
+    monkeypatch.setattr("shallow_ae._closed_form.sweep", interrupt)
+    arguments = {"shallowautoencoder__callback": interrupt} if solver == "sgd" else {}
+    with pytest.raises(KeyboardInterrupt):
+        recommender.fit(listens, **arguments)
+    if solver == "sgd":
+        assert recommender[-1].n_iter_ == 10
+        assert len(recommender.recommend(listens, k=1)) == 100
+    else:
+        assert not hasattr(recommender[-1], "n_iter_")
+
+
 def test_an_interrupt_with_early_stopping_keeps_the_weights_at_hand(X, monkeypatch):
     interrupting(monkeypatch, 4, _thread.interrupt_main)
-    with pytest.warns(UserWarning, match="Interrupted"):
-        model = quick(early_stopping=True).fit(X)
+    model = quick(early_stopping=True)
+    with pytest.raises(KeyboardInterrupt, match="The weights are those"):
+        model.fit(X)
     assert model.n_iter_ == len(model.loss_curve_)
 
 
@@ -259,9 +322,10 @@ def test_an_interrupt_while_the_best_steps_are_taken_again_says_where(X, monkeyp
     best = quick(early_stopping=True, max_iter=500).fit(X)
     dispatches = len(best.validation_curve_)  # five steps each
     interrupting(monkeypatch, dispatches + 2, _thread.interrupt_main)
-    with pytest.warns(UserWarning, match="the weights are those after step") as caught:
-        model = quick(early_stopping=True, max_iter=500).fit(X)
-    assert f"after step {model.n_iter_} of 500" in str(caught[0].message)
+    model = quick(early_stopping=True, max_iter=500)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        model.fit(X)
+    assert f"after step {model.n_iter_} of 500" in str(caught.value)
     assert model.n_iter_ < best.n_iter_
 
 
@@ -298,8 +362,8 @@ def test_an_interrupted_pass_is_raised_and_changes_nothing(X, monkeypatch):
 
 
 def test_exponents_out_of_all_proportion_are_a_clear_error(X):
-    with pytest.raises(ValueError, match="`item_exponent`=40 gives weights that are too large"):
-        quick(item_exponent=40).fit(X.astype(np.float32))
+    with pytest.raises(ValueError, match="`item_exponent`=80 gives weights that are too large"):
+        quick(item_exponent=80).fit(X.astype(np.float32))
     with pytest.raises(ValueError, match="`user_exponent`=5000 gives weights that are too large"):
         quick(user_exponent=5000).fit(X)
 
