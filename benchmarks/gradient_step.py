@@ -100,6 +100,7 @@ def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: flo
         np.ones(N_USERS, np.float32),
         batches(),
         layout=layout,
+        batch_size=BATCH,
         regularization=REGULARIZATION,
         dropout=0.0,
     )

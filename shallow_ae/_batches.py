@@ -1,4 +1,9 @@
-"""Minibatches of users for the gradient: rows of X as stacked arrays of few distinct shapes."""
+"""Minibatches of users for the gradient: rows of X as stacked arrays of few distinct shapes.
+
+JAX compiles the steps for each shape and keeps what it has compiled. So batches are filled up with
+users of no interactions and of weight 0, and their stored entries with zeros: to powers of two
+where batches are small, and to four binary digits where that would cost too much.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,11 @@ from shallow_ae._weighting import item_penalty, row_squares
 # On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured
 # on two cores with 2,048 and 4,096 items.
 _DENSE_FROM = 0.2
+
+# Rows and entries of the smallest batches, and up to where they are powers of two.
+_ROWS = (64, 1024)
+_ENTRIES = (1024, 2**15)
+_DEVIATIONS = 3  # beyond the mean of what batches store, so that nearly all have one shape
 
 
 class Csr(NamedTuple):
@@ -55,6 +65,7 @@ class Feed:
         users: Iterator[Any],
         *,
         layout: str,
+        batch_size: int,
         regularization: float,
         dropout: float,
     ) -> None:
@@ -64,6 +75,7 @@ class Feed:
         self._weights = user_weights
         self._users = users
         self._layout = layout
+        self._batch_size = batch_size
         self._regularization = regularization
         self._dropout = dropout
         self._zero_losses = user_weights * row_squares(X)
@@ -74,35 +86,36 @@ class Feed:
     def take(self, n_batches: int, size: int) -> tuple[Batches, list[float]]:
         """Return the next batches, and the loss that zero weights have on each.
 
-        The last batch is repeated up to `size`, and users of weight 0 make up for those that a
-        batch has less than the first: one shape, one compiled function. Batches of everyone are
-        one only. Call it with JAX's x64 mode on for float64.
+        The last batch is repeated up to `size`. Batches of everyone are one only. Call it with
+        JAX's x64 mode on for float64.
         """
         users = list(islice(self._users, n_batches))
         zero_losses = [float(self._zero_losses[chosen].mean()) for chosen in users]
         if not isinstance(users[0], slice):
-            return self._stack(users + [users[-1]] * (size - n_batches)), zero_losses
-        self._everyone = self._everyone or self._stack(users[:1])
+            return self._stack(users, size), zero_losses
+        self._everyone = self._everyone or self._stack(users[:1], 1)
         return self._everyone, zero_losses
 
-    def _stack(self, users: list[Any]) -> Batches:
+    def _stack(self, users: list[Any], size: int) -> Batches:
         rows, weights, penalties = [], [], []
-        n_rows = len(self._weights[users[0]])
+        n_rows = n_rows_stored(len(self._weights[users[0]]), self._batch_size)
         for chosen in users:
             in_mean = self._weights[chosen] / len(self._weights[chosen])
-            missing = n_rows - len(in_mean)
-            padded = np.pad(chosen, (0, missing), mode="edge") if missing else chosen
-            weights.append(np.pad(in_mean, (0, missing)))
-            rows.append(self._laid_out(self._X[padded]))
+            weights.append(np.pad(in_mean, (0, n_rows - len(in_mean))))
+            rows.append(_filled_up(self._laid_out(self._X[chosen]), n_rows))
             penalties.append(
                 item_penalty(rows[-1], weights[-1], self._regularization, self._dropout)
             )
+        for batches in (rows, weights, penalties):
+            batches += [batches[-1]] * (size - len(users))
         of_users = jax.device_put(np.stack(weights))
         penalty = jax.device_put(np.stack(penalties).astype(self.dtype))
         if self._layout == "dense":
             return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
         # Never fewer than before: another number would have the steps compiled anew.
-        self._n_stored = max(self._n_stored, *(_rounded_up(part.nnz) for part in rows))
+        expected = _expected_entries(self._X, len(self._weights[users[0]]))
+        stored = [_rounded_up(n, *_ENTRIES) for n in (expected, *(part.nnz for part in rows))]
+        self._n_stored = max(self._n_stored, *stored)
         columns = _padded((part.T.tocsr() for part in rows), len(rows), self._n_stored)
         return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
 
@@ -127,10 +140,25 @@ def batch_cost(X: Interactions, batch_size: int, layout: str) -> tuple[int, int]
     """Return how many entries a batch of average users stores, and in how many bytes."""
     n_users, n_items = X.shape
     n_rows, itemsize = min(batch_size, n_users), int(X.dtype.itemsize)
+    n_filled = n_rows_stored(n_rows, batch_size)
     if layout == "dense":
-        return n_rows * n_items, n_rows * n_items * itemsize
+        return n_rows * n_items, n_filled * n_items * itemsize
     entries = _n_stored(X) * n_rows // n_users
-    return entries, 2 * entries * (itemsize + 4) + 4 * (n_rows + n_items)
+    n_stored = _rounded_up(_expected_entries(X, n_rows), *_ENTRIES)
+    return entries, 2 * n_stored * (itemsize + 4) + 4 * (n_filled + n_items)
+
+
+def n_rows_stored(n_rows: int, batch_size: int) -> int:
+    """Return how many rows a batch of so many users is filled up to."""
+    return min(_rounded_up(n_rows, *_ROWS), max(n_rows, batch_size))
+
+
+def _expected_entries(X: Interactions, n_rows: int) -> int:
+    """Return how many entries hardly any batch of so many users exceeds."""
+    if n_rows >= X.shape[0]:
+        return _n_stored(X)
+    lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
+    return int(n_rows * lengths.mean() + _DEVIATIONS * np.sqrt(n_rows) * lengths.std())
 
 
 def draw_users(n_users: int, batch_size: int, rng: np.random.Generator) -> Iterator[Any]:
@@ -155,9 +183,22 @@ def _n_stored(X: Interactions) -> int:
     return int(X.nnz) if isinstance(X, sp.csr_array) else int(np.count_nonzero(X))
 
 
-def _rounded_up(n_stored: int) -> int:
-    """Return `n_stored` up to four binary digits: then most batches, fits and folds share it."""
-    return n_stored + -n_stored % (1 << max(4, int(n_stored).bit_length() - 4))
+def _rounded_up(n: int, least: int, most: int) -> int:
+    """Return `n` rounded up to a power of two up to `most`, beyond it to four binary digits."""
+    if n <= most:
+        return max(least, 1 << max(0, int(n) - 1).bit_length())
+    return n + -n % (1 << (int(n).bit_length() - 4))
+
+
+def _filled_up(rows: Any, n_rows: int) -> Any:
+    """Return csr or dense rows with rows of no entries after them."""
+    missing = n_rows - rows.shape[0]
+    if not missing:
+        return rows
+    if isinstance(rows, np.ndarray):
+        return np.pad(rows, ((0, missing), (0, 0)))
+    indptr = np.pad(rows.indptr, (0, missing), mode="edge")
+    return sp.csr_array((rows.data, rows.indices, indptr), shape=(n_rows, rows.shape[1]))
 
 
 def _padded(matrices: Iterable[sp.csr_array[Any]], n_matrices: int, n_stored: int) -> Csr:

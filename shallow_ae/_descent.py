@@ -68,7 +68,9 @@ class Descent:
         self._n_items = feed.n_items
         self._width = block_columns(self._n_items, self._dtype)
         self.whole = True  # every column of P has been through the same steps
-        dispatches = self._plan(min([len(learning_rates), at_once, *pauses]), pauses)
+        longest = min([len(learning_rates), at_once, *pauses])
+        # Of few different lengths: another one would have the steps compiled anew.
+        dispatches = self._plan(min(at_once, 1 << (longest - 1).bit_length()), pauses)
         first = next(dispatches)
         self._dispatches = chain([first], dispatches)
         self._on_block(np.zeros((self._n_items, self._width), self._dtype), first, 0, 0)

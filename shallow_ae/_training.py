@@ -191,6 +191,7 @@ class Training:
             self._weights,
             users,
             layout=model.batch_layout_,
+            batch_size=model.batch_size,
             regularization=float(model.regularization),
             dropout=float(model.dropout),
         )
