@@ -7,6 +7,8 @@ turns. These are the functions that scipy offers to compiled code, called by the
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from scipy import LowLevelCallable
@@ -14,8 +16,8 @@ from scipy.linalg import cython_lapack
 
 from shallow_ae._typing import Array
 
-_INTEGER = ctypes.POINTER(ctypes.c_int)
-_ARGUMENTS = (ctypes.c_char_p, _INTEGER, ctypes.c_void_p, _INTEGER, _INTEGER)
+_Function = Callable[..., None]
+
 _pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi)
 )
@@ -32,17 +34,47 @@ def invert_by_cholesky(A: Array) -> bool:
         Symmetric; only its lower triangle is read, and nothing above it is changed.
     """
     letter = {"float32": "s", "float64": "d"}[A.dtype.name]
-    n, stride, failed = (ctypes.c_int(value) for value in (len(A), max(1, len(A)), 0))
+    integer = integer_type()
+    n, stride, failed = (integer(value) for value in (len(A), max(1, len(A)), 0))
     for step in ("potrf", "potri"):
         # Columns are LAPACK's rows: what is below the diagonal here is above it there.
-        function = _function(letter + step)
-        function(b"U", ctypes.byref(n), A.ctypes.data, ctypes.byref(stride), ctypes.byref(failed))
+        function = _function(letter + step, ctypes.c_char_p, 5)
+        refs = ctypes.byref(stride), ctypes.byref(failed)
+        function(b"U", ctypes.byref(n), A.ctypes.data_as(ctypes.c_void_p), *refs)
         if failed.value:
             return False
     return True
 
 
-def _function(name: str) -> Any:
-    """Return one of LAPACK's functions of a triangle, n, A, its stride and a code of failure."""
+@cache
+def integer_type() -> type[ctypes.c_int32] | type[ctypes.c_int64]:
+    """Return the type of LAPACK's integers, which SciPy may be built with either width of.
+
+    Nothing that SciPy says of its build is asked: LAPACK's own version is written to memory that
+    either width fits into, and what it has left of that tells the width.
+
+    Raises
+    ------
+    ImportError
+        If it is neither.
+    """
+    version = [ctypes.c_int64(-1) for _ in range(3)]
+    _function("ilaver", ctypes.c_void_p, 3)(*map(ctypes.byref, version))
+    for integer in (ctypes.c_int32, ctypes.c_int64):
+        found = [integer.from_buffer(number).value for number in version]
+        rest = bytes(version[0])[ctypes.sizeof(integer) :]
+        if found[0] >= 3 and min(found) >= 0 and rest.count(0xFF) == len(rest):
+            return integer
+    raise ImportError(
+        f"SciPy's LAPACK wrote its version as {bytes(version[0]).hex()}, which are no integers of "
+        "32 or 64 bits: install SciPy from its own wheels."
+    )
+
+
+def _function(name: str, first: Any, n_arguments: int) -> _Function:
+    """Return one of LAPACK's functions, all arguments of which are addresses."""
     found = LowLevelCallable.from_cython(cython_lapack, name)
-    return ctypes.CFUNCTYPE(None, *_ARGUMENTS)(_pointer(found.function, found.signature.encode()))
+    arguments = [first, *[ctypes.c_void_p] * (n_arguments - 1)]
+    address = _pointer(found.function, found.signature.encode())
+    function: _Function = ctypes.CFUNCTYPE(None, *arguments)(address)
+    return function

@@ -1,12 +1,13 @@
 """The inverse in place, on threads, on one of them and in JAX, against NumPy's."""
 
+import ctypes
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from shallow_ae import _inverse
+from shallow_ae import _inverse, _lapack
 from shallow_ae._lapack import invert_by_cholesky
 
 FORMS = {
@@ -105,6 +106,34 @@ def test_who_inverts(monkeypatch, threads, backend, n, form):
     _inverse.sweep(A)
     np.testing.assert_allclose(-np.tril(A), np.tril(expected), rtol=0, atol=1e-10)
     assert taken == [n]
+
+
+@pytest.fixture
+def asked_again():
+    """Ask LAPACK again for the width of its integers, before and after."""
+    _lapack.integer_type.cache_clear()
+    yield
+    _lapack.integer_type.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_again")
+@pytest.mark.parametrize("integer", [ctypes.c_int32, ctypes.c_int64])
+def test_the_width_of_lapacks_integers_is_found_out(integer, monkeypatch):
+    def ilaver(*places):
+        for place, value in zip(places, (3, 0, 1), strict=True):
+            ctypes.cast(place, ctypes.POINTER(integer))[0] = value
+
+    monkeypatch.setattr(_lapack, "_function", lambda *_: ilaver)
+    assert _lapack.integer_type() is integer
+
+
+@pytest.mark.usefixtures("asked_again")
+def test_integers_of_another_width_are_an_error_and_reach_no_matrix(monkeypatch):
+    called = []
+    monkeypatch.setattr(_lapack, "_function", lambda name, *_: lambda *_: called.append(name))
+    with pytest.raises(ImportError, match="no integers of 32 or 64 bits"):
+        invert_by_cholesky(np.eye(3))
+    assert called == ["ilaver"]
 
 
 def test_nothing_is_its_own_inverse(capfd):
