@@ -83,7 +83,7 @@ class Rows(NamedTuple):
         X = X.astype(self.X.dtype, copy=False)
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
         places: dict[tuple[bytes, ...], list[int]] = {}
-        for place in np.flatnonzero(np.isin(known, sought)).tolist():
+        for place in np.flatnonzero(np.isin(known, sought, kind="sort")).tolist():
             places.setdefault(_row_key(self.X, self.sample_weight, place), []).append(place)
         kept = np.ones(self.n_rows, dtype=bool)
         for row in range(X.shape[0]):
