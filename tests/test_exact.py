@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from problems import PARAMETERS, problems
 from scipy.optimize import brentq
@@ -73,7 +73,6 @@ def computed(form):
         yield
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
 @given(
     problem=problems(),
     parameters=PARAMETERS,
@@ -133,7 +132,6 @@ def test_full_gradient_steps_reach_the_same_weights_and_the_same_loss(parameters
     assert model.n_iter_ == 1
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     form=st.sampled_from(sorted(FORMS)),
     parameters=st.sampled_from([{}, ALL]),
