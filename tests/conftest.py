@@ -1,12 +1,15 @@
 """Strict JAX and Numba for every test, how many examples are tried, and the real data sets."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 # Both are read by Numba at import. An index out of bounds is an error instead of any number, and
 # what is compiled so is not kept for those who import the library.
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
 
 from pathlib import Path
