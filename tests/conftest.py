@@ -1,23 +1,24 @@
 """Strict JAX and Numba for every test, how many examples are tried, and the real data sets."""
 
-import atexit
 import os
-import shutil
 import tempfile
 
 # Both are read by Numba at import. An index out of bounds is an error instead of any number, and
 # what is compiled so is not kept for those who import the library.
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
-atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
 
+import atexit
+import shutil
 from pathlib import Path
 
 import jax
 import pytest
 import scipy.sparse as sp
 from hypothesis import settings
+
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
