@@ -1,20 +1,28 @@
 # One command each: `make demo`, `make test`, `make coverage`, `make lint`. They share a virtual
 # environment in .venv, made on first use and brought up to date when pyproject.toml changes.
+#
+# `make test PYTHON=python3.13` tests with another interpreter, in an environment named after it.
+# `make test-oldest` tests with the lowest versions that pyproject.toml allows, in .venv-oldest.
 
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
+PYTEST := -m pytest --durations=30
 
-.PHONY: demo test coverage lint clean
+.PHONY: demo test test-oldest coverage lint clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
 
-test: $(VENV)/dev
-	$(BIN)/python -m pytest
+test: $(VENV)/test
+	$(BIN)/python $(PYTEST)
 
-coverage: $(VENV)/dev
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+test-oldest: $(OLDEST)/test
+	$(OLDEST)/bin/python $(PYTEST)
+
+coverage: $(VENV)/test
+	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -23,14 +31,24 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV)
+	rm -rf .venv .venv-*
 
 $(VENV)/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/dev: pyproject.toml
+$(VENV)/test $(VENV)/dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[$(@F)]"
+	touch $@
+
+# Made anew each time, as an installed version would be kept that is newer than the lowest. pip has
+# no way to ask for the lowest versions; uv has.
+$(OLDEST)/test: pyproject.toml
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet uv
+	$(OLDEST)/bin/python -m uv pip install --quiet --python $(OLDEST)/bin/python \
+		--resolution lowest-direct --editable ".[test]"
+	$(OLDEST)/bin/python .ci/oldest.py
 	touch $@

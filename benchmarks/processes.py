@@ -8,13 +8,16 @@ from pathlib import Path
 def memory_mib(what: str = "VmHWM") -> float:
     """Return the high-water mark of this process, or its present size by "VmRSS"."""
     # Not getrusage's ru_maxrss: a child inherits that of the process that has started it.
-    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    status = dict(
+        line.split(":")
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    )
     return int(status[what].split()[0]) / 1024
 
 
 def forget_peak() -> None:
     """Let the high-water mark begin anew."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def environment(folder: Path, package: str, *beside: str) -> str | None:

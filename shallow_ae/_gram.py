@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +14,7 @@ from shallow_ae._threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 from shallow_ae._weighting import scale_columns
 
-Way = Callable[[sp.csr_array[Any], Array, Array], None]
+Way: TypeAlias = "Callable[[sp.csr_array[Any], Array, Array], None]"
 
 # A dense block of X stays in cache while a sparse one of X' runs over it.
 _WIDTH = 128

@@ -67,7 +67,7 @@ def _seen_in_fit(name: str, columns: NDArray[np.intp]) -> NDArray[np.intp]:
             f"{n_unknown:,} of {len(columns):,} items in `{name}` were not seen in fit; they are "
             "left out.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
     return columns
 

@@ -286,7 +286,10 @@ class RecommenderPipeline(Pipeline):
         return given, self[-1]._rows(X), users
 
     def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
-        return {name: lists_of_items(name, ids, users, self[0]) for name, ids in given.items()}
+        lists = {}
+        for name, ids in given.items():  # no comprehension: to Python 3.11 it is a caller, too
+            lists[name] = lists_of_items(name, ids, users, self[0])
+        return lists
 
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}

@@ -1,4 +1,4 @@
-"""Strict JAX and Numba for every test, and the real data sets where they are."""
+"""Strict JAX and Numba for every test, how many examples are tried, and the real data sets."""
 
 import os
 import tempfile
@@ -9,14 +9,24 @@ os.environ["NUMBA_BOUNDSCHECK"] = "1"
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
 os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
 
+import atexit
+import shutil
 from pathlib import Path
 
 import jax
 import pytest
 import scipy.sparse as sp
+from hypothesis import settings
+
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# The same examples in each run; `HYPOTHESIS_PROFILE=thorough` tries more of them.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=100)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 DATA = Path(
     os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")

@@ -353,7 +353,9 @@ def found(y_true, y_rec, *, k):
 @two_cores
 @pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize(
-    "scoring", [by_regularization, make_ranking_scorer(found, k=5), Tenth(k=5)], ids=str
+    "scoring",
+    [by_regularization, make_ranking_scorer(found, k=5), Tenth(k=5)],
+    ids=["function", "scorer", "object"],
 )
 def test_what_others_have_written_is_called_as_ever(X, scoring):
     settings = {"cv": 3, "scoring": scoring}

@@ -66,7 +66,6 @@ class AsArrays(IdMapper):
         AsArrays(),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES.get(type(estimator).__name__, {}),
-    xfail_strict=True,
 )
 def test_scikit_learn_check(estimator, check):
     check(estimator)

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given, settings
+import sklearn
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from packaging.version import Version
 from problems import PARAMETERS, problems
 from scipy.optimize import brentq
 from sklearn.exceptions import NotFittedError
@@ -73,7 +75,6 @@ def computed(form):
         yield
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
 @given(
     problem=problems(),
     parameters=PARAMETERS,
@@ -133,7 +134,6 @@ def test_full_gradient_steps_reach_the_same_weights_and_the_same_loss(parameters
     assert model.n_iter_ == 1
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     form=st.sampled_from(sorted(FORMS)),
     parameters=st.sampled_from([{}, ALL]),
@@ -301,7 +301,8 @@ def test_many_rows_are_scored_with_the_weights_of_all_pairs(monkeypatch):
 def test_looking_at_a_model_forms_nothing():
     model = exact().fit(listens(20, 300))
     assert "residual_" in dir(model)
-    assert "residual_" in model._repr_html_()
+    page = model._repr_html_()  # shows what a fit has found, from scikit-learn 1.9 on
+    assert ("residual_" in page) == (Version(sklearn.__version__).release >= (1, 9))
     assert isinstance(model._weights, DualWeights)
     assert model.item_weights_.shape == (300, 300)
     assert "item_weights_" in dir(model)

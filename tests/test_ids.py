@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -80,7 +80,6 @@ def test_ids_are_of_any_hashable_kind_and_compare_as_in_python():
     assert again.sum() == 10
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 4), st.integers(0, 5)),

@@ -68,8 +68,12 @@ def test_names_are_shown_where_they_are_known(jukebox, tmp_path, capsys):
     pairs = np.unique(rng.integers(0, [30, 40], size=(500, 2)), axis=0)
     listens = "".join(f"{user}\t{item}\t{user + item + 1}\r\n" for user, item in pairs)
     artists = "".join(f"{item}\tArtist {item}\turl\turl\n" for item in range(40))
-    (tmp_path / "user_artists.dat").write_text("userID\tartistID\tweight\r\n" + listens)
-    (tmp_path / "artists.dat").write_text("id\tname\turl\tpictureURL\n" + artists)
+    files = {
+        "user_artists.dat": "userID\tartistID\tweight\r\n" + listens,
+        "artists.dat": "id\tname\turl\tpictureURL\n" + artists,
+    }
+    for name, lines in files.items():  # as they are, on Windows too
+        (tmp_path / name).write_text(lines, encoding="utf-8", newline="")
     jukebox.main(["--lastfm", str(tmp_path), "--out", str(tmp_path / "out")])
     told = capsys.readouterr().out
     assert told.count("played most: Artist") == 3

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import pytrec_eval
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import auc, log_loss
 
@@ -68,7 +68,6 @@ def a_ranking(draw):
 
 
 @pytest.mark.parametrize("name", [*TREC, "mrr"])
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(a_ranking(), st.integers(0, 6))
 def test_bounds_and_a_swap_towards_the_ideal(name, case, place):
     ranking, truth, k = case
@@ -122,7 +121,6 @@ def test_the_two_ideals_are_one_where_lists_are_long_enough(name):
     assert score(truth, ranking, k=1, ideal=one) < score(truth, ranking, k=1, ideal=other)
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(
     st.lists(st.lists(st.integers(0, 9)), min_size=1, max_size=6),
     st.lists(st.lists(st.integers(-1, 9), min_size=4, max_size=4), min_size=6, max_size=6),
@@ -157,7 +155,6 @@ def test_lists_of_negative_ids_are_no_empty_places():
 LISTS = st.lists(st.lists(st.integers(0, 5), unique=True), min_size=1, max_size=6).filter(any)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(LISTS, st.integers(6, 9))
 def test_exposure_is_within_bounds_and_as_scikit_learn_has_it(lists, n_items):
     times = np.bincount([item for own in lists for item in own], minlength=n_items)

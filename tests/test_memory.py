@@ -144,11 +144,11 @@ def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
     available = psutil.virtual_memory().available
     monkeypatch.setattr(_memory, "_CGROUP", tmp_path)
     assert _memory.free_memory() == pytest.approx(available, rel=0.2)  # no container
-    (tmp_path / "memory.current").write_text("3000000\n")
-    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n")
-    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("3000000\n", encoding="ascii")
+    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n", encoding="ascii")
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
     assert _memory.free_memory() == pytest.approx(available, rel=0.2)
-    (tmp_path / "memory.max").write_text("10000000\n")
+    (tmp_path / "memory.max").write_text("10000000\n", encoding="ascii")
     assert _memory.free_memory() == 7_500_000
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score as sklearn_ndcg_score
 
@@ -69,7 +69,6 @@ def notebook_ndcg(truth, recommended, k):
 ITEM_LISTS = st.dictionaries(st.integers(0, 6), st.lists(st.integers(0, 9), unique=True))
 
 
-@settings(deadline=None, derandomize=True)
 @given(truth=ITEM_LISTS, recommended=ITEM_LISTS, k=st.sampled_from([1, 3, 100]))
 def test_full_and_omit_are_the_notebooks_definition(truth, recommended, k):
     ruler = {"k": k, "ideal": "full", "no_recommendations": "omit"}
@@ -93,7 +92,6 @@ def test_equals_scikit_learn_where_the_definitions_coincide(k):
     assert ndcg_score(sp.csr_array(relevance), ranking, k=k) == pytest.approx(expected, rel=1e-12)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.permutations(range(8)), st.sets(st.integers(0, 7), min_size=1), st.integers(0, 6))
 def test_bounds_and_a_swap_towards_the_ideal(ranking, truth, place):
     before = ndcg_score([truth], [ranking])

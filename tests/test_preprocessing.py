@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -32,7 +32,6 @@ def test_weights_are_one_plus_log_one_plus_count_and_zero_stays_zero(layout, dty
     np.testing.assert_array_equal(dense(weights) == 0, COUNTS == 0)
 
 
-@settings(deadline=None, derandomize=True)
 @given(arrays(np.float64, (3, 4), elements=st.just(0.0) | st.floats(1e-3, 1e12)))
 def test_inverse_is_exact_to_rounding(counts):
     transformer = LogCountTransformer()

@@ -57,7 +57,7 @@ def listed(given, user):
     return {item for item in given if item >= 0}
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=3 * settings().max_examples)  # it has many arguments
 @given(
     X=arrays(np.float64, (N_USERS, N_ITEMS), elements=SMALL),
     P=arrays(np.float64, (N_ITEMS, N_ITEMS), elements=SMALL),
@@ -102,7 +102,6 @@ def test_the_best_are_those_of_a_ranking_by_hand(
     np.testing.assert_array_equal(scores, np.where(items < 0, np.nan, of_items))
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(
     values=arrays(
         np.float64, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=FEW_VALUES
@@ -123,7 +122,6 @@ def test_entries_of_any_kind_are_ranked_as_python_ranks_them(values, k, dtype):
         np.testing.assert_array_equal(got_scores, [np.nan if i < 0 else row[i] for i in expected])
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
 @given(
     values=arrays(np.float64, st.integers(1, 60), elements=FEW_VALUES),
     k=st.integers(1, 20),

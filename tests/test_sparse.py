@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from problems import PARAMETERS, problems
 from sklearn.model_selection import GridSearchCV
@@ -29,8 +29,6 @@ from shallow_ae import (
 from shallow_ae._rows import share_rows
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
-
-EACH = settings(deadline=None, derandomize=True, max_examples=60)
 
 
 def listens(n_users=300, n_items=120, dtype=np.float64, seed=0):
@@ -88,7 +86,6 @@ def assert_same(model, expected):
         np.testing.assert_array_equal(getattr(model, name), getattr(expected, name))
 
 
-@EACH
 @given(
     problem=problems(),
     parameters=PARAMETERS,
@@ -120,7 +117,6 @@ def test_each_column_is_the_solution_on_its_nearest(
     assert model.residual_ < (1e-4 if dtype == np.float32 else 1e-12)
 
 
-@EACH
 @given(problem=problems(), parameters=PARAMETERS, more=st.integers(0, 3))
 def test_all_others_for_neighbors_are_the_exact_solution(problem, parameters, more):
     X, sample_weight = problem

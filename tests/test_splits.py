@@ -6,14 +6,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from shallow_ae import hold_out_after, hold_out_items, hold_out_users
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     X=arrays(np.float32, (6, 9), elements=st.sampled_from([0.0, 0.0, 1.0, 2.5])),
     holdout=st.sampled_from([0.01, 0.2, 0.5, 1.0]),
@@ -51,7 +50,6 @@ def test_a_fraction_out_of_range_is_refused(holdout):
         hold_out_items(np.ones((2, 2)), holdout)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     X=arrays(np.float32, (6, 9), elements=st.sampled_from([0.0, 0.0, 1.0, 2.5])),
     holdout=st.sampled_from([1, 2, 5]),
@@ -72,7 +70,6 @@ def pairs(frame):
     return set(zip(frame["user"], frame["item"], strict=True))
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(ROWS, st.sampled_from([0.2, 0.5, 1.0, 1, 3]), st.sampled_from([None, "time"]))
 def test_frames_are_split_by_item_and_nobody_loses_all(rows, holdout, time):
     frame = pd.DataFrame(rows, columns=["user", "item", "time"])
@@ -94,7 +91,6 @@ def test_frames_are_split_by_item_and_nobody_loses_all(rows, holdout, time):
             assert min(met[i] for i in theirs) >= max(met[i] for i in set(met) - theirs)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
 @given(ROWS, st.integers(1, 9))
 def test_a_split_by_time_has_a_past_and_new_items_to_find(rows, start):
     frame = pd.DataFrame(rows, columns=["user", "item", "time"])
