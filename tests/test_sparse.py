@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import time
 import warnings
 
 import numpy as np
@@ -27,6 +26,7 @@ from shallow_ae import (
     ndcg_score,
 )
 from shallow_ae._rows import share_rows
+from shallow_ae._threads import n_threads
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
 
@@ -314,17 +314,18 @@ def test_a_fit_that_fails_changes_nothing(parameters, X, told):
     assert pickle.dumps(model.set_params(**given)) == before
 
 
-def test_an_error_does_not_wait_for_what_has_not_begun():
+def test_an_error_does_not_wait_for_what_has_not_begun(nothing_more_begins):
     begun = []
 
     def fail(rows):
         begun.append(rows)
-        time.sleep(1e-3)
+        if len(begun) > 1:
+            nothing_more_begins.wait(1)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        share_rows(100_000, fail, most=16)
-    assert len(begun) < 1000  # of 6,250
+        share_rows(30, fail, most=1)
+    assert len(begun) <= 1 + n_threads()  # the first, and one that holds each thread
 
 
 def test_to_forget_what_is_unknown_changes_nothing():
