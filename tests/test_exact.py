@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
-from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _weights
+from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _minimum, _weights
 from shallow_ae._dual_weights import DualWeights
 from shallow_ae._weights import DenseWeights
 
@@ -379,10 +379,24 @@ def test_data_too_ill_conditioned_for_float32_warn_or_are_refused(n_users, regul
     k = 1 + np.linalg.norm(X, 2) ** 2 / (n_users * regularization)
     most = rounding(10) * (k**1.5 if n_users < 10 else k)
     assert exact(regularization=regularization).fit(X).residual_ < most
-    with pytest.warns(UserWarning, match=r"relative residual .* Raise `regularization`=.* or pass"):
-        exact(regularization=regularization).fit(single)
-    with pytest.raises(ValueError, match=r"1e-09 is too small .* float32.* or pass float64"):
-        exact(regularization=1e-9).fit(single)
+    for weak in (regularization, 1e-9):  # whether pivots are positive is up to rounding
+        with pytest.raises((UserWarning, ValueError), match=r"Raise .* or pass float64"):
+            exact(regularization=weak).fit(single)
+
+
+@pytest.mark.parametrize("shape", [(16, 4), (4, 16)])
+def test_a_matrix_that_is_singular_in_float32_is_refused(shape):
+    ones = np.ones(shape, np.float32)  # of which, with powers of two, no second pivot is left
+    with pytest.raises(ValueError, match=r"`regularization`=9.31323e-10 is too small .* or pass"):
+        exact(regularization=2.0**-30).fit(ones)
+
+
+def test_inexact_weights_are_told(monkeypatch):
+    monkeypatch.setitem(_minimum._INEXACT, "float32", 0.0)
+    told = r"relative residual .* Raise `regularization`=0\.1, or pass float64"
+    with pytest.warns(UserWarning, match=told) as caught:
+        exact().fit(listens(30, 9, np.float32))
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("little", [0.0, 1e-40])
