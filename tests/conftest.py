@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 # Both are read by Numba at import. An index out of bounds is an error instead of any number, and
 # what is compiled so is not kept for those who import the library.
@@ -49,3 +51,22 @@ def ml_1m():
     if not folder.is_dir():
         pytest.skip(f"MovieLens-1M is not at {folder}; name its parent in SHALLOW_AE_DATA")
     return [sp.csr_array(sp.load_npz(folder / f"{part}.npz")) for part in ("train", "test")]
+
+
+@pytest.fixture
+def nothing_more_begins(monkeypatch):
+    """Return an event that is set once a pool of threads has dropped what has not begun.
+
+    Tasks that wait for it hold their threads until then. A pool that drops nothing would wait for
+    them: for its sake, wait with a time limit.
+    """
+    dropped, shutdown = threading.Event(), ThreadPoolExecutor.shutdown
+
+    def noted(pool, wait=True, *, cancel_futures=False):
+        if cancel_futures:
+            shutdown(pool, wait=False, cancel_futures=True)
+            dropped.set()
+        shutdown(pool, wait=wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", noted)
+    return dropped

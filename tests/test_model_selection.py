@@ -1,4 +1,8 @@
-"""Scorers in scikit-learn's searches: what is hidden, from whom, and what is found."""
+"""Scorers in scikit-learn's searches: what is hidden, from whom, and what is found.
+
+Scores are means over users of the same lists, which float64 rounds in the last digit: pytest's 1e-6
+is far from that, and far from what one item in another place changes.
+"""
 
 import pickle
 

@@ -2,13 +2,13 @@
 
 import pickle
 import re
-import time
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from bounds import condition, rounding
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import PARAMETERS, problems
@@ -27,6 +27,7 @@ from shallow_ae import (
     ndcg_score,
 )
 from shallow_ae._rows import share_rows
+from shallow_ae._threads import n_threads
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
 
@@ -108,13 +109,11 @@ def test_each_column_is_the_solution_on_its_nearest(
     assert P.has_sorted_indices
     assert P.indices.dtype == np.int32
     assert np.diff(P.tocsc().indptr).max(initial=0) <= n_neighbors
-    tolerance = 1e-9 if dtype == np.float64 else 1e-3
+    off = rounding(12, dtype) * condition(X.astype(np.float64), 0.3, parameters["dropout"])
     if dtype == np.float64 or n_neighbors >= X.shape[1] - 1:  # else rounding chooses
         dense = P.toarray().astype(np.float64)
-        check_columns(
-            dense, X.astype(np.float64), sample_weight, parameters, n_neighbors, tolerance
-        )
-    assert model.residual_ < (1e-4 if dtype == np.float32 else 1e-12)
+        check_columns(dense, X.astype(np.float64), sample_weight, parameters, n_neighbors, off)
+    assert model.residual_ < rounding(12, dtype)
 
 
 @given(problem=problems(), parameters=PARAMETERS, more=st.integers(0, 3))
@@ -126,10 +125,11 @@ def test_all_others_for_neighbors_are_the_exact_solution(problem, parameters, mo
     model = SparseShallowAutoEncoder(0.1, n_neighbors=n_neighbors, **parameters)
     model.fit(X, sample_weight=sample_weight)
     size = max(np.abs(exact.item_weights_).max(), 1e-3)
+    off = rounding(12) * condition(X, 0.1, parameters["dropout"])
     np.testing.assert_allclose(
-        model.item_weights_.toarray(), exact.item_weights_, rtol=0, atol=1e-9 * size
+        model.item_weights_.toarray(), exact.item_weights_, rtol=0, atol=off * size
     )
-    np.testing.assert_allclose(model.loss_curve_, exact.loss_curve_, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(model.loss_curve_, exact.loss_curve_, rtol=off, atol=off)
     np.testing.assert_array_equal(model.item_counts_, exact.item_counts_)
 
 
@@ -137,7 +137,8 @@ def test_the_exact_solution_of_many_items():
     X = listens()
     exact = ShallowAutoEncoder(0.1, solver="exact").fit(X)
     model = SparseShallowAutoEncoder(0.1, n_neighbors=X.shape[1] - 1).fit(X)
-    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, atol=1e-12)
+    off = rounding(120) * 194  # the condition
+    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, rtol=0, atol=off)
     np.testing.assert_array_equal(model.recommend(X, k=10), exact.recommend(X, k=10))
 
 
@@ -174,9 +175,9 @@ def test_the_order_of_columns_does_not_matter():
     same = (permuted != 0) == (P[np.ix_(order, order)] != 0)
     of_no_tie = same.all(axis=0)
     assert of_no_tie.mean() > 0.7
-    np.testing.assert_allclose(
-        permuted[:, of_no_tie], P[np.ix_(order, order)][:, of_no_tie], atol=1e-12
-    )
+    expected = P[np.ix_(order, order)][:, of_no_tie]
+    off = rounding(20) * 194  # the condition of all, 0.1 in place of 0.02
+    np.testing.assert_allclose(permuted[:, of_no_tie], expected, rtol=0, atol=off)
 
 
 def test_equally_near_items_are_taken_by_rising_index():
@@ -211,8 +212,9 @@ def test_few_items_or_users(shape):
     X = np.ones(shape)
     model = SparseShallowAutoEncoder(0.1).fit(X)
     exact = ShallowAutoEncoder(0.1, solver="exact").fit(X)
-    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, atol=1e-12)
-    np.testing.assert_allclose(model.predict(X), exact.predict(X), atol=1e-12)
+    off = rounding(5) * condition(X, 0.1)
+    np.testing.assert_allclose(model.item_weights_.toarray(), exact.item_weights_, rtol=0, atol=off)
+    np.testing.assert_allclose(model.predict(X), exact.predict(X), rtol=0, atol=off)
 
 
 def test_updates_are_a_fit_on_what_is_there():
@@ -280,7 +282,7 @@ def test_a_catalogue_larger_than_the_sieve_of_nearest_items():
         nearest = P[:, [j]].indices
         system = by_column[:, np.append(nearest, j)].toarray()
         C = np.linalg.inv(system.T @ system + np.diag(penalty[: len(nearest) + 1]))
-        np.testing.assert_allclose(P[:, [j]].data, -C[:-1, -1] / C[-1, -1], atol=1e-9)
+        np.testing.assert_allclose(P[:, [j]].data, -C[:-1, -1] / C[-1, -1], rtol=0, atol=1e-12)
     assert P[:, checked].nnz > 30 * 200
 
 
@@ -310,17 +312,18 @@ def test_a_fit_that_fails_changes_nothing(parameters, X, told):
     assert pickle.dumps(model.set_params(**given)) == before
 
 
-def test_an_error_does_not_wait_for_what_has_not_begun():
+def test_an_error_does_not_wait_for_what_has_not_begun(nothing_more_begins):
     begun = []
 
     def fail(rows):
         begun.append(rows)
-        time.sleep(1e-3)
+        if len(begun) > 1:
+            nothing_more_begins.wait(1)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        share_rows(100_000, fail, most=16)
-    assert len(begun) < 1000  # of 6,250
+        share_rows(30, fail, most=1)
+    assert len(begun) <= 1 + n_threads()  # the first, and one that holds each thread
 
 
 def test_to_forget_what_is_unknown_changes_nothing():
@@ -352,7 +355,7 @@ def test_weights_that_rounding_moves_are_told_though_their_systems_are_solved(mo
         warnings.simplefilter("always")
         model = SparseShallowAutoEncoder(n_neighbors=5).fit(X.astype(np.float32))
     off = np.abs(model.item_weights_.toarray() - P).max() / np.abs(P).max()
-    assert model.residual_ < 1e-6
+    assert model.residual_ < 1e-6  # seen: 8e-8
     assert bool(caught) == (most >= 300)
     assert (off < 1e-3) if most < 300 else (off > 5e-3)
     for warning in caught:
@@ -381,7 +384,8 @@ def test_a_large_condition_that_moves_nothing_is_not_told():
     X[0, [45, 46]] = 3000  # as near as two items can be
     P = SparseShallowAutoEncoder(n_neighbors=49).fit(X).item_weights_.toarray()
     model = SparseShallowAutoEncoder(n_neighbors=49).fit(X.astype(np.float32))
-    np.testing.assert_allclose(model.item_weights_.toarray(), P, atol=1e-5)
+    # Float32 is called exact to 1e-2; seen: 1.8e-6.
+    np.testing.assert_allclose(model.item_weights_.toarray(), P, rtol=0, atol=1e-4)
 
 
 def test_large_values_of_no_near_equal_items_are_exact():
@@ -389,14 +393,15 @@ def test_large_values_of_no_near_equal_items_are_exact():
     X = (rng.random((2000, 40)) < 0.2) * rng.integers(1, 10_001, (2000, 40)).astype(np.float32)
     P = SparseShallowAutoEncoder(n_neighbors=10).fit(X.astype(np.float64)).item_weights_.toarray()
     model = SparseShallowAutoEncoder(n_neighbors=10).fit(X)
-    np.testing.assert_allclose(model.item_weights_.toarray(), P, atol=1e-5)
+    np.testing.assert_allclose(  # seen: 1.1e-7
+        model.item_weights_.toarray(), P, rtol=0, atol=rounding(10, np.float32)
+    )
 
 
 def test_values_near_the_largest_of_their_type():
-    X = listens(dtype=np.float32)
-    expected = SparseShallowAutoEncoder(1e-7, n_neighbors=5).fit(X).residual_
-    X *= 1e17  # their squares add up, and those squared do not
-    assert 0 < SparseShallowAutoEncoder(n_neighbors=5).fit(X).residual_ < 3 * expected
+    X = listens(dtype=np.float32) * np.float32(1e17)  # squares add up, and those squared do not
+    residual = SparseShallowAutoEncoder(n_neighbors=5).fit(X).residual_
+    assert 0 < residual < rounding(5, np.float32)
     X *= 1e4
     for model in (SparseShallowAutoEncoder(n_neighbors=5), ShallowAutoEncoder(solver="exact")):
         with pytest.raises(ValueError, match="squares are too large for float32"):
@@ -467,9 +472,10 @@ def test_in_a_pipeline_and_a_search():
 
 def test_few_neighbors_find_what_all_pairs_find_on_movielens(ml_1m):
     X, hidden = ml_1m
-    penalty = 300 / X.shape[0]
+    penalty, with_all_pairs = 300 / X.shape[0], 0.1086  # of ShallowAutoEncoder(solver="exact")
     model = SparseShallowAutoEncoder(penalty, n_neighbors=100).fit(X)
-    assert ndcg_score(hidden, model.recommend(X, k=20), k=20) > 0.109
+    found = ndcg_score(hidden, model.recommend(X, k=20), k=20)
+    assert found > 0.95 * with_all_pairs  # seen: 1.005 times
 
 
 @pytest.mark.parametrize("form", ["primal", "dual", "gram"])
@@ -496,7 +502,7 @@ def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
         largest = np.argsort(-np.abs(P[:, j]), kind="stable")[:n_neighbors]
         expected = np.zeros(len(P))
         expected[largest] = P[largest, j]
-        np.testing.assert_allclose(kept[:, j], expected, rtol=1e-12)
+        np.testing.assert_allclose(kept[:, j], expected, rtol=1e-12)  # seen: equal
 
     # The objective by its definition, with the weights as they are before the item exponent.
     w = weights * np.diff(X.indptr) ** -variants.get("user_exponent", 0.0)
@@ -507,11 +513,11 @@ def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
     dense, p = X.toarray(), variants.get("dropout", 0.0)
     penalty = 0.2 + p / (1 - p) * (w @ dense**2) / len(w)
     objective = (w @ (dense - dense @ Q) ** 2).sum() / len(w) + (penalty @ Q**2).sum()
-    assert pruned.loss_curve_ == pytest.approx([model.loss_curve_[0], objective], rel=1e-9)
+    assert pruned.loss_curve_ == pytest.approx([model.loss_curve_[0], objective], rel=1e-12)
     assert objective > model.loss_curve_[0]
     everything = model.sparsify(X.shape[1])
-    assert everything.loss_curve_[1] == pytest.approx(model.loss_curve_[0], rel=1e-9)
-    np.testing.assert_allclose(everything.predict(X), model.predict(X), atol=1e-9)
+    assert everything.loss_curve_[1] == pytest.approx(model.loss_curve_[0], rel=1e-12)
+    np.testing.assert_allclose(everything.predict(X), model.predict(X), rtol=0, atol=1e-11)
 
 
 def test_a_pruned_model_serves_and_does_not_learn():
@@ -548,7 +554,7 @@ def test_sparsify_of_one_item_and_after_set_params():
     model = ShallowAutoEncoder(0.1, solver="exact").fit(listens())
     pruned = model.set_params(regularization=5, user_exponent=1, item_exponent=0.5).sparsify(200)
     assert pruned.regularization == 0.1
-    assert pruned.loss_curve_[1] == pytest.approx(pruned.loss_curve_[0], rel=1e-9)
+    assert pruned.loss_curve_[1] == pytest.approx(pruned.loss_curve_[0], rel=1e-12)
 
 
 def test_a_closed_form_has_no_loss_curve_to_draw():

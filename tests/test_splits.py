@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_split_and_another_another():
 def test_every_item_is_as_likely_to_be_hidden():
     _, hidden = hold_out_items(np.ones((4000, 10)), 0.2, random_state=0)
     share = hidden.toarray().mean(axis=0)
-    # Four standard deviations of a mean of 4000 draws with probability 0.2.
+    # Four standard deviations of a mean of 4000 draws with probability 0.2, of one seed.
     np.testing.assert_allclose(share, 0.2, atol=4 * np.sqrt(0.2 * 0.8 / 4000))
 
 

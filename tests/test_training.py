@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from bounds import rounding
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
@@ -21,6 +22,8 @@ from shallow_ae._stopping import has_peaked, has_settled
 from shallow_ae.datasets import make_listens
 
 VARIANT = {"dropout": 0.2, "diagonal_slack": 0.3, "user_exponent": 0.4, "item_exponent": 0.3}
+# Descents of n steps may be rounding(n) apart: see test_gradient.py. Scores of models so near are
+# means over the same lists (seen: equal).
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def test_early_stopping_keeps_the_best_weights(X, variant):
     assert model.n_iter_ == 5 * (1 + np.argmax(scores))
     assert len(model.loss_curve_) == 5 * len(scores) == model.n_iter_ + 10 < 500
     np.testing.assert_allclose(
-        model.item_weights_, seen[model.n_iter_], rtol=0, atol=1e-13 if variant else 0
+        model.item_weights_, seen[model.n_iter_], rtol=0, atol=rounding(25) if variant else 0
     )
     assert model.item_counts_.sum() < X.nnz * 0.95  # a tenth of the users was held out
 
@@ -114,7 +117,7 @@ def test_a_callback_sees_the_model_of_so_many_steps_and_may_end_the_fit(X, varia
         assert len(model.loss_curve_) == model.n_iter_
         expected = quick(max_iter=model.n_iter_, **variant).fit(X)
         np.testing.assert_allclose(
-            model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14 if variant else 0
+            model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(14) if variant else 0
         )
         assert model.score(X) == pytest.approx(expected.score(X))
         with pytest.raises(ValueError, match="read-only"):
@@ -172,8 +175,8 @@ def test_a_warm_start_goes_on_where_the_fit_before_ended(X, variant):
     model.set_params(max_iter=6).fit(X)
     whole = quick(batch_size=300, max_iter=15, **variant).fit(X)
     np.testing.assert_array_equal(kept, first)  # not written over
-    np.testing.assert_allclose(model.item_weights_, whole.item_weights_, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(model.loss_curve_, whole.loss_curve_, rtol=1e-12)
+    np.testing.assert_allclose(model.item_weights_, whole.item_weights_, rtol=0, atol=rounding(15))
+    np.testing.assert_allclose(model.loss_curve_, whole.loss_curve_, rtol=rounding(300 * 60))
     assert model.n_iter_ == 15
     assert model.n_samples_seen_ == 300
 
@@ -193,11 +196,13 @@ def test_passes_over_the_same_rows_are_full_steps(X, variant):
     for _ in range(6):
         streamed.partial_fit(X)
     whole = quick(batch_size=300, max_iter=6, learning_rate_decay=1.0, **variant).fit(X)
-    np.testing.assert_allclose(streamed.item_weights_, whole.item_weights_, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(streamed.loss_curve_, whole.loss_curve_, rtol=1e-12)
+    np.testing.assert_allclose(
+        streamed.item_weights_, whole.item_weights_, rtol=0, atol=rounding(6)
+    )
+    np.testing.assert_allclose(streamed.loss_curve_, whole.loss_curve_, rtol=rounding(300 * 60))
     assert streamed.n_iter_ == 6
     assert streamed.n_samples_seen_ == 1800
-    np.testing.assert_allclose(streamed.item_counts_, 6 * whole.item_counts_)
+    np.testing.assert_array_equal(streamed.item_counts_, 6 * whole.item_counts_)
 
 
 def test_passes_over_parts_learn_items_as_they_come(X):
@@ -211,7 +216,7 @@ def test_passes_over_parts_learn_items_as_they_come(X):
     assert model.n_iter_ == 5
     assert model.learning_rate_ <= rate
     assert model.item_weights_[30:, :30].any()
-    np.testing.assert_allclose(model.item_counts_[30:], (X[:150] != 0).sum(axis=0)[30:])
+    np.testing.assert_array_equal(model.item_counts_[30:], (X[:150] != 0).sum(axis=0)[30:])
     assert len(model.loss_curve_) == 5
 
 
@@ -219,7 +224,7 @@ def test_many_passes_get_as_good_as_a_fit(X):
     model = quick()
     for _ in range(15):
         model.partial_fit(X)
-    assert model.score(X) > 0.97 * quick().fit(X).score(X)
+    assert model.score(X) > 0.95 * quick().fit(X).score(X)  # seen: 0.996 times
 
 
 def test_a_failing_pass_leaves_the_model_as_it_was(X):
@@ -276,7 +281,9 @@ def test_an_interrupt_in_a_callback_is_one_too(X):
     with pytest.raises(KeyboardInterrupt, match="after step 8 of 100"):
         model.fit(X, callback=interrupt, callback_every=8)
     expected = quick(max_iter=8, **VARIANT).fit(X)
-    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(
+        model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(8)
+    )
 
 
 def test_an_interrupt_ends_a_search(X):
@@ -349,7 +356,9 @@ def test_a_changed_exponent_does_not_scale_the_weights_twice(X):
         model = quick(batch_size=300, warm_start=True, max_iter=5, item_exponent=before).fit(X)
         model.set_params(item_exponent=after, max_iter=4).fit(X)
         expected = quick(batch_size=300, max_iter=9, item_exponent=after).fit(X)
-        np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(
+            model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(9)
+        )
 
 
 def test_an_interrupted_pass_is_raised_and_changes_nothing(X, monkeypatch):

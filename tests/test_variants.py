@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from bounds import rounding
 
 from shallow_ae import ShallowAutoEncoder
 
@@ -64,7 +65,10 @@ def closed_form(
 
 
 def descended(X, sample_weight=None, **parameters):
-    """Return the weights after so many full steps that more make no difference."""
+    """Return the weights after so many full steps that more make no difference.
+
+    (1 - 1 / condition)**1500 of the way is left, some e**-20. Seen: 1.4e-14 from the closed form.
+    """
     model = ShallowAutoEncoder(
         **{"regularization": 0.1, **parameters},
         learning_rate_decay=1.0,
@@ -80,8 +84,8 @@ def test_many_full_steps_reach_the_closed_form(X, variant):
     parameters = VARIANTS[variant]
     expected = closed_form(X, **parameters)
     if "ridge" not in variant:
-        assert np.abs(expected - expected.T).max() > 0.1  # a transposed P would not pass
-    np.testing.assert_allclose(descended(X, **parameters), expected, rtol=0, atol=1e-5)
+        assert np.abs(expected - expected.T).max() > 0.01  # a transposed P would not pass
+    np.testing.assert_allclose(descended(X, **parameters), expected, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("variant", ["ease", "all"])
@@ -90,7 +94,7 @@ def test_sparse_batches_reach_it_too(X, variant):
     expected = np.zeros((72, 72))
     expected[:12, :12] = closed_form(X, **VARIANTS[variant])
     weights = descended(sp.csr_array(wide), **VARIANTS[variant])
-    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("variant", ["ease", "all"])
@@ -98,7 +102,7 @@ def test_sample_weights_reach_it_too(X, variant):
     sample_weight = np.random.default_rng(1).uniform(0, 3, size=len(X))
     expected = closed_form(X, sample_weight, **VARIANTS[variant])
     weights = descended(X, sample_weight, **VARIANTS[variant])
-    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-8)
 
 
 def test_each_column_is_a_ridge_regression_on_the_other_columns(X):
@@ -108,7 +112,7 @@ def test_each_column_is_a_ridge_regression_on_the_other_columns(X):
         A = X[:, others]
         gram = A.T @ A + len(X) * 0.1 * np.eye(len(others))
         ridge = np.linalg.solve(gram, A.T @ X[:, j])
-        np.testing.assert_allclose(weights[others, j], ridge, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(weights[others, j], ridge, rtol=0, atol=1e-8)
 
 
 def test_dropout_is_the_mean_over_all_choices_of_what_is_hidden(X):
@@ -121,7 +125,8 @@ def test_dropout_is_the_mean_over_all_choices_of_what_is_hidden(X):
         probability = np.prod(np.where(kept, 1 - p, p))
         mean += probability * ((X - (X * kept / (1 - p)) @ P) ** 2).sum() / len(X)
     penalty = p / (1 - p) * (X**2).mean(axis=0)
-    assert mean == pytest.approx(((X - X @ P) ** 2).sum() / len(X) + penalty @ (P**2).sum(axis=1))
+    expected = ((X - X @ P) ** 2).sum() / len(X) + penalty @ (P**2).sum(axis=1)
+    assert mean == pytest.approx(expected, rel=1e-12)
 
     model = ShallowAutoEncoder(0.0, dropout=p, max_iter=1, init_scale=0.3, random_state=0)
     callback_weights = []
@@ -141,5 +146,7 @@ def test_users_of_weight_zero_leave_no_trace(X):
     settings = {"batch_size": 1000, "random_state": 0, **VARIANTS["all"]}
     model = ShallowAutoEncoder(**settings).fit(np.vstack([X, extra]), sample_weight=weights)
     expected = ShallowAutoEncoder(**settings).fit(X)
-    np.testing.assert_allclose(model.item_weights_, expected.item_weights_, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(100)
+    )
     np.testing.assert_array_equal(model.item_counts_, expected.item_counts_)
