@@ -24,24 +24,31 @@ def measured(n_items, fit):
     return map(int, child.stdout.split())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-def test_a_fit_takes_little_more_than_its_weights():
-    n_items = 8192
-    peak, planned = measured(n_items, "sgd")
-    assert peak < 1.5 * n_items**2 * 4 + 300 * 2**20
-    small_peak, small_planned = measured(512, "sgd")
-    assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
+def check_has_no_second_matrix(fit, *, is_planned):
+    """Assert that a fit takes one matrix beside what a small one does, and what was planned.
 
-
-@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
-@pytest.mark.parametrize(("fit", "most"), [("early stopping", 1.5), ("exact", 1.25)])
-def test_other_fits_take_no_second_matrix(fit, most):
+    How much Python, the libraries and the compiler take depends on the system; a second matrix
+    would be 2, and half of it is for the allocator (seen: 1.03, 0.98 and 1.21 matrices, and 2 and
+    5 % beside the plan).
+    """
     n_items = 8192
     peak, planned = measured(n_items, fit)
     small_peak, small_planned = measured(512, fit)
-    assert peak - small_peak < most * (n_items**2 - 512**2) * 4
-    if fit == "exact":  # a plan does not know about early stopping
-        assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.1)
+    assert peak - small_peak < 1.5 * (n_items**2 - 512**2) * 4
+    if is_planned:
+        assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.25)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_a_fit_takes_little_more_than_its_weights():
+    check_has_no_second_matrix("sgd", is_planned=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+@pytest.mark.parametrize("fit", ["early stopping", "exact"])
+def test_other_fits_take_no_second_matrix(fit):
+    # A plan does not know about early stopping.
+    check_has_no_second_matrix(fit, is_planned=fit == "exact")
 
 
 def as_integers(X):

@@ -344,7 +344,7 @@ def test_inexact_weights_are_told(monkeypatch):
     assert caught[0].filename == __file__
 
 
-@pytest.mark.parametrize("most", [1, 100, 300, 1000])
+@pytest.mark.parametrize("most", [1, 30, 1000])
 def test_weights_that_rounding_moves_are_told_though_their_systems_are_solved(most):
     rng = np.random.default_rng(1)
     one_of_two = (rng.random((2000, 10)) < 0.3) * rng.integers(1, most + 1, (2000, 10))
@@ -356,8 +356,8 @@ def test_weights_that_rounding_moves_are_told_though_their_systems_are_solved(mo
         model = SparseShallowAutoEncoder(n_neighbors=5).fit(X.astype(np.float32))
     off = np.abs(model.item_weights_.toarray() - P).max() / np.abs(P).max()
     assert model.residual_ < 1e-6  # seen: 8e-8
-    assert bool(caught) == (most >= 300)
-    assert (off < 1e-3) if most < 300 else (off > 5e-3)
+    assert bool(caught) == (most == 1000)  # moved by 2e-7, 6e-5 and 0.25
+    assert (off < 1e-3) if most < 1000 else (off > 1e-2)
     for warning in caught:
         assert "rounding moves them by" in str(warning.message)
         assert "or pass float64 data" in str(warning.message)
@@ -374,6 +374,8 @@ def test_what_rounding_moves_is_known_to_a_factor():
         model = SparseShallowAutoEncoder(0.002, n_neighbors=60).fit(alone.astype(np.float32))
     off = np.abs(model.item_weights_.toarray() - P).max() / np.abs(P).max()
     told = float(re.search(r"by about (\S+),", str(caught[0].message))[1])
+    # Seen: 0.13 and 0.24, to the last digit with whichever processor LLVM compiles for: it neither
+    # reorders nor contracts what is compiled without fastmath.
     assert 0.05 < off < told < 5 * off
 
 
@@ -384,8 +386,9 @@ def test_a_large_condition_that_moves_nothing_is_not_told():
     X[0, [45, 46]] = 3000  # as near as two items can be
     P = SparseShallowAutoEncoder(n_neighbors=49).fit(X).item_weights_.toarray()
     model = SparseShallowAutoEncoder(n_neighbors=49).fit(X.astype(np.float32))
-    # Float32 is called exact to 1e-2; seen: 1.8e-6.
-    np.testing.assert_allclose(model.item_weights_.toarray(), P, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(  # seen: 1.8e-6
+        model.item_weights_.toarray(), P, rtol=0, atol=2e-5
+    )
 
 
 def test_large_values_of_no_near_equal_items_are_exact():
