@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._matrices import as_frame
 from shallow_ae._typing import Array
 
 _NO_INTERACTIONS = (
@@ -53,11 +54,7 @@ def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
 
 def is_frame(given: Any) -> bool:
     """Return whether it is a DataFrame of any kind."""
-    frame = nw.from_native(given, pass_through=True)
-    if isinstance(frame, nw.LazyFrame):
-        kind = type(given).__name__
-        raise TypeError(f"Expected a frame whose rows are there, got {kind}: call its `collect()`.")
-    return isinstance(frame, nw.DataFrame)
+    return as_frame(given) is not None
 
 
 def are_interactions(given: Any) -> bool:
