@@ -340,7 +340,7 @@ def test_counts_that_wrap_around_to_zero_are_not_lost(kind):
 
 
 def test_sums_of_integers_are_taken_before_they_are_rounded():
-    X = twice(np.int32, [2**24, 1, 1])
+    X = twice(np.int32, [2**24 + 1, 1])
     rows = check_interactions(ShallowAutoEncoder(), X, reset=True)
     assert rows.dtype == np.float32
     assert rows.toarray().tolist() == [[2**24 + 2, 1, 0, 0]]
