@@ -27,7 +27,7 @@ def check_interactions(
     no result depends on how the caller's matrix happened to be stored.
     """
     sparse = sp.issparse(X)
-    X = _sparse_floats(X) if sparse else _native_order(_with_names(X))
+    X = _sparse_floats(X) if sparse else native_order(_with_names(X))
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": [np.float32, np.float64],
@@ -53,7 +53,7 @@ def _sparse_floats(X: Any) -> Any:
     return canonical(X.astype(np.float64 if is_double else np.float32, copy=False))
 
 
-def _native_order(X: Any) -> Any:
+def native_order(X: Any) -> Any:
     """Return an array or matrix with its bytes in the order of this machine."""
     is_matrix = isinstance(X, np.ndarray) or sp.issparse(X)
     if is_matrix and not X.dtype.isnative:
@@ -145,7 +145,7 @@ def canonical(X: Any) -> sp.csr_array[Any]:
     """
     if sp.issparse(X):
         check_format(X)
-    rows = _summed(_native_order(X))
+    rows = _summed(native_order(X))
     if rows.ndim != 2:
         raise ValueError(f"Expected users x items, got an array of shape {rows.shape}.")
     if not np.all(rows.data):
