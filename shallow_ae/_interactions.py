@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, timedelta
 from itertools import compress
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import narwhals.stable.v2 as nw
@@ -11,12 +14,17 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._matrices import as_frame, native_order
 from shallow_ae._typing import Array
 
 _NO_INTERACTIONS = (
     "Found no interactions: 0 rows, where a minimum of 1 is required. "
     "Pass at least one (user, item)."
 )
+
+_ROWS = (Sequence, np.ndarray, np.void, pd.Series)
+# NumPy would make numbers of most of these.
+_NO_NUMBERS = (complex, np.complexfloating, np.datetime64, np.timedelta64, date, timedelta)
 
 
 class Encoded(NamedTuple):
@@ -39,25 +47,46 @@ def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
     user_codes, user_ids = numbered(users, user)
     item_codes, item_ids = numbered(items, item)
     numbers, dtype = _check_counts(counts, len(user_codes), count)
-    return Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
+    columns = Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
+    _check_sums(columns)
+    return columns
 
 
 def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
     """Return the users x items matrix, summed in float64 and then of the stated type."""
-    shape = (len(columns.user_ids), n_items)
-    X: sp.csr_array[Any]
-    X = sp.coo_array((columns.counts, (columns.users, columns.items)), shape=shape).tocsr()
+    X = _sums(columns, n_items)
     X.eliminate_zeros()
     return sp.csr_array(X.astype(columns.dtype))
 
 
+def _sums(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
+    pairs = (columns.users, columns.items)
+    X = sp.coo_array((columns.counts, pairs), shape=(len(columns.user_ids), n_items))
+    return sp.csr_array(X)
+
+
+def _check_sums(columns: Encoded) -> None:
+    """Raise a ValueError if the counts of a user and an item sum to more than their type holds."""
+    largest = float(np.finfo(columns.dtype).max)
+    with np.errstate(over="ignore"):
+        if columns.counts.sum() <= largest:
+            return
+    X = _sums(columns, len(columns.item_ids))
+    place = int(X.data.argmax())
+    if X.data[place] <= largest:
+        return
+    user = columns.user_ids[np.searchsorted(X.indptr, place, side="right") - 1]
+    name = np.dtype(columns.dtype).name
+    wanted = "counts of float64" if name == "float32" else "smaller counts, such as logarithms"
+    raise ValueError(
+        f"The counts of {user!r} and {columns.item_ids[X.indices[place]]!r} sum to "
+        f"{X.data[place]:g}, and {name} holds at most {largest:g}: pass {wanted}."
+    )
+
+
 def is_frame(given: Any) -> bool:
     """Return whether it is a DataFrame of any kind."""
-    frame = nw.from_native(given, pass_through=True)
-    if isinstance(frame, nw.LazyFrame):
-        kind = type(given).__name__
-        raise TypeError(f"Expected a frame whose rows are there, got {kind}: call its `collect()`.")
-    return isinstance(frame, nw.DataFrame)
+    return as_frame(given) is not None
 
 
 def are_interactions(given: Any) -> bool:
@@ -129,33 +158,29 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
             )
         counts = _native(frame[count]) if count in frame.columns else None
         return _native(frame[user]), _native(frame[item]), counts
-    table = _table(interactions)
-    n_columns = table.shape[1]
-    if n_columns < 2:
+    fields = _fields(interactions)
+    if len(fields) < 2:
         raise ValueError(
-            f"Found array with {n_columns} feature(s) (shape={table.shape}) while a minimum of 2 "
-            "is required: user, item and, if there is one, count."
+            f"Found array with {len(fields)} feature(s) (shape={(len(interactions), len(fields))}) "
+            "while a minimum of 2 is required: user, item and, if there is one, count."
         )
-    if n_columns > 3:
+    if len(fields) > 3:
         raise ValueError(
-            f"Interactions have {n_columns} columns, expected 2 or 3: user, item and, if there is "
-            "one, count."
+            f"Interactions have {len(fields)} columns, expected 2 or 3: user, item and, if there "
+            "is one, count."
         )
-    first, second, *third = (table[name] for name in table.columns)
-    return first, second, third[0] if third else None
+    return fields[0], fields[1], fields[2] if len(fields) == 3 else None
 
 
-def _table(interactions: Any) -> pd.DataFrame:
-    """Return a list of tuples or an array as a frame with columns 0, 1, ..."""
+def _fields(interactions: Any) -> list[Array]:
+    """Return the columns of a list of tuples or an array."""
     if sp.issparse(interactions):
         raise TypeError(
             "Sparse input is not supported here: a users x items matrix needs no IdMapper. "
             "Pass it to the next step, or pass the interactions with their raw ids."
         )
-    if isinstance(interactions, (list, tuple)):
-        if not interactions:
-            raise ValueError(_NO_INTERACTIONS)
-        return pd.DataFrame.from_records(interactions)
+    if isinstance(interactions, list | tuple):
+        return _fields_of_rows(interactions)
     if not hasattr(interactions, "__array__"):
         raise TypeError(
             "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
@@ -167,7 +192,47 @@ def _table(interactions: Any) -> pd.DataFrame:
             f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
             f"shape {array.shape} instead. Reshape your data: columns are user, item, count."
         )
-    return pd.DataFrame(array)
+    return list((array.astype(object) if array.dtype.kind in "US" else array).T)
+
+
+def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
+    """Return the columns of a list of tuples, each as it stands in the tuples.
+
+    What NumPy or pandas makes of a list would turn integers beside a float into floats.
+    """
+    if not rows:
+        raise ValueError(_NO_INTERACTIONS)
+    for kind in set(map(type, rows)):
+        if issubclass(kind, str | bytes) or not issubclass(kind, _ROWS):
+            row = next(place for place, given in enumerate(rows) if type(given) is kind)
+            raise TypeError(
+                f"Interactions must be (user, item) or (user, item, count) tuples: row {row} is a "
+                f"{kind.__name__}, whose fields have no such order. Make a frame of the rows: "
+                "pandas.DataFrame(rows)."
+            )
+    width = len(rows[0])
+    if set(map(len, rows)) != {width}:
+        row = next(place for place, given in enumerate(rows) if len(given) != width)
+        raise ValueError(
+            f"All interactions need the same fields: row {row} has {len(rows[row])} fields, "
+            f"row 0 has {width}."
+        )
+    if not set(map(type, rows)) <= {tuple, list}:
+        rows = list(map(tuple, rows))  # a Series counts by its labels
+    columns = (map(itemgetter(place), rows) for place in range(width))
+    return [of_one_type(np.fromiter(column, object, len(rows))) for column in columns]
+
+
+def of_one_type(values: Array) -> Array:
+    """Return Python's integers, or floats, as an array of such; a mixture as objects."""
+    if values.dtype != object:
+        return values
+    types = set(map(type, values.flat)) or {object}
+    for kind, codes in ((int | np.integer, "iu"), (float | np.floating, "f")):
+        if all(issubclass(own, kind) and own is not bool for own in types):
+            array = np.array(values.tolist())
+            return array if array.dtype.kind in codes else values
+    return values
 
 
 def _native(column: nw.Series[Any]) -> Any:
@@ -179,6 +244,8 @@ def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
     """Return a column of ids as numbers by first appearance, and the ids."""
     if len(column) == 0:
         raise ValueError(_NO_INTERACTIONS)
+    if isinstance(column.dtype, np.dtype) and not column.dtype.isnative:
+        column = native_order(np.asarray(column))  # pandas reads no other
     codes, ids = pd.factorize(column)
     if codes.min() < 0:
         missing = np.flatnonzero(codes < 0)
@@ -196,9 +263,13 @@ def _check_counts(
     if counts is None:
         return np.ones(n_interactions), np.float32
     values = np.asarray(counts)
+    types = set(map(type, values)) if values.dtype == object else {values.dtype.type}
+    for kind in types:
+        if issubclass(kind, _NO_NUMBERS):
+            raise ValueError(f"Column {name!r} must hold numbers, found {kind.__name__}.")
     try:
         numbers = values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
     bad = ~(numbers >= 0) | np.isinf(numbers)  # the first is true for NaN too
     if bad.any():
@@ -207,4 +278,4 @@ def _check_counts(
             f"Column {name!r} holds {int(bad.sum()):,} counts that are negative, infinite or NaN, "
             f"the first in row {row}: {numbers[row]}. Counts must be finite and >= 0."
         )
-    return numbers, np.float64 if values.dtype == np.float64 else np.float32
+    return numbers, np.float64 if any(issubclass(kind, float) for kind in types) else np.float32

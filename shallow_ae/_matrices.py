@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -12,7 +14,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from shallow_ae._typing import Interactions
+from shallow_ae._typing import Array, Interactions
 
 
 def check_interactions(
@@ -25,8 +27,7 @@ def check_interactions(
     no result depends on how the caller's matrix happened to be stored.
     """
     sparse = sp.issparse(X)
-    if sparse and X.dtype.kind in "biuf" and X.dtype not in (np.float32, np.float64):
-        X = X.astype(np.float32)  # before the csr conversion sums duplicates: uint8 would overflow
+    X = _sparse_floats(X) if sparse else native_order(_with_names(X))
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": [np.float32, np.float64],
@@ -39,6 +40,46 @@ def check_interactions(
     else:
         X = validate_data(estimator, X, reset=reset, **checks)
     return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
+
+
+def _sparse_floats(X: Any) -> Any:
+    """Return a sparse matrix of real numbers as canonical float32 or float64."""
+    check_format(X)
+    if X.dtype.kind not in "biuf":
+        return X  # for scikit-learn to refuse
+    if X.dtype.kind in "iu":
+        X = canonical(X)  # sums are exact before they are rounded
+    is_double = X.dtype.kind == "f" and X.dtype.itemsize == 8
+    return canonical(X.astype(np.float64 if is_double else np.float32, copy=False))
+
+
+def native_order(X: Any) -> Any:
+    """Return an array or matrix with its bytes in the order of this machine."""
+    is_matrix = isinstance(X, np.ndarray) or sp.issparse(X)
+    if is_matrix and not X.dtype.isnative:
+        return X.astype(X.dtype.newbyteorder("="))
+    return X
+
+
+def as_frame(given: Any) -> nw.DataFrame[Any] | None:
+    """Return a DataFrame of any kind in narwhals' view; None for anything else."""
+    frame = nw.from_native(given, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        kind = type(given).__name__
+        raise TypeError(f"Expected a frame whose rows are there, got {kind}: call its `collect()`.")
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def _with_names(X: Any) -> Any:
+    """Return a frame of any kind as one of pandas; anything else as it is.
+
+    Of other frames than pandas' it depends on the versions of both libraries whether scikit-learn
+    finds the names.
+    """
+    frame = as_frame(X)
+    if frame is None or frame.implementation.is_pandas():
+        return X
+    return pd.DataFrame(frame.to_numpy(), columns=frame.columns, copy=False)
 
 
 def _check_width(estimator: Any, n_items: int) -> None:
@@ -56,8 +97,8 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
     """
     if sp.issparse(X) or isinstance(X, np.ndarray):
         return X
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if not isinstance(frame, nw.DataFrame):
+    frame = as_frame(X)
+    if frame is None:
         return X
     given = list(frame.columns)
     if not all(isinstance(name, str) for name in given):
@@ -98,12 +139,171 @@ def _numbered(X: Any, labels: list[Any]) -> Any:
 
 
 def canonical(X: Any) -> sp.csr_array[Any]:
-    """Return `X` as csr_array with summed duplicates, sorted indices and no stored zeros."""
-    rows = sp.csr_array(X)
-    rows.check_format(full_check=True)  # an index out of range would be followed
-    if rows.has_canonical_format and np.all(rows.data):
-        return rows
-    rows = rows.copy()  # what follows works in place, and the arrays may be the caller's
-    rows.sum_duplicates()
-    rows.eliminate_zeros()
+    """Return `X` as csr_array with summed duplicates, sorted indices and no stored zeros.
+
+    Sums of integers that their type does not hold are int64, or float64 from 2**53 on.
+    """
+    if sp.issparse(X):
+        check_format(X)
+    rows = _summed(native_order(X))
+    if rows.ndim != 2:
+        raise ValueError(f"Expected users x items, got an array of shape {rows.shape}.")
+    if not np.all(rows.data):
+        rows = rows.copy()  # what follows works in place, and the arrays may be the caller's
+        rows.eliminate_zeros()
     return rows
+
+
+def _summed(X: Any) -> sp.csr_array[Any]:
+    """Return `X` as csr_array with summed duplicates and sorted indices."""
+    rows = sp.csr_array(X)  # which sums the duplicates of coo in their own type
+    is_integer = rows.dtype.kind in "iu"
+    if is_integer and getattr(X, "format", None) == "coo" and rows.nnz < X.nnz:
+        return _narrowed(sp.csr_array(X.astype(np.float64)), rows.dtype)
+    if rows.has_canonical_format:
+        return rows
+    if is_integer:
+        exact = rows.astype(np.float64)
+        exact.sum_duplicates()
+        if exact.nnz < rows.nnz:
+            return _narrowed(exact, rows.dtype)
+    rows = rows.copy()
+    rows.sum_duplicates()
+    return rows
+
+
+def _narrowed(sums: sp.csr_array[Any], dtype: np.dtype[Any]) -> sp.csr_array[Any]:
+    """Return sums in the type of what was summed if it holds them, else in a larger one."""
+    low, high = sums.data.min(), sums.data.max()
+    if max(-low, high) >= 2**53:
+        return sums  # which float64 has rounded
+    bounds = np.iinfo(dtype)
+    return sums.astype(dtype if bounds.min <= low and high <= bounds.max else np.int64)
+
+
+def check_format(X: Any) -> None:
+    """Raise a ValueError unless a sparse matrix has two axes and all its indices lie within it.
+
+    It comes before anything that follows the indices: SciPy's conversions do so unchecked.
+    SciPy's own `check_format` prunes and casts the matrix that it is called on, and misses a
+    pointer whose differences overflow.
+    """
+    if X.ndim != 2:
+        raise ValueError(f"Expected users x items, got a sparse array of shape {X.shape}.")
+    try:
+        _CHECKS[X.format](X)
+    except ValueError as error:
+        raise ValueError(
+            f"Damaged {type(X).__name__} of shape {X.shape}: {error}. Build it anew from indices "
+            "that lie within its shape."
+        ) from None
+
+
+def _check_compressed(X: Any) -> None:
+    (n_rows, n_columns), n_dims = X.shape, 1
+    if X.format == "csc":
+        n_rows, n_columns = n_columns, n_rows
+    if X.format == "bsr":
+        n_rows, n_columns, n_dims = *_shape_in_blocks(X), 3
+    data = _check_array(X, "data", n_dims, kinds=None)
+    indices, indptr = _check_array(X, "indices"), _check_array(X, "indptr")
+    if len(indices) != len(data):
+        raise ValueError(f"{len(indices):,} `indices` for {len(data):,} `data`")
+    if len(indptr) != n_rows + 1:
+        raise ValueError(f"an `indptr` of {len(indptr):,} numbers, expected {n_rows + 1:,}")
+    if indptr[0] or (indptr[1:] < indptr[:-1]).any() or indptr[-1] > len(indices):
+        raise ValueError(f"`indptr` does not rise from 0 to at most {len(indices):,}")
+    _check_range("`indices`", indices[: indptr[-1]], n_columns)
+
+
+def _shape_in_blocks(X: Any) -> tuple[int, int]:
+    blocks = X.data.shape[1:]
+    if len(blocks) != 2 or 0 in blocks or X.shape[0] % blocks[0] or X.shape[1] % blocks[1]:
+        raise ValueError(f"blocks of shape {blocks} do not tile it")
+    return X.shape[0] // blocks[0], X.shape[1] // blocks[1]
+
+
+def _check_coordinates(X: Any) -> None:
+    if len(X.coords) != 2:
+        raise ValueError(f"{len(X.coords)} arrays of `coords`, expected 2")
+    data = _check_array(X, "data", kinds=None)
+    for axis, indices in enumerate(X.coords):
+        name = f"`coords[{axis}]`"
+        _check_dimensions(name, indices)
+        if len(indices) != len(data):
+            raise ValueError(f"{len(indices):,} indices in {name} for {len(data):,} `data`")
+        _check_range(name, indices, X.shape[axis])
+
+
+def _check_diagonals(X: Any) -> None:
+    data, offsets = _check_array(X, "data", 2, kinds=None), _check_array(X, "offsets")
+    if len(offsets) != len(data):
+        raise ValueError(f"{len(offsets):,} `offsets` for {len(data):,} rows of `data`")
+    if len(np.unique(offsets)) < len(offsets):
+        raise ValueError("`offsets` has one twice")
+    _check_range("`offsets`", offsets, X.shape[1], low=-X.shape[0])
+
+
+def _check_lists(X: Any) -> None:
+    n_rows = X.shape[0]
+    if np.shape(X.rows) != (n_rows,) or np.shape(X.data) != (n_rows,):
+        raise ValueError(
+            f"`rows` and `data` have {len(X.rows):,} and {len(X.data):,} lists, expected {n_rows:,}"
+        )
+    for row, (indices, values) in enumerate(zip(X.rows, X.data, strict=True)):
+        are_lists = isinstance(indices, list) and isinstance(values, list)
+        if not are_lists or len(indices) != len(values):
+            raise ValueError(f"`rows[{row}]` and `data[{row}]` are no lists of the same length")
+    _check_numbers("`rows`", chain.from_iterable(X.rows), X.shape[1])
+
+
+def _check_keys(X: Any) -> None:
+    keys = list(X.keys())
+    for key in keys:
+        if not isinstance(key, tuple) or len(key) != 2:
+            raise ValueError(f"the key {key!r}, expected (row, column)")
+    for axis in (0, 1):
+        _check_numbers(f"the keys, axis {axis}", [key[axis] for key in keys], X.shape[axis])
+
+
+def _check_numbers(name: str, numbers: Iterable[Any], end: int) -> None:
+    """Check indices that are no array yet."""
+    indices = list(numbers)
+    for kind in set(map(type, indices)):
+        if not issubclass(kind, int | np.integer) or kind is bool:
+            raise ValueError(f"{kind.__name__} in {name}, expected integers")
+    if indices and not 0 <= min(indices) <= max(indices) < end:
+        raise ValueError(_out_of_range(name, min(indices), max(indices), 0, end))
+
+
+def _check_array(X: Any, name: str, n_dims: int = 1, kinds: str | None = "i") -> Array:
+    array: Array = getattr(X, name)
+    _check_dimensions(f"`{name}`", array, n_dims, kinds)
+    return array
+
+
+def _check_dimensions(name: str, array: Any, n_dims: int = 1, kinds: str | None = "i") -> None:
+    if not isinstance(array, np.ndarray) or array.ndim != n_dims:
+        raise ValueError(f"{name} is no array of {n_dims} dimensions")
+    if kinds and array.dtype.kind not in kinds:
+        raise ValueError(f"{name} holds {array.dtype}, expected signed integers")
+
+
+def _check_range(name: str, indices: Array, end: int, low: int = 0) -> None:
+    if indices.size and not low <= indices.min() <= indices.max() < end:
+        raise ValueError(_out_of_range(name, indices.min(), indices.max(), low, end))
+
+
+def _out_of_range(name: str, least: int, most: int, low: int, end: int) -> str:
+    return f"an index of {least if least < low else most} in {name}, expected {low} to {end - 1}"
+
+
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "csr": _check_compressed,
+    "csc": _check_compressed,
+    "bsr": _check_compressed,
+    "coo": _check_coordinates,
+    "dia": _check_diagonals,
+    "lil": _check_lists,
+    "dok": _check_keys,
+}

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from shallow_ae._arguments import check_choice, check_integer
 from shallow_ae._interactions import are_interactions, take_rows
 from shallow_ae._matches import match
+from shallow_ae._matrices import canonical
 from shallow_ae._measures import MEASURES, values_of_users
 from shallow_ae._splitting import check_holdout, hold_out_pairs
 from shallow_ae.splits import hold_out_items
@@ -40,7 +41,7 @@ class Ruler:
         """Return what a model is shown of a users x items matrix, and what it is to find."""
         if y is None or np.ndim(y) == 1:
             return hold_out_items(X, self.holdout, random_state=self.random_state)
-        visible, hidden = sp.csr_array(X), sp.csr_array(y)
+        visible, hidden = canonical(X), canonical(y)
         if hidden.shape != visible.shape:
             raise ValueError(f"y has shape {hidden.shape}, expected that of X, {visible.shape}.")
         return visible, hidden

@@ -154,10 +154,10 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
             raise ValueError("X has n_features=1, expected two items or more: one to hold out.")
         weights = check_sample_weight(sample_weight, rows.shape[0])
         users = np.arange(rows.shape[0])  # of lists and masks, indices
-        splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, y)]
-        held_out = aligned_by_name(trial, y)
+        held_out = canonical(y) if sp.issparse(y) else aligned_by_name(trial, y)
+        splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, held_out)]
         if held_out is not None:
-            held_out = canonical(held_out) if sp.issparse(held_out) else np.asarray(held_out)
+            held_out = held_out if sp.issparse(held_out) else np.asarray(held_out)
             check_consistent_length(rows, held_out)
         data = Data(rows, weights, held_out)
         names = {name: value for name, value in vars(trial).items() if name.endswith("_in_")}

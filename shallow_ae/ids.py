@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._arguments import check_choice
-from shallow_ae._interactions import Encoded, encode, to_csr
+from shallow_ae._interactions import Encoded, encode, of_one_type, to_csr
 from shallow_ae._matrices import canonical
 from shallow_ae._typing import Array
 
@@ -51,7 +51,8 @@ class IdMapper(TransformerMixin, BaseEstimator):
     Users carry no state in the model: `transform` gives one row to each user *of the frame it is
     handed*, in order of first appearance there, so new users can be scored. `users_in` tells
     whose rows they are. Sums are taken in float64; the result is float64 where the counts are
-    float64 and float32 otherwise (exact for sums up to 2**24).
+    float64, or have one of Python's floats among them, and float32 otherwise (exact for sums up to
+    2**24).
 
     Time is that of hashing both id columns and of one csr construction, without a Python loop over
     rows.
@@ -102,8 +103,11 @@ class IdMapper(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For no interactions, missing columns, missing ids, and counts that are missing,
-            infinite, negative or not numbers; the message says which row.
+            For no interactions, missing columns, missing ids, tuples of different lengths, and
+            counts that are missing, infinite, negative or not real numbers; the message says which
+            row. For counts of a user and an item whose sum the type of the matrix does not hold.
+        TypeError
+            For what is no table, and lists whose rows have no order or are texts.
         """
         self._fit(interactions)
         return self
@@ -226,10 +230,21 @@ class IdMapper(TransformerMixin, BaseEstimator):
         Returns
         -------
         items : ndarray of object of the same shape
+
+        Raises
+        ------
+        TypeError
+            For indices that are no integers.
+        ValueError
+            For integers that are no column.
         """
         check_is_fitted(self)
-        columns = np.asarray(indices)
-        n_items = len(self.items_)
+        columns, n_items = of_one_type(np.asarray(indices)), len(self.items_)
+        if columns.size and columns.dtype.kind not in "iu":
+            raise TypeError(
+                f"Item indices must be integers, found {columns.dtype}: "
+                f"{columns.flat[0]!r} is the first. Pass what `recommend` or `item_index` returns."
+            )
         if columns.size and (columns.min() < -1 or columns.max() >= n_items):
             raise ValueError(
                 f"Item indices must lie in [-1, {n_items - 1}], found {columns.min()} "

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
-from shallow_ae._matrices import aligned_by_name
+from shallow_ae._matrices import aligned_by_name, canonical
 from shallow_ae._ruler import Ruler
 from shallow_ae._steps import working_steps
 from shallow_ae.ids import IdMapper
@@ -44,6 +45,8 @@ class RankingScorer(Ruler):
             return pipeline._judge(X, y, self)
         X, y = (aligned_by_name(steps[0], given) for given in (X, y))
         names = list(X.columns) if isinstance(X, pd.DataFrame) else None
+        if sp.issparse(X):
+            X = canonical(X)  # before scikit-learn follows its indices
         visible, hidden = self.split(check_array(X, accept_sparse="csr"), y)
         # Of users x items whose names the steps have seen, they are told them.
         rows: Any = visible if names is None else pd.DataFrame(visible.toarray(), columns=names)

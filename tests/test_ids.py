@@ -1,5 +1,9 @@
 """Raw ids to rows and columns and back, from every kind of interactions."""
 
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -141,6 +145,22 @@ def test_item_ids_keep_the_shape_and_name_no_item_for_minus_one():
     assert mapper.item_ids([]).shape == (0,)
 
 
+@pytest.mark.parametrize("indices", [[0.5], [0.0], ["x"], [True], [None], np.array([], float)])
+def test_item_ids_refuse_what_is_no_integer(indices):
+    mapper = IdMapper().fit(LISTENS)
+    if not len(indices):
+        assert mapper.item_ids(indices).shape == (0,)
+        return
+    with pytest.raises(TypeError, match="Item indices must be integers, found"):
+        mapper.item_ids(indices)
+
+
+def test_item_ids_take_integers_of_every_type():
+    mapper = IdMapper().fit(LISTENS)
+    for kind in (np.uint8, np.int16, np.uint64, object):
+        assert mapper.item_ids(np.array([1, 0], kind)).tolist() == ["y", "x"]
+
+
 @pytest.mark.parametrize("indices", [[2], [-2]])
 def test_item_ids_refuse_what_is_no_column(indices):
     with pytest.raises(ValueError, match=r"must lie in \[-1, 1\]"):
@@ -175,6 +195,98 @@ def test_sums_do_not_overflow_and_the_type_follows_the_counts(count_type, matrix
 def test_sums_of_integers_are_taken_before_they_are_rounded():
     frame = pd.DataFrame({"user": 1, "item": 2, "count": [2**24, 1, 1]})
     assert IdMapper().fit_transform(frame).toarray() == [[2**24 + 2]]
+
+
+@pytest.mark.parametrize("kind", [">f8", ">f4", ">i8"])
+def test_counts_and_ids_may_have_their_bytes_in_another_order(kind):
+    table = np.array([[1, 7, 3], [2, 8, 1], [1, 7, 2]])
+    names = ["user", "item", "count"]
+    for make in (lambda t: t, lambda t: pd.DataFrame(t, columns=names)):
+        mapper, expected = IdMapper(), IdMapper()
+        X = mapper.fit_transform(make(table.astype(kind)))
+        native = expected.fit_transform(make(table.astype(kind[1:])))
+        assert X.dtype == native.dtype
+        assert X.dtype == (np.float64 if kind == ">f8" else np.float32)
+        np.testing.assert_array_equal(X.toarray(), native.toarray())
+        assert mapper.items_.tolist() == expected.items_.tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("user", [[2**53, 2**53 + 1, 0.5], [2**64, 2**64 + 1, -1], [1, "1", 1.5]])
+def test_ids_in_a_list_are_as_they_stand_whatever_else_is_in_their_column(user):
+    mapper = IdMapper()
+    X = mapper.fit_transform(list(zip(user, "abc", strict=True)))
+    np.testing.assert_array_equal(X.toarray(), np.eye(3))
+    assert list(zip(map(type, mapper.users_), mapper.users_, strict=True)) == [
+        (type(u), u) for u in user
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind"),
+    [
+        ([1, 2], np.float32),
+        ([1.0, 2.0], np.float64),
+        ([1, 2.5], np.float64),  # as pandas has it
+        ([True, 2], np.float32),
+        ([np.float32(1), np.float32(2.5)], np.float32),
+        (["1", "2.5"], np.float32),
+        ([Fraction(1, 2), Decimal("2.5")], np.float32),
+    ],
+)
+def test_the_type_of_the_matrix_follows_the_counts_in_a_list(counts, kind):
+    rows = [("ann", "x", counts[0]), ("bob", "y", counts[1])]
+    X = IdMapper().fit_transform(rows)
+    assert X.dtype == kind
+    assert X.diagonal().tolist() == [float(count) for count in counts]
+
+
+def test_rows_may_be_sequences_of_any_kind():
+    frame = pd.DataFrame({"user": ["ann", "bob"], "item": ["x", "y"]})
+    for rows in (
+        list(frame.itertuples(index=False)),
+        [np.array(["ann", "x"]), ["bob", "y"]],
+        [row for _, row in frame.iterrows()],
+        list(frame.to_records(index=False)),
+        (("ann", "x"), ("bob", "y")),
+        pl.DataFrame(frame.to_dict("list")).rows(),
+    ):
+        mapper = IdMapper()
+        assert mapper.fit_transform(rows).toarray().tolist() == [[1, 0], [0, 1]]
+        assert mapper.users_.tolist() == ["ann", "bob"]
+
+
+WHEN = np.array(["2020-01-01", "2021-01-01"], "datetime64[s]")
+NO_NUMBERS = {
+    "complex": np.array([1, 2 + 3j]),
+    "complex objects": np.array([1, 2 + 3j], object),
+    "complex of NumPy": np.array([1, np.complex64(2)], object),
+    "dates": WHEN,
+    "time deltas": WHEN - WHEN[0],
+    "dates with a zone": pd.Series(WHEN).dt.tz_localize("UTC"),
+    "dates in an object array": np.array([1, np.datetime64(1, "s")], object),
+    "time deltas in an object array": np.array([1, np.timedelta64(1, "s")], object),
+    "dates of Python": np.array([1, date(2020, 1, 1)], object),
+    "time deltas of Python": np.array([1, timedelta(1)], object),
+    "time stamps": np.array([1, pd.Timestamp(0)], object),
+    "time deltas of pandas": np.array([1, pd.Timedelta(1)], object),
+}
+
+
+@pytest.mark.parametrize("case", NO_NUMBERS)
+@pytest.mark.parametrize("kind", ["pandas", "polars", "list", "array"])
+def test_counts_that_are_no_real_numbers_are_refused(case, kind):
+    frame = pd.DataFrame({"user": ["ann", "bob"], "item": ["x", "y"], "count": NO_NUMBERS[case]})
+    interactions = frame
+    if kind == "polars":
+        if frame["count"].dtype == object or "complex" in case:
+            return  # polars has no such columns
+        interactions = pl.DataFrame({name: pl.Series(frame[name]) for name in frame})
+    elif kind == "list":
+        interactions = list(zip("ab", "xy", NO_NUMBERS[case], strict=True))
+    elif kind == "array":
+        interactions = frame.to_numpy(dtype=object)
+    with pytest.raises(ValueError, match=r"Column .* must hold numbers"):
+        IdMapper().fit(interactions)
 
 
 @pytest.mark.parametrize("unknown", ["ignore", "error"])
@@ -216,6 +328,35 @@ BAD = {
     "one column": ([(1,)], ValueError, r"1 feature\(s\) \(shape=\(1, 1\)\)"),
     "1D array": (np.arange(3), ValueError, "Expected 2D array"),
     "sparse": (IdMapper().fit_transform(LISTENS), TypeError, "Sparse input is not supported"),
+    "a dict a row": (
+        [{"item": "x", "user": "ann"}],
+        TypeError,
+        r"row 0 is a dict, .* Make a frame of the rows: pandas.DataFrame\(rows\)",
+    ),
+    "a set a row": ([("ann", "x"), {"bob", "y"}], TypeError, "row 1 is a set"),
+    "a text a row": (["ab", "cd"], TypeError, "row 0 is a str"),
+    "bytes a row": ([b"ab"], TypeError, "row 0 is a bytes"),
+    "a number a row": ([("ann", "x"), 7], TypeError, "row 1 is a int"),
+    "ragged": ([("ann", "x"), ("bob", "y", 2)], ValueError, "row 1 has 3 fields, row 0 has 2"),
+    "ragged, short": ([("ann", "x", 1), ("bob",)], ValueError, "row 1 has 1 fields, row 0 has 3"),
+    "no fields": ([()], ValueError, r"0 feature\(s\) \(shape=\(1, 0\)\)"),
+    "a set": ({("ann", "x")}, TypeError, "Interactions must be .* got set"),
+    "too large for float32": (
+        [("ann", "x", 10**40)],
+        ValueError,
+        "'ann' and 'x' .* 1e.40, .* float32 .*: pass counts of float64",
+    ),
+    "a sum too large for float32": (
+        FRAME.assign(count=np.float32(3e38)),
+        ValueError,
+        "'ann' and 'x' .* 6e.38, .* float32 .*: pass counts of float64",
+    ),
+    "too large for float64": ([("ann", "x", 10**400)], ValueError, "must hold numbers"),
+    "a sum too large for float64": (
+        FRAME.assign(count=1.5e308),
+        ValueError,
+        "'ann' and 'x' .* float64 .*: pass smaller counts",
+    ),
     "no table": (42, TypeError, "Interactions must be a DataFrame, .* got int"),
     "lazy": (pl.LazyFrame({"user": [1]}), TypeError, "got LazyFrame"),
 }
