@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._interactions import is_frame, pairs_in
 from shallow_ae._typing import Array
+from shallow_ae._warnings import warn_caller
 from shallow_ae.ids import IdMapper, index_of
 
 
@@ -63,11 +63,9 @@ def _seen_in_fit(name: str, columns: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the columns, after a warning that counts those that are -1."""
     n_unknown = int((columns < 0).sum())
     if n_unknown:
-        warnings.warn(
+        warn_caller(
             f"{n_unknown:,} of {len(columns):,} items in `{name}` were not seen in fit; they are "
-            "left out.",
-            UserWarning,
-            stacklevel=5,
+            "left out."
         )
     return columns
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from csv import QUOTE_NONE
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -21,15 +27,19 @@ from shallow_ae.splits import hold_out_items
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
 _LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
 _LASTFM_FILES = ("user_artists.dat", "artists.dat")
+_MOST_QUOTED = 80  # characters of a line in a message
 _LISTENS_FORMAT = "Expected lines of `user item count`, with a finite count >= 0."
 
 
 def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
-    r"""Read a text file of `user item count` lines, separated by white space, without a header.
+    r"""Read a text file of `user item count` lines without a header.
 
     Parameters
     ----------
     path : path of a text file in UTF-8, compressed where its ending says so (`.gz`, `.zip`, ...)
+        Spaces and tabs separate fields, and everything else belongs to them. Lines end with a line
+        feed, a carriage return or both. Blank lines are skipped, and a byte order mark at the
+        start of the file is no part of it.
 
     Returns
     -------
@@ -41,7 +51,8 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
     ------
     ValueError
         For an empty file, and for lines with other than three fields or with a count that is not
-        a finite number >= 0; the message has the number of the line.
+        a finite number >= 0; the message has the number of the line. For a file that is cut short,
+        damaged or not in UTF-8.
 
     Examples
     --------
@@ -54,43 +65,87 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
     0  ann  kashmir      3
     1  bob  kashmir      1
     """
-    names = ["user", "item", "count"]
-    try:
-        lines = pd.read_csv(
-            path,
-            sep=r"\s+",
-            header=None,
-            names=[*names, "surplus"],
-            dtype=str,
-            keep_default_na=False,  # an id may be "NA" or "nan"
-            na_values=[""],
-            quoting=QUOTE_NONE,  # an id may hold a quotation mark
-            skip_blank_lines=False,  # so that row r is line r + 1
-        )
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path}: {error} {_LISTENS_FORMAT}") from error
+    with _damage_told(path):
+        lines = _read_fields(path)
     blank = lines.isna().all(axis=1)
     if blank.all():
         raise ValueError(f"{path} is empty. {_LISTENS_FORMAT}")
+    lines = lines[~blank]
     counts = pd.to_numeric(lines["count"], errors="coerce")
-    bad = ~blank & (~counts.between(0, np.inf, inclusive="left") | lines["surplus"].notna())
+    bad = ~counts.between(0, np.inf, inclusive="left") | lines["surplus"].notna()
     if bad.any():
-        row = int(bad.to_numpy().argmax())
+        place = int(bad.to_numpy().argmax())
+        number, quoted = int(lines.index[place]) + 1, " ".join(lines.iloc[place].dropna())
         raise ValueError(
-            f"{path}, line {row + 1} ({' '.join(lines.iloc[row].dropna())!r}) is the first of "
-            f"{int(bad.sum()):,} bad lines. {_LISTENS_FORMAT}"
+            f"{path}, line {number} ({_shortened(quoted)!r}) is the first of {int(bad.sum()):,} "
+            f"bad lines. {_LISTENS_FORMAT}"
         )
-    return lines.assign(count=counts)[~blank].drop(columns="surplus").reset_index(drop=True)
+    return lines.assign(count=counts).drop(columns="surplus").reset_index(drop=True)
+
+
+def _read_fields(path: str | PathLike[str]) -> pd.DataFrame:
+    """Return the first four fields of each line, those that it lacks as NaN."""
+    options: dict[str, Any] = {
+        "sep": r"\s+",
+        "header": None,
+        "names": ["user", "item", "count", "surplus"],
+        "dtype": str,
+        "keep_default_na": False,  # an id may be "NA" or "nan"
+        "na_values": [""],
+        "quoting": QUOTE_NONE,  # an id may hold a quotation mark
+        "skip_blank_lines": False,  # so that row r is line r + 1
+    }
+    try:
+        # pandas would make an index of all that a first line has before its last four fields.
+        fields: pd.DataFrame = pd.read_csv(path, usecols=range(4), index_col=False, **options)
+        return fields
+    except pd.errors.ParserError:
+        pass  # no line at the beginning has as many as four fields, and so none has an index
+    try:
+        fields = pd.read_csv(path, **options)
+        return fields
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path}: {_shortened(str(error))} {_LISTENS_FORMAT}") from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_QUOTED else f"{text[: _MOST_QUOTED - 3]}..."
+
+
+@contextmanager
+def _damage_told(path: str | PathLike[str]) -> Iterator[None]:
+    """Make a ValueError that names the file of what its decompression raises."""
+    try:
+        yield
+    except EOFError as error:
+        raise ValueError(_damage(path, "cut short", error)) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(_damage(path, "no text in UTF-8, or damaged", error)) from error
+    except (zlib.error, lzma.LZMAError) as error:
+        raise ValueError(_damage(path, "damaged", error)) from error
+    except BadZipFile as error:
+        raise ValueError(_damage(path, "cut short or damaged", error)) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the file system: nothing is said of what the file holds
+        raise ValueError(_damage(path, "damaged", error)) from error
+
+
+def _damage(path: str | PathLike[str], fault: str, error: Exception) -> str:
+    return f"{path} is {fault} ({_shortened(str(error))}). Write it, or download it, again."
 
 
 def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
-    r"""Read a text file of `user item item ...` lines, separated by white space.
+    r"""Read a text file of `user item item ...` lines.
 
     This is the format of held-out truth and of written recommendations.
 
     Parameters
     ----------
     path : path of a text file in UTF-8
+        Spaces and tabs separate fields, and everything else belongs to them. Lines end with a line
+        feed, a carriage return or both. Blank lines are skipped, and a byte order mark at the
+        start of the file is no part of it.
 
     Returns
     -------
@@ -100,7 +155,8 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        Where a user has two lines; the message has the number of the second.
+        Where a user has two lines; the message has the number of the second. For a file that is
+        not in UTF-8.
 
     Examples
     --------
@@ -112,11 +168,13 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     {'ann': ['kashmir', 'clocks'], 'bob': ['yellow']}
     """
     lists: dict[str, list[str]] = {}
-    with open(path, encoding="utf-8") as lines:
+    with _damage_told(path), open(path, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
+            # Not `split()`, which takes any white space of Unicode for a separator.
+            fields = [field for field in re.split("[ \t\n]+", line) if field]
+            if not fields:
                 continue
-            user, *items = line.split()
+            user, *items = fields
             if user in lists:
                 raise ValueError(
                     f"{path}, line {number}: a second line for user {user!r}. "
@@ -248,6 +306,8 @@ def fetch_lastfm(
         If the files are neither there nor can be downloaded; the message says what to do.
     ImportError
         If they must be downloaded and pooch is not installed.
+    ValueError
+        If a file is cut short or damaged.
 
     References
     ----------
@@ -264,12 +324,41 @@ def fetch_lastfm(
         if not download_if_missing:
             raise OSError(f"{_LASTFM_FILES} are not in {home}, and download_if_missing is False.")
         _download_lastfm(folder)
-    tables = [
-        pd.read_csv(folder / name, sep="\t", encoding="utf-8", quoting=QUOTE_NONE, na_filter=False)
-        for name in _LASTFM_FILES
-    ]
-    listens = tables[0].rename(columns={"userID": "user", "artistID": "item", "weight": "count"})
-    return Bunch(listens=listens, artists=tables[1].set_index("id")["name"])
+    plays_path, artists_path = (folder / name for name in _LASTFM_FILES)
+    users, items, counts = _read_lastfm(plays_path, ["userID", "artistID", "weight"], n_numbers=3)
+    columns = ["id", "name", "url", "pictureURL"]
+    ids, names, *_ = _read_lastfm(artists_path, columns, n_numbers=1)
+    listens = pd.DataFrame({"user": users, "item": items, "count": counts})
+    artists = pd.Series(names, pd.Index(ids, name="id"), name="name")
+    nameless = listens["item"][~listens["item"].isin(artists.index)]
+    if len(nameless):
+        raise _lastfm_error(artists_path, f"no name for the item {nameless.iloc[0]}")
+    return Bunch(listens=listens, artists=artists)
+
+
+def _read_lastfm(path: Path, columns: list[str], *, n_numbers: int) -> list[Any]:
+    """Return the columns of a file of Last.fm, the first of them as whole numbers."""
+    with _damage_told(path):
+        text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    if not text.endswith("\n"):
+        raise _lastfm_error(path, "an incomplete last line")
+    header, *rows = (line.split("\t") for line in text[:-1].split("\n"))
+    if header != columns or not rows:
+        raise _lastfm_error(path, f"no rows below the header {' '.join(columns)}")
+    if bad := [place for place, row in enumerate(rows) if len(row) != len(columns)]:
+        raise _lastfm_error(path, f"other than {len(columns)} fields in line {bad[0] + 2}")
+    fields: list[Any] = list(zip(*rows, strict=True))
+    for column in range(n_numbers):
+        if bad := [place for place, value in enumerate(fields[column]) if not value.isdecimal()]:
+            raise _lastfm_error(path, f"no whole number in line {bad[0] + 2}")
+        fields[column] = np.array(fields[column]).astype(np.int64)
+    return fields
+
+
+def _lastfm_error(path: Path, fault: str) -> ValueError:
+    return ValueError(
+        f"{path} is cut short or damaged: it has {fault}. Delete it and download it again."
+    )
 
 
 def _download_lastfm(folder: Path) -> None:

@@ -73,6 +73,10 @@ def evaluate(
     1  recall  2  0.250000        2           1
     """
     metrics = [metrics] if isinstance(metrics, str) else list(dict.fromkeys(metrics))
+    cutoffs = list(k) if isinstance(k, Iterable) else [k]
+    for argument, given in (("metrics", metrics), ("k", cutoffs)):
+        if not given:
+            raise ValueError(f"`{argument}` is empty, expected one to compute or more.")
     for name in metrics:
         check_choice("metrics", name, tuple(MEASURES))
     check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
@@ -80,7 +84,7 @@ def evaluate(
         check_real("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
         check_integer("n_resamples", n_resamples, low=1)
     (y_true, y_rec), rows = readable(y_true, y_rec), []
-    for cutoff in k if isinstance(k, Iterable) else [k]:
+    for cutoff in cutoffs:
         check_integer("k", cutoff, low=1)
         matches = match(y_true, y_rec, cutoff)
         omit = no_recommendations == "omit"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -17,9 +16,10 @@ from shallow_ae._arguments import check_choice
 from shallow_ae._interactions import Encoded, encode, of_one_type, to_csr
 from shallow_ae._matrices import canonical
 from shallow_ae._typing import Array
+from shallow_ae._warnings import warn_caller
 
 
-class IdMapper(TransformerMixin, BaseEstimator):
+class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Turn interactions with raw ids into a sparse users x items matrix of counts.
 
     Interactions are any of
@@ -269,6 +269,20 @@ class IdMapper(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array([str(item) for item in self.items_], dtype=object)
 
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Return the mapper: its matrix is sparse, whatever scikit-learn is set to.
+
+        Parameters
+        ----------
+        transform : str or None
+            Ignored, there for pipelines that set it for all their steps.
+
+        Returns
+        -------
+        self
+        """
+        return self
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False  # rows are interactions, not samples
@@ -306,7 +320,7 @@ class IdMapper(TransformerMixin, BaseEstimator):
         )
         if self.unknown == "error":
             raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
-        warnings.warn(f"{message}; they are left out.", UserWarning, stacklevel=5)
+        warn_caller(f"{message}; they are left out.")
 
 
 def index_of(ids: Iterable[Any]) -> pd.Index[Any]:

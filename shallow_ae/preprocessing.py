@@ -15,7 +15,62 @@ from shallow_ae._matrices import check_interactions
 from shallow_ae._typing import Array, Interactions
 
 
-class LogCountTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class _SparseStaysSparse:
+    """Hands dense rows to scikit-learn's wrapper of outputs, and keeps sparse ones from it.
+
+    That makes a frame of what `transform` returns, where it is set to, and refuses sparse matrices.
+    It wraps the methods of a class that derives from TransformerMixin, which this one does not.
+    """
+
+    fit: Callable[..., Any]
+    _weighted: Callable[[Any], Interactions]
+
+    def transform(self, X: Any) -> Interactions:
+        """Return 1 + log(1 + count) for counts above 0 and 0 for 0, in time linear in `X`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+
+        Returns
+        -------
+        weights : ndarray or csr_array of shape (n_users, n_items)
+            A new one; float64 for float64 input, else float32. Dense ones become a frame where
+            scikit-learn is set to that (`set_output`), sparse ones stay sparse.
+        """
+        if sp.issparse(X):
+            return self._weighted(X)
+        weights: Interactions = super().transform(X)  # type: ignore[misc]
+        return weights
+
+    def fit_transform(self, X: Any, y: None = None) -> Interactions:
+        """Fit to `X` and return its weights; the same as `fit` and `transform`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        weights : ndarray or csr_array of shape (n_users, n_items)
+        """
+        self.fit(X)
+        return self.transform(X)
+
+
+class _DenseWeighting(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Has the `transform` that scikit-learn wraps."""
+
+    _weighted: Callable[[Any], Interactions]
+
+    def transform(self, X: Any) -> Interactions:
+        """Return the weights of dense rows."""
+        return self._weighted(X)
+
+
+class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
     """Weight counts by 1 + log(1 + count), leaving zeros zero.
 
     The first listen is worth 1.69, the hundredth of the same song adds 0.01: what was heard
@@ -66,18 +121,7 @@ class LogCountTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator)
             self._check(X, above=0, what="counts", reset=True)
         return self
 
-    def transform(self, X: Any) -> Interactions:
-        """Return 1 + log(1 + count) for counts above 0 and 0 for 0, in time linear in `X`.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
-
-        Returns
-        -------
-        weights : ndarray or csr_array of shape (n_users, n_items)
-            A new one; float64 for float64 input, else float32.
-        """
+    def _weighted(self, X: Any) -> Interactions:
         check_is_fitted(self)
         counts = self._check(X, above=0, what="counts", reset=False)
         return _on_positive(counts, lambda count: np.log1p(count) + 1)

@@ -123,7 +123,8 @@ def hold_out_after(
     Raises
     ------
     ValueError
-        If nothing would be visible or nothing hidden.
+        If nothing would be visible or nothing hidden, and for a `start` that cannot be compared
+        with the times.
 
     Examples
     --------
@@ -146,7 +147,13 @@ def hold_out_after(
     """
     pairs = Pairs(interactions, user, item, count)
     times = column_in(interactions, time)
-    is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
+    try:
+        is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
+    except Exception as error:  # each kind of frame has errors of its own
+        raise ValueError(
+            f"`start`={start!r} cannot be compared with column {time!r}, which holds "
+            f"{times.dtype}: {error}"
+        ) from error
     if is_visible.all() or not is_visible.any():
         raise ValueError(
             f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "

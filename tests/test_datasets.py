@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import sys
 import threading
+import time
 import zipfile
 
 import numpy as np
@@ -38,7 +39,9 @@ def test_what_was_written_is_read_back_compressed_too(tmp_path):
     [
         ("a x 1\n\na x\n", r"line 3 \('a x'\) is the first of 1 bad lines"),
         ("a x 1\nb y 1 2\n", r"line 2 \('b y 1 2'\)"),
-        ("a x 1\nb y 1 2 3 4\n", r"line 2, saw 6"),
+        ("a x 1\nb y 1 2 3 4\n", r"line 2"),
+        ("a x 1\n" * 100_000 + "b y 1 2 3 4\n", r"line 100001"),
+        ("\n\na x 1\n\n\nb y 1 2\n", r"line 6"),
         ("a x 1\nb y many\nc z few\n", r"line 2 \('b y many'\) is the first of 2 bad lines"),
         ("a x -1\n", r"line 1 \('a x -1'\)"),
         ("a x inf\n", "line 1"),
@@ -50,6 +53,101 @@ def test_what_was_written_is_read_back_compressed_too(tmp_path):
 def test_bad_lines_are_told_with_their_number(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"listens.txt.*{message}(.|\n)*Expected lines of `user"):
         load_listens(written(tmp_path / "listens.txt", text))
+
+
+@pytest.mark.parametrize("before", ["", "a x 1\n", "\n"])
+def test_a_long_line_is_refused_soon_and_told_in_short(tmp_path, before):
+    path = written(tmp_path / "listens.txt", f"{before}a x {'y ' * 50_000}\n")
+    began = time.perf_counter()
+    with pytest.raises(ValueError, match=r"listens.txt.*line [12].*Expected lines of") as told:
+        load_listens(path)
+    # It takes 0.02 s; an index of as many columns would take 40.
+    assert time.perf_counter() - began < 4
+    assert len(str(told.value)) < 250 + len(str(path))
+
+
+def test_what_is_quoted_of_a_line_is_short(tmp_path):
+    path = written(tmp_path / "listens.txt", f"a {'x' * 10_000} many\n")
+    with pytest.raises(ValueError, match=r"line 1 \('a x{75}\.\.\.'\)"):
+        load_listens(path)
+
+
+LISTENS = pd.DataFrame({"user": ["ann", "bob"], "item": ["x", "y"], "count": [3, 1]})
+
+
+@pytest.mark.parametrize("blank", ["\n", "  \n", "\t\n", "\r\n"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_blank_line_leaves_counts_whole_numbers(tmp_path, blank, place):
+    lines = ["ann x 3\n", "bob y 1\n"]
+    lines.insert(place, blank)
+    path = written(tmp_path / "listens.txt", "".join(lines))
+    pd.testing.assert_frame_equal(load_listens(path), LISTENS, check_dtype=True)
+    assert load_listens(path)["count"].dtype == np.int64
+
+
+ODD = ["\u00a0", "\x0b", "\x0c", "\x1c", "\x1f", "\x85", "\u2028", "\u3000", "\ufeff", '"', "#"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_only_spaces_and_tabs_part_fields_in_both_formats(tmp_path, odd):
+    ids = [f"a{odd}b", f"{odd}x", f"y{odd}"]
+    if odd == "\ufeff":  # at the start of the file it would be a mark
+        ids = [f"{letter}{odd}{letter}" for letter in "abc"]
+    path = tmp_path / "lines.txt"
+    path.write_bytes(f"{ids[0]} {ids[1]}\t1\n \t{ids[2]}  {ids[0]} 2".encode())
+    assert load_listens(path).values.tolist() == [[*ids[:2], 1], [ids[2], ids[0], 2]]
+    assert load_item_lists(path) == {ids[0]: [ids[1], "1"], ids[2]: [ids[0], "2"]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_lines_end_alike_and_begin_alike_in_both_formats(tmp_path, end, mark):
+    path = tmp_path / "lines.txt"
+    path.write_bytes((mark + end.join(["ann x 3", "", "bob y 1", ""])).encode())
+    pd.testing.assert_frame_equal(load_listens(path), LISTENS)
+    assert load_item_lists(path) == {"ann": ["x", "3"], "bob": ["y", "1"]}
+    path.write_bytes((mark + end.join(["ann x 3", "", "ann y"])).encode())
+    with pytest.raises(ValueError, match="line 3"):
+        load_listens(path)
+    with pytest.raises(ValueError, match="line 3: a second line for user 'ann'"):
+        load_item_lists(path)
+
+
+def compressed(path, listens):
+    listens.to_csv(path, sep=" ", header=False, index=False)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zip"])
+def test_a_file_that_is_cut_short_or_damaged_is_told_by_its_name(tmp_path, ending):
+    path = tmp_path / f"listens.txt.{ending}"
+    listens, _ = make_listens(200, 100, random_state=0)
+    whole = compressed(path, listens)
+    for share in (0.3, 0.7, 0.99):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        told = "cut short or damaged" if ending == "zip" else "cut short"
+        with pytest.raises(ValueError, match=rf"listens.txt.{ending} is {told}.*again"):
+            load_listens(path)
+    damaged = bytearray(whole)
+    damaged[40:60] = bytes(20)
+    for content in (bytes(damaged), b"ann x 3\n" * 20):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"listens.txt.{ending} is .*damaged.*again"):
+            load_listens(path)
+
+
+def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
+    for name in ("listens.txt", "listens.txt.gz", "listens.txt.zip"):
+        with pytest.raises(FileNotFoundError):
+            load_listens(tmp_path / name)
+
+
+def test_bytes_that_are_no_text_are_told_with_the_name_of_the_file(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"ann x\xff 3\n")
+    for load in (load_listens, load_item_lists):
+        with pytest.raises(ValueError, match=r"lines.txt is no text in UTF-8"):
+            load(path)
 
 
 def test_item_lists_are_read_in_order(tmp_path):
@@ -143,6 +241,51 @@ def test_lastfm_is_not_downloaded_where_that_is_not_wanted(tmp_path):
 def test_lastfm_names_the_extra_that_downloads_need(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ImportError, match=r"pip install 'shallow-ae\[fetch\]'"):
+        fetch_lastfm(tmp_path)
+
+
+PLAYS = "userID\tartistID\tweight\r\n" + "".join(f"{u}\t5{u}\t1{u}\r\n" for u in range(1, 9))
+ARTISTS = "id\tname\turl\tpictureURL\n" + "".join(
+    f"5{u}\tname {u}\thttp://x\thttp://y\n" for u in range(1, 9)
+)
+
+
+def test_lastfm_cut_short_anywhere_is_refused(tmp_path):
+    plays, artists = tmp_path / "user_artists.dat", tmp_path / "artists.dat"
+    plays.write_bytes(PLAYS.encode())
+    artists.write_bytes(ARTISTS.encode())
+    assert fetch_lastfm(tmp_path).listens.shape == (8, 3)
+    again = "Delete it and download it again"
+    for end in range(len(PLAYS)):
+        plays.write_bytes(PLAYS[:end].encode())
+        if PLAYS[:end].endswith("\n") and PLAYS[:end].count("\n") > 1:
+            assert len(fetch_lastfm(tmp_path).listens) < 8  # a shorter file, not a cut one
+            continue
+        with pytest.raises(ValueError, match=rf"user_artists.dat .*{again}"):
+            fetch_lastfm(tmp_path)
+    plays.write_bytes(PLAYS.encode())
+    for end in range(len(ARTISTS)):
+        artists.write_bytes(ARTISTS[:end].encode())
+        with pytest.raises(ValueError, match=rf"artists.dat .*{again}"):
+            fetch_lastfm(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("1\t51", "other than 3 fields in line 10"),
+        ("1\t51\t2\t3", "other than 3 fields in line 10"),
+        ("1\t\t2", "no whole number in line 10"),
+        ("1\t51\tx", "no whole number in line 10"),
+        ("", "other than 3 fields in line 10"),
+        ("\0\0\0\0", "other than 3 fields in line 10"),
+        ("1\t99\t2", "no name for the item 99"),
+    ],
+)
+def test_lastfm_with_a_bad_line_is_refused(tmp_path, line, told):
+    (tmp_path / "user_artists.dat").write_bytes(f"{PLAYS}{line}\r\n".encode())
+    (tmp_path / "artists.dat").write_bytes(ARTISTS.encode())
+    with pytest.raises(ValueError, match=rf"\.dat .*{told}.*download it again"):
         fetch_lastfm(tmp_path)
 
 

@@ -111,3 +111,9 @@ def test_a_frame_without_rows_has_no_lists_and_one_without_a_user_is_refused():
     assert item_lists(frame[:0]) == {}
     with pytest.raises(ValueError, match="Column 'user' holds 1 missing ids"):
         item_lists(frame)
+
+
+@pytest.mark.parametrize("empty", [{"k": []}, {"metrics": []}])
+def test_nothing_to_compute_is_an_error(empty):
+    with pytest.raises(ValueError, match=f"`{next(iter(empty))}` is empty"):
+        evaluate([[1]], [[1]], **empty)

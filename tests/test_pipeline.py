@@ -1,6 +1,7 @@
 """Frames in, frames out: recommendations by raw ids, as by the steps one after the other."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from bounds import rounding
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer
 
 from shallow_ae import (
@@ -20,6 +22,7 @@ from shallow_ae import (
     LogCountTransformer,
     RecommenderPipeline,
     ShallowAutoEncoder,
+    make_ranking_scorer,
     make_recommender,
 )
 from shallow_ae.datasets import make_listens
@@ -391,3 +394,22 @@ def test_steps_between_must_keep_the_items(listens):
     with pytest.raises(ValueError, match="must keep the items: there are 40 before and 5 after"):
         recommender.fit(listens, np.arange(60) % 2)
     assert not hasattr(recommender[-1], "_weights")
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_pipelines_work_whatever_kind_of_output_scikit_learn_is_set_to(listens, kind):
+    with config_context(transform_output=kind):
+        recommender = make_recommender(ShallowAutoEncoder(0.3, solver="exact")).fit(listens)
+        assert len(recommender.recommend(listens, k=1)) == 60
+        assert 0 < recommender.score(listens) < 1
+        steps = make_pipeline(IdMapper(), LogCountTransformer(), ShallowAutoEncoder(max_iter=1))
+        assert steps.fit(listens).predict(listens).shape == (60, 40)
+        grid = {"shallowautoencoder__max_iter": [1, 2]}
+        search = GridSearchCV(steps, grid, cv=2, scoring=make_ranking_scorer(), error_score="raise")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*not seen in fit")  # of a part of the listens
+            search.fit(listens)
+        dense = LogCountTransformer().fit_transform(pd.DataFrame({"a": [1.0, 2.0]}))
+        assert type(dense).__module__.startswith(kind)
+    assert steps.set_output(transform=kind).fit(listens).predict(listens).shape == (60, 40)
+    assert clone(steps)[1].fit_transform(pd.DataFrame({"a": [1.0]})).shape == (1, 1)

@@ -241,3 +241,18 @@ def test_times_that_are_not_known_are_refused():
     frame = pl.DataFrame({"user": [1, 1], "item": [1, 2], "time": [1.0, float("nan")]})
     with pytest.raises(ValueError, match="'time' holds missing values"):
         hold_out_items(frame, time="time")
+
+
+@pytest.mark.parametrize(
+    ("times", "start"),
+    [
+        (pd.to_datetime(["2021-01-01", "2022-01-01"]), "nonsense"),
+        (pd.to_datetime(["2021-01-01", "2022-01-01"]), 7),
+        (pd.to_datetime(["2021-01-01", "2022-01-01"]).tz_localize("UTC"), pd.Timestamp("2021-06")),
+        ([1, 2], "2021"),
+    ],
+)
+def test_a_start_that_is_no_such_time_is_refused(times, start):
+    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "time": times})
+    with pytest.raises(ValueError, match=r"`start`=.* cannot be compared with column 'time'"):
+        hold_out_after(frame, start)
