@@ -18,9 +18,9 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
     """
     n_items = items_per_user(X)
     shares = n_items / n_items.max()  # no power of them is large alone
-    sample_weight = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor is their sum
+    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor is their sum
     with np.errstate(over="ignore", invalid="ignore"):
-        weights = sample_weight * shares**-user_exponent
+        weights *= shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
     check_finite("user_exponent", user_exponent, weights)
     return weights
