@@ -31,7 +31,7 @@ def assert_close(inverse, expected, dtype=np.float64):
     """Assert that two inverses are apart by roundings of the matrix times its condition at most.
 
     The largest eigenvalue of a square factor's is 4, beside 0.1; n does not matter, as the errors
-    of long sums average out (seen: a tenth of this).
+    of long sums average out (seen: 0.03 of this).
     """
     off = rounding(1, dtype) * 41 * np.abs(expected).max()
     np.testing.assert_allclose(inverse, expected, rtol=0, atol=off)
