@@ -73,7 +73,7 @@ def release_free_memory() -> None:
 
     glibc keeps much of what compiling a kernel has taken.
     """
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # the last on Windows, of no name
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -211,3 +211,11 @@ def test_a_plan_of_an_exact_fit_names_its_form(monkeypatch, shape, form, side):
         with pytest.raises(MemoryError, match=rf"^solver='exact' needs .* for [48]00 {side} and"):
             update(X)
         assert pickle.dumps(model) == before
+
+
+def test_a_system_without_malloc_trim_goes_without(monkeypatch):
+    def no_name(_):  # as Windows says of ctypes.CDLL(None)
+        raise TypeError("argument of type 'NoneType' is not iterable")
+
+    monkeypatch.setattr(_memory.ctypes, "CDLL", no_name)
+    _memory.release_free_memory()
