@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shallow_ae._compiled import compiled
+from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 
 

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from shallow_ae._batches import Batches
-from shallow_ae._threads import n_threads
+from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weighting import item_penalty, too_large
 

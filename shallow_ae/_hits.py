@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shallow_ae._compiled import compiled
+from shallow_ae._runtime.compiled import compiled
 
 
 @compiled

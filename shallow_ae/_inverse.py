@@ -29,10 +29,10 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 from tqdm.auto import tqdm
 
-from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._lapack import invert_by_cholesky
-from shallow_ae._numerics import backend, numerics
-from shallow_ae._threads import Workers, map_on_threads, n_threads, with_workers
+from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime.jax_settings import backend, numerics
+from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
 # Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._blocks import blocks, entry_blocks
 from shallow_ae._history import Rows as History
 from shallow_ae._minimum import (
     Minimum,
@@ -25,7 +24,8 @@ from shallow_ae._minimum import (
     scales_of,
 )
 from shallow_ae._rows import rows_of, share_rows
-from shallow_ae._threads import map_on_threads
+from shallow_ae._runtime.blocks import blocks, entry_blocks
+from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent, column_squares, sum_by_item
 from shallow_ae._weights import SparseWeights

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._interactions import is_frame, pairs_in
+from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
-from shallow_ae._warnings import warn_caller
 from shallow_ae.ids import IdMapper, index_of
 
 

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from shallow_ae._blocks import blocks
-from shallow_ae._threads import Workers, n_threads, with_workers
+from shallow_ae._runtime.blocks import blocks
+from shallow_ae._runtime.threads import Workers, n_threads, with_workers
 from shallow_ae._typing import Array
 
 _TASKS_PER_THREAD = 8  # so that threads end together

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._blocks import entry_blocks
+from shallow_ae._runtime.blocks import entry_blocks
 from shallow_ae._typing import Array, Interactions
 
 

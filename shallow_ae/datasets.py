@@ -21,7 +21,7 @@ from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
 from shallow_ae._arguments import check_integer, check_real
-from shallow_ae._blocks import block_rows, blocks
+from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae.splits import hold_out_items
 
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"

@@ -284,7 +284,9 @@ def test_held_out_items_of_other_users_are_refused(X):
 def n_cores(request, monkeypatch):
     """Let there be so many cores."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("shallow_ae._threads.joblib.effective_n_jobs", lambda _: request.param)
+    monkeypatch.setattr(
+        "shallow_ae._runtime.threads.joblib.effective_n_jobs", lambda _: request.param
+    )
     return request.param
 
 
@@ -394,7 +396,7 @@ def test_dual_solutions_on_threads_may_all_form_their_weights(
 
 
 def test_what_does_not_fit_in_memory_is_refused(X, monkeypatch):
-    monkeypatch.setattr("shallow_ae._memory.free_memory", lambda: 10_000)
+    monkeypatch.setattr("shallow_ae._runtime.memory.free_memory", lambda: 10_000)
     with pytest.raises(MemoryError, match=r"needs .* for 25 items and .* are free"):
         ShallowAutoEncoderCV(REGULARIZATIONS).fit(X)
 

@@ -10,7 +10,7 @@ import pytest
 from numba.core import caching
 
 SOURCE = """
-from shallow_ae._compiled import compiled
+from shallow_ae._runtime.compiled import compiled
 
 @compiled
 def add(a, b):
@@ -73,6 +73,6 @@ def test_without_a_folder_to_write_to_nothing_is_kept(path, monkeypatch):
     def nowhere(*_):
         raise RuntimeError("no locator available")
 
-    monkeypatch.setattr("shallow_ae._compiled._Cache", nowhere)
+    monkeypatch.setattr("shallow_ae._runtime.compiled._Cache", nowhere)
     assert hits_and_misses(path) == (0, 1)
     assert hits_and_misses(path) == (0, 1)

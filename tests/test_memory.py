@@ -12,7 +12,8 @@ import psutil
 import pytest
 import scipy.sparse as sp
 
-from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, _memory, _training
+from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, _training
+from shallow_ae._runtime import memory as _memory
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 
@@ -164,7 +165,7 @@ def test_free_memory_heeds_the_limit_of_the_process():
     program = """
 import resource
 import psutil
-from shallow_ae import _memory
+from shallow_ae._runtime import memory as _memory
 
 before, used = _memory.free_memory(), psutil.Process().memory_info().vms
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from shallow_ae import ShallowAutoEncoder, _numerics
+from shallow_ae import ShallowAutoEncoder
+from shallow_ae._runtime import jax_settings as _numerics
 
 PROGRAM = """
 import os

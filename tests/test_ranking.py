@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from shallow_ae import _rows
-from shallow_ae._blocks import block_rows, blocks
 from shallow_ae._dual_weights import DualWeights
 from shallow_ae._offer import make_offer
 from shallow_ae._ranking import _floor, rank_stored
 from shallow_ae._rows import rows_of, share_rows
+from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._weights import DenseWeights, SparseWeights, best_items
 
 N_USERS, N_ITEMS = 5, 7

@@ -18,7 +18,6 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
-    _memory,
     _minimum,
     _nearest,
     _neighborhood,
@@ -27,7 +26,8 @@ from shallow_ae import (
     ndcg_score,
 )
 from shallow_ae._rows import share_rows
-from shallow_ae._threads import n_threads
+from shallow_ae._runtime import memory as _memory
+from shallow_ae._runtime.threads import n_threads
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
 
@@ -149,7 +149,7 @@ def test_the_exact_solution_of_many_items():
         {"_nearest._PER_TASK": 7, "_nearest._ROWS_PER_TASK": 50},
         {"_nearest._ARRAY_BYTES": 0},
         {"_nearest._ARRAY_BYTES": 10**6},
-        {"_blocks.ENTRIES_PER_BLOCK": 50},
+        {"_runtime.blocks.ENTRIES_PER_BLOCK": 50},
     ],
 )
 def test_weights_do_not_depend_on_how_work_is_shared_or_products_are_kept(monkeypatch, ways):

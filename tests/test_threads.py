@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from shallow_ae import _threads
+from shallow_ae._runtime import threads as _threads
 
 
 @pytest.fixture(autouse=True)

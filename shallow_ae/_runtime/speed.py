@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shallow_ae._threads import Workers, with_workers
+from shallow_ae._runtime.threads import Workers, with_workers
 
 # A multiplication of a sparse with a dense matrix takes as long as so many of dense matrices, and
 # one in a product of two sparse matrices so many. Measured on two cores in float32, over matrices
