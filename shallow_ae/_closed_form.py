@@ -26,9 +26,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._dual_weights import DualWeights
-from shallow_ae._gram import add_gram
 from shallow_ae._history import Gram, History, Rows
-from shallow_ae._inverse import invert, sweep, unfold
+from shallow_ae._linalg.csr import column_squares
+from shallow_ae._linalg.gram import add_gram
+from shallow_ae._linalg.inverse import invert, sweep, unfold
 from shallow_ae._minimum import (
     Minimum,
     Parameters,
@@ -42,7 +43,7 @@ from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_item_exponent, column_squares
+from shallow_ae._weighting import check_item_exponent
 from shallow_ae._weights import DenseWeights
 
 Product: TypeAlias = Callable[[Array], Array]

@@ -8,13 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._offer import Offer
-from shallow_ae._rows import share_rows
-from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._runtime.speed import SPARSE
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weighting import scale_columns
 from shallow_ae._weights import DenseWeights, Weights, check_dense_fits, fits
 
 _WIDTH = 256

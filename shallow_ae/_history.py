@@ -13,16 +13,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._gram import add_gram
-from shallow_ae._inverse import unfold
+from shallow_ae._linalg.csr import items_per_user
+from shallow_ae._linalg.gram import add_gram
+from shallow_ae._linalg.inverse import unfold
 from shallow_ae._typing import Array
-from shallow_ae._weighting import (
-    check_finite,
-    exponent_of,
-    item_counts,
-    items_per_user,
-    user_weights,
-)
+from shallow_ae._weighting import check_finite, exponent_of, item_counts, user_weights
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 

@@ -30,8 +30,8 @@ from shallow_ae._cholesky import (
     squared,
     substitute_back,
 )
+from shallow_ae._linalg.csr import Rows
 from shallow_ae._ranking import keep_best, sum_sparse
-from shallow_ae._rows import Rows
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._triangle import Triangle
 from shallow_ae._typing import Array

@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from shallow_ae._batches import choose_layout
 from shallow_ae._closed_form import is_dual
 from shallow_ae._descent import descent_cost
-from shallow_ae._gram import gram_bytes, gram_work
 from shallow_ae._history import keeps_gram
-from shallow_ae._inverse import sweep_bytes
+from shallow_ae._linalg.csr import sum_by_item
+from shallow_ae._linalg.gram import gram_bytes, gram_work
+from shallow_ae._linalg.inverse import sweep_bytes
 from shallow_ae._nearest import by_popularity, lay_out
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, block_rows
 from shallow_ae._runtime.jax_settings import backend
@@ -20,7 +21,6 @@ from shallow_ae._runtime.memory import Need, check_neighbors_fit
 from shallow_ae._runtime.speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Interactions
-from shallow_ae._weighting import sum_by_item
 
 
 class Cost(NamedTuple):

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shallow_ae._linalg.csr import Rows
 from shallow_ae._offer import Lists, Offer
-from shallow_ae._rows import Rows
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._rows import Rows
+from shallow_ae._linalg.csr import Rows
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._runtime.blocks import entry_blocks
+from shallow_ae._linalg.csr import column_squares, items_per_user, sum_by_item
 from shallow_ae._typing import Array, Interactions
 
 
@@ -34,12 +34,6 @@ def exponent_of(weights: Array) -> int:
     return int(np.frexp(weights.max())[1]) - 1
 
 
-def items_per_user(X: Interactions) -> Array:
-    """Return how many items each user has, in float64; none counts as one."""
-    n_items = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
-    return np.asarray(np.maximum(n_items, 1.0))
-
-
 def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
     """Raise an error if weights scaled by (users of j / users of i) ** exponent might overflow."""
     present = counts[counts > 0] if counts.any() else np.ones(1)
@@ -54,15 +48,6 @@ def item_counts(X: Interactions, sample_weight: Array) -> Array:
     if isinstance(X, sp.csr_array):
         return sum_by_item(X, sample_weight)
     return np.asarray(np.einsum("u,ui->i", sample_weight.astype(np.float64), X != 0))
-
-
-def sum_by_item(X: sp.csr_array[Any], of_users: Array) -> Array:
-    """Return, for each item, the sum of a number of each of its users, in float64."""
-    sums = np.zeros(X.shape[1])
-    for rows, entries in entry_blocks(X.indptr):
-        of_entries = np.repeat(of_users[rows], np.diff(X.indptr[rows.start : rows.stop + 1]))
-        sums += np.bincount(X.indices[entries], of_entries, minlength=X.shape[1])
-    return sums
 
 
 def item_penalty(
@@ -96,30 +81,6 @@ def count_scale(counts: Array, exponent: float) -> Array:
     if not exponent:
         return np.ones(len(counts))
     return np.asarray(np.where(counts > 0, counts / (counts.max() or 1), 1.0) ** exponent)
-
-
-def scale_columns(X: sp.csr_array[Any], scale: Array) -> sp.csr_array[Any]:
-    """Return X with each column multiplied by a number."""
-    return sp.csr_array((X.data * scale[X.indices], X.indices, X.indptr), shape=X.shape)
-
-
-def row_squares(X: Interactions) -> Array:
-    """Return ||x_u||^2 of each row."""
-    if isinstance(X, sp.csr_array):
-        return np.asarray(_squares(X).sum(axis=1))
-    return np.asarray(np.einsum("ui,ui->u", X, X))
-
-
-def column_squares(X: Interactions, weights: Array) -> Array:
-    """Return the sum of each column's squares with a weight for each row."""
-    if isinstance(X, sp.csr_array):
-        return np.asarray(_squares(X).T @ weights)
-    return np.asarray(np.einsum("u,ui,ui->i", weights, X, X))
-
-
-def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    with np.errstate(over="ignore"):  # an infinite sum is an error later, which says why
-        return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
 
 
 def too_large(dtype: np.dtype[Any]) -> str:

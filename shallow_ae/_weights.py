@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.csr import rows_of
 from shallow_ae._offer import Offer
-from shallow_ae._rows import rows_of, share_rows
-from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._typing import Array
 

@@ -326,9 +326,9 @@ def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     if limit == "memory":
         monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
     elif limit == "size":
-        monkeypatch.setattr("shallow_ae._inverse._APART", 25)
+        monkeypatch.setattr("shallow_ae._linalg.inverse._APART", 25)
     else:
-        monkeypatch.setattr("shallow_ae._inverse.backend", lambda: "gpu")
+        monkeypatch.setattr("shallow_ae._linalg.inverse.backend", lambda: "gpu")
     at_once = spy_on_apart(monkeypatch)
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
     assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, cv=3))

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from bounds import rounding
 
-from shallow_ae import _gram
+from shallow_ae._linalg import gram as _gram
 
 
 @pytest.mark.parametrize("way", [_gram._add_sparse, _gram._add_half_sparse, _gram._add_dense])

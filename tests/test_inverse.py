@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from bounds import rounding
 
-from shallow_ae import _inverse, _lapack
-from shallow_ae._lapack import invert_by_cholesky
+from shallow_ae._linalg import inverse as _inverse
+from shallow_ae._linalg import lapack as _lapack
+from shallow_ae._linalg.lapack import invert_by_cholesky
 
 FORMS = {
     "threads": lambda A: _inverse._sweep_on_threads(A, 0),

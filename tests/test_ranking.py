@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shallow_ae import _rows
 from shallow_ae._dual_weights import DualWeights
+from shallow_ae._linalg.csr import rows_of
 from shallow_ae._offer import make_offer
 from shallow_ae._ranking import _floor, rank_stored
-from shallow_ae._rows import rows_of, share_rows
-from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime import blocks as row_blocks
+from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._weights import DenseWeights, SparseWeights, best_items
 
 N_USERS, N_ITEMS = 5, 7
@@ -94,8 +94,8 @@ def test_the_best_are_those_of_a_ranking_by_hand(
     rows = sp.csr_array(X.astype(dtype))
     offer = make_offer(rows, exclude_seen, given_as(candidates), given_as(exclude))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_rows, "_ROWS_PER_TASK", rows_per_task)
-        patch.setattr(_rows, "_TASKS_PER_THREAD", 10**6)
+        patch.setattr(row_blocks, "_ROWS_PER_TASK", rows_per_task)
+        patch.setattr(row_blocks, "_TASKS_PER_THREAD", 10**6)
         items, scores = best_items(FORMS[form](P.astype(dtype)), rows, k, offer)
     np.testing.assert_array_equal(items, expected)
     assert scores.dtype == dtype
@@ -166,8 +166,8 @@ def test_scores_do_not_depend_on_the_parts_threads_and_rows_beside(form, dtype, 
     np.testing.assert_array_equal(scores_again, scores[order])
     np.testing.assert_array_equal(weights.scores(X[order]), table[order])
     for threads, rows in ((1, 1), (3, 7), (2, 300)):
-        monkeypatch.setattr(_rows, "n_threads", lambda threads=threads: threads)
-        monkeypatch.setattr(_rows, "_ROWS_PER_TASK", rows)
+        monkeypatch.setattr(row_blocks, "n_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(row_blocks, "_ROWS_PER_TASK", rows)
         again, scores_again = best_items(weights, X, 30, make_offer(X))
         np.testing.assert_array_equal(again, items)
         np.testing.assert_array_equal(scores_again, scores)
@@ -205,7 +205,7 @@ def test_sparse_weights_rank_items_that_no_weight_reaches():
 
 
 def test_an_error_on_a_thread_is_raised(monkeypatch):
-    monkeypatch.setattr(_rows, "_ROWS_PER_TASK", 1)
+    monkeypatch.setattr(row_blocks, "_ROWS_PER_TASK", 1)
 
     def task(rows):
         if rows.start <= 70 < rows.stop:

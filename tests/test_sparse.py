@@ -25,8 +25,8 @@ from shallow_ae import (
     make_recommender,
     ndcg_score,
 )
-from shallow_ae._rows import share_rows
 from shallow_ae._runtime import memory as _memory
+from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay

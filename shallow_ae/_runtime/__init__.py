@@ -1,1 +1,1 @@
-"""The machine: threads, memory, speed, compiled functions and JAX's settings. No matrix or model."""
+"""The machine: threads, memory, speed, compiled functions and JAX. No matrices or models."""

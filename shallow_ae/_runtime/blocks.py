@@ -1,14 +1,21 @@
-"""The one way to walk over something large: slices small enough for cache and memory."""
+"""Slices of something large, small enough for cache and memory, and their sharing among threads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from shallow_ae._runtime.threads import Workers, n_threads, with_workers
 
 # Scores of one block: 2**22 float32 are 16 MiB, which fits the last-level cache of a server core.
 _SCORES_PER_BLOCK = 2**22
+
+_TASKS_PER_THREAD = 8  # so that threads end together
+_ROWS_PER_TASK = 16  # at least: to hand a task over takes as long as to rank a few rows
 
 ENTRIES_PER_BLOCK = 2**18  # of sparse rows, for sums over entries
 
@@ -32,3 +39,38 @@ def entry_blocks(indptr: NDArray[np.integer]) -> list[tuple[slice, slice]]:
         (slice(first, last), slice(int(indptr[first]), int(indptr[last])))
         for first, last in pairwise(edges)
     ]
+
+
+def share_rows(
+    n_rows: int,
+    task: Callable[[slice], None],
+    *,
+    most: int | None = None,
+    verbose: int = 0,
+    label: tuple[str, str] = ("rank", "user"),
+) -> None:
+    """Call `task` on slices of at most `most` rows, on all threads.
+
+    The progress bar is labelled by what is done, and by what a row is.
+    """
+    size = _ROWS_PER_TASK
+    if n_rows > size:
+        size = max(size, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
+    slices = blocks(n_rows, min(size, most or size))
+    with tqdm(total=n_rows, desc=label[0], unit=label[1], disable=not verbose) as bar:
+        if len(slices) == 1:
+            task(slices[0])
+            bar.update(n_rows)
+        else:
+            _share(slices, task, bar.update)
+
+
+@with_workers
+def _share(
+    workers: Workers,
+    slices: list[slice],
+    task: Callable[[slice], None],
+    done: Callable[[int], object],
+) -> None:
+    for rows, _ in zip(slices, workers.map(task, slices), strict=True):
+        done(rows.stop - rows.start)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
+from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.speed import BOTH_SPARSE, SPARSE
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
-from shallow_ae._weighting import scale_columns
 
 Way: TypeAlias = "Callable[[sp.csr_array[Any], Array, Array], None]"
 

@@ -29,7 +29,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 from tqdm.auto import tqdm
 
-from shallow_ae._lapack import invert_by_cholesky
+from shallow_ae._linalg.lapack import invert_by_cholesky
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.jax_settings import backend, numerics
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers

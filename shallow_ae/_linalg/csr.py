@@ -1,0 +1,68 @@
+"""Rows of csr matrices: as arrays for compiled functions, and sums over rows and columns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._runtime.blocks import entry_blocks
+from shallow_ae._typing import Array, Interactions
+
+
+class Rows(NamedTuple):
+    """The arrays of a csr matrix, as compiled functions take them."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    data: Array
+
+
+def rows_of(X: sp.csr_array[Any], dtype: Any) -> Rows:
+    """Return the arrays of `X`, its numbers of type `dtype`."""
+    return Rows(
+        X.indptr.astype(np.int64),
+        np.asarray(X.indices).astype(np.int32, copy=False),
+        np.asarray(X.data).astype(dtype, copy=False),
+    )
+
+
+def items_per_user(X: Interactions) -> Array:
+    """Return how many items each user has, in float64; none counts as one."""
+    n_items = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
+    return np.asarray(np.maximum(n_items, 1.0))
+
+
+def sum_by_item(X: sp.csr_array[Any], of_users: Array) -> Array:
+    """Return, for each item, the sum of a number of each of its users, in float64."""
+    sums = np.zeros(X.shape[1])
+    for rows, entries in entry_blocks(X.indptr):
+        of_entries = np.repeat(of_users[rows], np.diff(X.indptr[rows.start : rows.stop + 1]))
+        sums += np.bincount(X.indices[entries], of_entries, minlength=X.shape[1])
+    return sums
+
+
+def scale_columns(X: sp.csr_array[Any], scale: Array) -> sp.csr_array[Any]:
+    """Return X with each column multiplied by a number."""
+    return sp.csr_array((X.data * scale[X.indices], X.indices, X.indptr), shape=X.shape)
+
+
+def row_squares(X: Interactions) -> Array:
+    """Return ||x_u||^2 of each row."""
+    if isinstance(X, sp.csr_array):
+        return np.asarray(_squares(X).sum(axis=1))
+    return np.asarray(np.einsum("ui,ui->u", X, X))
+
+
+def column_squares(X: Interactions, weights: Array) -> Array:
+    """Return the sum of each column's squares with a weight for each row."""
+    if isinstance(X, sp.csr_array):
+        return np.asarray(_squares(X).T @ weights)
+    return np.asarray(np.einsum("u,ui,ui->i", weights, X, X))
+
+
+def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
+    with np.errstate(over="ignore"):  # an infinite sum is an error later, which says why
+        return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)
