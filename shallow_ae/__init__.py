@@ -3,14 +3,14 @@
 from shallow_ae._make_recommender import make_recommender
 from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.autoencoder_cv import ShallowAutoEncoderCV
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.preprocessing import LogCountTransformer
+from shallow_ae.data.splits import hold_out_after, hold_out_items, hold_out_users
 from shallow_ae.evaluation import evaluate
-from shallow_ae.ids import IdMapper
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.model_selection import make_ranking_scorer
 from shallow_ae.pipeline import RecommenderPipeline
-from shallow_ae.preprocessing import LogCountTransformer
 from shallow_ae.sparse import SparseShallowAutoEncoder
-from shallow_ae.splits import hold_out_after, hold_out_items, hold_out_users
 
 __version__ = "0.1.0"
 

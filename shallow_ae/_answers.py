@@ -8,12 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._interactions import encode
 from shallow_ae._offer import Offer
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._typing import Array
 from shallow_ae._weights import popular_items
-from shallow_ae.ids import IdMapper, index_of
+from shallow_ae.data.ids import IdMapper, index_of
+from shallow_ae.data.tables import encode
 
 _PAIRS_AT_ONCE = 2**13  # of users and items to explain
 

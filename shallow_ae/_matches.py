@@ -11,9 +11,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._interactions import is_frame
-from shallow_ae._matrices import canonical
 from shallow_ae._typing import Array
+from shallow_ae.data.matrices import canonical
+from shallow_ae.data.tables import is_frame
 
 ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
 Truth: TypeAlias = ItemLists | NDArray[Any] | sp.sparray | sp.spmatrix

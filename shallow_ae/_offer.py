@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._arguments import check_boolean
-from shallow_ae._matrices import canonical
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_boolean
+from shallow_ae.data.matrices import canonical
 
 
 class Lists(NamedTuple):

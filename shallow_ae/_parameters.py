@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from shallow_ae._arguments import check_boolean, check_choice, check_integer, check_real
+from shallow_ae.data.arguments import check_boolean, check_choice, check_integer, check_real
 
 _positive = partial(check_real, low=0, open_low=True)
 _at_least_zero = partial(check_real, low=0)

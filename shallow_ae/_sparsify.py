@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.metaestimators import available_if
 
-from shallow_ae._arguments import check_integer
 from shallow_ae._history import Gram, History
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._minimum import Parameters, penalty_of
@@ -20,6 +19,7 @@ from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import count_scale
 from shallow_ae._weights import SparseWeights, Weights, best_of_rows
+from shallow_ae.data.arguments import check_integer
 from shallow_ae.sparse import SparseShallowAutoEncoder
 
 _COLUMNS = 128

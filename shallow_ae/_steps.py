@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shallow_ae.ids import IdMapper
+from shallow_ae.data.ids import IdMapper
 from shallow_ae.recommender import RecommenderMixin
 
 

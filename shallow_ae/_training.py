@@ -15,7 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
-from shallow_ae._arguments import check_integer
 from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, draw_users
 from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
@@ -33,6 +32,7 @@ from shallow_ae._weighting import (
     user_weights,
 )
 from shallow_ae._weights import DenseWeights
+from shallow_ae.data.arguments import check_integer
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
 _RULER = Ruler()  # by which held-out users judge

@@ -20,9 +20,9 @@ import scipy.sparse as sp
 from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
-from shallow_ae._arguments import check_integer, check_real
 from shallow_ae._runtime.blocks import block_rows, blocks
-from shallow_ae.splits import hold_out_items
+from shallow_ae.data.arguments import check_integer, check_real
+from shallow_ae.data.splits import hold_out_items
 
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
 _LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"

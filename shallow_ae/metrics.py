@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from shallow_ae._arguments import check_boolean, check_choice, check_integer
 from shallow_ae._exposure import coverage_score, gini_score, novelty_score
 from shallow_ae._matches import Ranking, Truth, match
 from shallow_ae._measures import Values, values_of_users
+from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 
 __all__ = [
     "coverage_score",

@@ -14,8 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._matrices import as_frame, native_order
 from shallow_ae._typing import Array
+from shallow_ae.data.matrices import as_frame, native_order
 
 _NO_INTERACTIONS = (
     "Found no interactions: 0 rows, where a minimum of 1 is required. "

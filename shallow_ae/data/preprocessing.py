@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._arguments import unchanged_on_error
-from shallow_ae._matrices import check_interactions
 from shallow_ae._typing import Array, Interactions
+from shallow_ae.data.arguments import unchanged_on_error
+from shallow_ae.data.matrices import check_interactions
 
 
 class _SparseStaysSparse:

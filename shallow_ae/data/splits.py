@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from shallow_ae._interactions import are_interactions, column_in, take_rows
-from shallow_ae._matrices import canonical
-from shallow_ae._splitting import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
+from shallow_ae.data.holdout import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
+from shallow_ae.data.matrices import canonical
+from shallow_ae.data.tables import are_interactions, column_in, take_rows
 
 
 def hold_out_items(

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._arguments import check_choice
-from shallow_ae._interactions import Encoded, encode, of_one_type, to_csr
-from shallow_ae._matrices import canonical
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_choice
+from shallow_ae.data.matrices import canonical
+from shallow_ae.data.tables import Encoded, encode, of_one_type, to_csr
 
 
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]

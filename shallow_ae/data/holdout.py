@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._arguments import check_integer, check_real
-from shallow_ae._interactions import column_in, encode, take_rows
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_integer, check_real
+from shallow_ae.data.tables import column_in, encode, take_rows
 
 
 def check_holdout(holdout: float) -> None:

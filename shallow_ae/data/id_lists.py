@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._interactions import is_frame, pairs_in
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
-from shallow_ae.ids import IdMapper, index_of
+from shallow_ae.data.ids import IdMapper, index_of
+from shallow_ae.data.tables import is_frame, pairs_in
 
 
 def known_items(mapper: IdMapper, items: Iterable[Any]) -> NDArray[np.intp]:
