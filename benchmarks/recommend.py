@@ -129,7 +129,7 @@ def prepare_dense(folder: Path, X: sp.csr_array, penalty: float) -> None:
 def prepare_sparse(folder: Path, X: sp.csr_array) -> None:
     """Leave a model with the weights that are there, or with random ones."""
     from shallow_ae import ShallowAutoEncoder
-    from shallow_ae._weights import SparseWeights
+    from shallow_ae._weights.item_weights import SparseWeights
 
     n_items = X.shape[1]
     if not (folder / "P.npz").exists():

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._offer import Offer
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._typing import Array
-from shallow_ae._weights import popular_items
+from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.ids import IdMapper, index_of
 from shallow_ae.data.tables import encode
 

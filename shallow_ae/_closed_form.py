@@ -25,7 +25,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._dual_weights import DualWeights
 from shallow_ae._history import Gram, History, Rows
 from shallow_ae._linalg.csr import column_squares
 from shallow_ae._linalg.gram import add_gram
@@ -44,7 +43,8 @@ from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent
-from shallow_ae._weights import DenseWeights
+from shallow_ae._weights.dual import DualWeights
+from shallow_ae._weights.item_weights import DenseWeights
 
 Product: TypeAlias = Callable[[Array], Array]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_regularization, count_scale, too_large
-from shallow_ae._weights import Weights
+from shallow_ae._weights.item_weights import Weights
 
 # What the residual, and the share of rounding, may be. In trials, weights were off by less than the
 # first, and by a quarter to four times the second, relative to the largest.

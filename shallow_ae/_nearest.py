@@ -28,7 +28,7 @@ from shallow_ae._runtime.blocks import blocks, entry_blocks, share_rows
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import check_item_exponent
-from shallow_ae._weights import SparseWeights
+from shallow_ae._weights.item_weights import SparseWeights
 
 _PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each
 _ROWS_PER_TASK = 2048

@@ -31,10 +31,10 @@ from shallow_ae._cholesky import (
     substitute_back,
 )
 from shallow_ae._linalg.csr import Rows
-from shallow_ae._ranking import keep_best, sum_sparse
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._triangle import Triangle
 from shallow_ae._typing import Array
+from shallow_ae._weights.top_k import keep_best, sum_sparse
 
 _LINE = 16  # numbers of four bytes in a line of cache
 _SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is not

@@ -11,14 +11,15 @@ from sklearn.utils.metaestimators import available_if
 from shallow_ae._history import Gram, History
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._minimum import Parameters, penalty_of
-from shallow_ae._offer import make_offer
 from shallow_ae._parameters import check_parameters
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.memory import check_neighbors_fit
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weighting import count_scale
-from shallow_ae._weights import SparseWeights, Weights, best_of_rows
+from shallow_ae._weights.candidates import make_offer
+from shallow_ae._weights.item_weights import SparseWeights, Weights
+from shallow_ae._weights.ranking import best_of_rows
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.sparse import SparseShallowAutoEncoder
 

@@ -31,7 +31,7 @@ from shallow_ae._weighting import (
     scale_by_counts,
     user_weights,
 )
-from shallow_ae._weights import DenseWeights
+from shallow_ae._weights.item_weights import DenseWeights
 from shallow_ae.data.arguments import check_integer
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from shallow_ae._folds import Data, Outcome, cross_validate, fit_summed
 from shallow_ae._parameters import check_parameters
 from shallow_ae._typing import Array
-from shallow_ae._weights import Weights
+from shallow_ae._weights.item_weights import Weights
 from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import aligned_by_name, canonical, check_interactions

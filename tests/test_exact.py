@@ -18,9 +18,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
-from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _minimum, _weights
-from shallow_ae._dual_weights import DualWeights
-from shallow_ae._weights import DenseWeights
+from shallow_ae import ShallowAutoEncoder, _closed_form, _history, _minimum
+from shallow_ae._weights import item_weights as _weights
+from shallow_ae._weights.dual import DualWeights
+from shallow_ae._weights.item_weights import DenseWeights
 
 
 def ridge_columns(X, sample_weight, parameters):

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shallow_ae._dual_weights import DualWeights
 from shallow_ae._linalg.csr import rows_of
-from shallow_ae._offer import make_offer
-from shallow_ae._ranking import _floor, rank_stored
 from shallow_ae._runtime import blocks as row_blocks
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
-from shallow_ae._weights import DenseWeights, SparseWeights, best_items
+from shallow_ae._weights.candidates import make_offer
+from shallow_ae._weights.dual import DualWeights
+from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
+from shallow_ae._weights.ranking import best_items
+from shallow_ae._weights.top_k import _floor, rank_stored
 
 N_USERS, N_ITEMS = 5, 7
 SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and often equal

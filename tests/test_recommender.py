@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from bounds import rounding
 
 from shallow_ae import ShallowAutoEncoder, hold_out_items, ndcg_score
-from shallow_ae._dual_weights import DualWeights
-from shallow_ae._weights import DenseWeights, SparseWeights
+from shallow_ae._weights.dual import DualWeights
+from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
 
 
 def fitted(weights):

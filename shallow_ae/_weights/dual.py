@@ -9,12 +9,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import scale_columns
-from shallow_ae._offer import Offer
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._runtime.speed import SPARSE
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights import DenseWeights, Weights, check_dense_fits, fits
+from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.item_weights import (
+    DenseWeights,
+    Weights,
+    check_dense_fits,
+    fits,
+)
 
 _WIDTH = 256
 
@@ -56,7 +61,7 @@ class DualWeights(NamedTuple):
         self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
     ) -> None:
         """Write the best items of each row, scored in blocks without P."""
-        from shallow_ae._ranking import rank_given
+        from shallow_ae._weights.top_k import rank_given
 
         def rank(part: slice) -> None:
             rank_given(self._scores(X[part]), offer, part.start, items[part], scores[part])

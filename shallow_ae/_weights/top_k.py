@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shallow_ae._linalg.csr import Rows
-from shallow_ae._offer import Lists, Offer
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
+from shallow_ae._weights.candidates import Lists, Offer
 
 _PASSES = 30
 _STRIDE = 16  # scores looked at together, most often to find that none is good enough

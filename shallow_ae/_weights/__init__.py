@@ -1,0 +1,1 @@
+"""Item weights: the forms that P takes, and the best items by their scores. No training."""

@@ -1,0 +1,91 @@
+"""The best items of rows by given weights, and the parts that a score consists of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._linalg.csr import rows_of
+from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._typing import Array
+from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.item_weights import DenseWeights, Weights
+
+
+def best_items(
+    weights: Weights, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
+) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
+    check_rows(weights, X)
+    items = np.empty((X.shape[0], k), np.int64)
+    scores = np.empty(items.shape, weights.dtype)
+    weights.rank(X, offer, items, scores, verbose=verbose)
+    return items, scores
+
+
+def best_of_rows(table: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` largest entries of each row, of a table that is used up, and their columns."""
+    from shallow_ae._weights.top_k import rank_given
+
+    items = np.empty((len(table), k), np.int64)
+    values = np.empty(items.shape, table.dtype)
+    rank_given(table, offer, 0, items, values)
+    return items, values
+
+
+def popular_items(item_counts: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` items with most users and how many those are, for each user of an offer."""
+    counts = DenseWeights(np.asarray(item_counts, np.float64)[None, :])
+    return best_items(counts, sp.csr_array(np.ones((len(offer.seen.starts), 1))), k, offer)
+
+
+def explain_scores(
+    weights: Weights, X: sp.csr_array[Any], items: Array, k: int
+) -> tuple[NDArray[np.int64], Array]:
+    """Return the `k` entries of each row that add most to the scores of `items`, and how much.
+
+    `items`, -1 in places left empty, and both results have a row for each row of X.
+    """
+    from shallow_ae._weights.top_k import rank_stored
+
+    check_rows(weights, X)
+    n_users, n_places = items.shape
+    reasons = np.empty((n_users, n_places, k), np.int64)
+    parts = np.empty(reasons.shape, weights.dtype)
+    most = int(np.diff(X.indptr).max(initial=0)) * n_places
+    for block in blocks(n_users, block_rows(n_users, most)):
+        users = np.repeat(np.arange(block.start, block.stop), n_places)
+        own = X[users].astype(weights.dtype, copy=False)  # once for each of the items
+        explained = np.repeat(items[block].ravel(), np.diff(own.indptr))
+        own.data *= weights.entries(own.indices, np.maximum(explained, 0))
+        own.data[explained < 0] = -np.inf
+        of_items = (len(users), k)
+        rank_stored(
+            rows_of(own, weights.dtype),
+            reasons[block].reshape(of_items),
+            parts[block].reshape(of_items),
+        )
+    return reasons, parts
+
+
+def check_rows(weights: Weights, X: sp.csr_array[Any]) -> None:
+    """Raise if compiled code would read beyond P, or beyond the arrays of X.
+
+    X has been checked before; but the model may have been fitted to other items since, and a list
+    that was read since may have changed what X shares with the caller.
+    """
+    if X.shape[1] != weights.n_inputs:
+        raise RuntimeError(
+            f"X has {X.shape[1]} items and the weights have {weights.n_inputs}: the model was "
+            "fitted to other items since X was checked. Ask again."
+        )
+    starts, n_entries = X.indptr, min(len(X.indices), len(X.data))
+    is_whole = len(starts) == X.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
+    if not is_whole or (np.diff(starts) < 0).any():
+        raise RuntimeError("The rows of X were changed since X was checked. Ask again.")
+    used = X.indices[: starts[-1]]
+    if len(used) and not 0 <= used.min() <= used.max() < X.shape[1]:
+        raise RuntimeError("The items of X were changed since X was checked. Ask again.")
