@@ -11,13 +11,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from shallow_ae._matches import match
-from shallow_ae._measures import MEASURES, values_of_users
 from shallow_ae.data.arguments import check_choice, check_integer
 from shallow_ae.data.holdout import check_holdout, hold_out_pairs
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.splits import hold_out_items
 from shallow_ae.data.tables import are_interactions, take_rows
+from shallow_ae.metrics.formulas import MEASURES, values_of_users
+from shallow_ae.metrics.hits import match
 
 
 @dataclass(frozen=True)

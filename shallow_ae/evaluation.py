@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from shallow_ae._matches import Ranking, Truth, match, readable
-from shallow_ae._measures import MEASURES, Values, values_of_users
 from shallow_ae.data.arguments import check_choice, check_integer, check_real
 from shallow_ae.data.tables import numbered, pairs_in
+from shallow_ae.metrics.formulas import MEASURES, Values, values_of_users
+from shallow_ae.metrics.hits import Ranking, Truth, match, readable
 
 _METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
 _NUMBERS_AT_ONCE = 2**22

@@ -9,22 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from shallow_ae._exposure import coverage_score, gini_score, novelty_score
-from shallow_ae._matches import Ranking, Truth, match
-from shallow_ae._measures import Values, values_of_users
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
-
-__all__ = [
-    "coverage_score",
-    "gini_score",
-    "hit_rate_score",
-    "map_score",
-    "mrr_score",
-    "ndcg_score",
-    "novelty_score",
-    "precision_score",
-    "recall_score",
-]
+from shallow_ae.metrics.formulas import Values, values_of_users
+from shallow_ae.metrics.hits import Ranking, Truth, match
 
 
 def ndcg_score(

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._matches import Matches
+from shallow_ae.metrics.hits import Matches
 
 Values: TypeAlias = NDArray[np.float64]
 

@@ -153,7 +153,7 @@ def _match_indices(
     *,
     is_array: bool,
 ) -> Matches:
-    from shallow_ae._hits import find_hits  # which imports Numba
+    from shallow_ae.metrics.hits_kernel import find_hits  # which imports Numba
 
     ranked = np.ascontiguousarray(ranked[:, :k], np.int64)
     hits, n_relevant = np.empty(ranked.shape, np.bool_), np.empty(len(ranked), np.int64)

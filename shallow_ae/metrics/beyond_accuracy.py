@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from shallow_ae._matches import Ranking, are_indices, first_places
-from shallow_ae._measures import Values
 from shallow_ae.data.arguments import check_integer
+from shallow_ae.metrics.formulas import Values
+from shallow_ae.metrics.hits import Ranking, are_indices, first_places
 
 
 def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:

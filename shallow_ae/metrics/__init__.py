@@ -1,0 +1,23 @@
+"""Measures of ranked lists against held-out truth, and of what the lists hold."""
+
+from shallow_ae.metrics.accuracy import (
+    hit_rate_score,
+    map_score,
+    mrr_score,
+    ndcg_score,
+    precision_score,
+    recall_score,
+)
+from shallow_ae.metrics.beyond_accuracy import coverage_score, gini_score, novelty_score
+
+__all__ = [
+    "coverage_score",
+    "gini_score",
+    "hit_rate_score",
+    "map_score",
+    "mrr_score",
+    "ndcg_score",
+    "novelty_score",
+    "precision_score",
+    "recall_score",
+]
