@@ -24,10 +24,10 @@ from shallow_ae._history import GRAM_DTYPE, Gram, History, Rows, gram_of, keeps_
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._minimum import parameters_of
 from shallow_ae._plan import exact_need
-from shallow_ae._ruler import Ruler
 from shallow_ae._runtime.memory import check_memory, free_memory, release_free_memory
 from shallow_ae._runtime.threads import apart, in_turn, n_threads
 from shallow_ae._typing import Array
+from shallow_ae.evaluation import Ruler
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
 # two digits of float32 are lost then, of seven.

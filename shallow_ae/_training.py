@@ -19,7 +19,6 @@ from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, dra
 from shallow_ae._descent import Descent, steps_at_once
 from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._plan import descent_need, exact_need
-from shallow_ae._ruler import Ruler
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import check_memory
 from shallow_ae._stopping import has_peaked, has_settled
@@ -33,6 +32,7 @@ from shallow_ae._weighting import (
 )
 from shallow_ae._weights.item_weights import DenseWeights
 from shallow_ae.data.arguments import check_integer
+from shallow_ae.evaluation import Ruler
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
 _RULER = Ruler()  # by which held-out users judge

@@ -12,13 +12,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._answers import best_or_popular, reasons_of_pairs, truth_and_lists
-from shallow_ae._ruler import Ruler
 from shallow_ae._steps import check_steps, name_items, working_steps
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import make_offer
 from shallow_ae.data.arguments import check_choice, check_integer
 from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
+from shallow_ae.evaluation import Ruler
 
 
 class RecommenderPipeline(Pipeline):

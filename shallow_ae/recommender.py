@@ -10,13 +10,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._ruler import Ruler
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import Offer, as_indices, check_items, make_offer
 from shallow_ae._weights.item_weights import Formed, Weights
 from shallow_ae._weights.ranking import best_items, check_rows, explain_scores
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
+from shallow_ae.evaluation import Ruler
 
 
 class RecommenderMixin:
