@@ -17,8 +17,8 @@ import scipy.sparse as sp
 from jax.experimental.sparse import BCSR
 
 from shallow_ae._linalg.csr import row_squares
+from shallow_ae._objective.objective import item_penalty
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weighting import item_penalty
 
 # On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured
 # on two cores with 2,048 and 4,096 items.

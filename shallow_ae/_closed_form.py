@@ -25,11 +25,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._history import Gram, History, Rows
 from shallow_ae._linalg.csr import column_squares
 from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import invert, sweep, unfold
-from shallow_ae._minimum import (
+from shallow_ae._objective.objective import check_item_exponent
+from shallow_ae._objective.solution import (
     Minimum,
     Parameters,
     Scales,
@@ -38,11 +38,11 @@ from shallow_ae._minimum import (
     penalty_of,
     scales_of,
 )
+from shallow_ae._objective.training_data import Gram, History, Rows
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_item_exponent
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights
 

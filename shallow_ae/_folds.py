@@ -20,9 +20,17 @@ from tqdm.auto import tqdm
 
 from shallow_ae._closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._exact import settle
-from shallow_ae._history import GRAM_DTYPE, Gram, History, Rows, gram_of, keeps_gram, remember
 from shallow_ae._linalg.inverse import is_small
-from shallow_ae._minimum import parameters_of
+from shallow_ae._objective.solution import parameters_of
+from shallow_ae._objective.training_data import (
+    GRAM_DTYPE,
+    Gram,
+    History,
+    Rows,
+    gram_of,
+    keeps_gram,
+    remember,
+)
 from shallow_ae._plan import exact_need
 from shallow_ae._runtime.memory import check_memory, free_memory, release_free_memory
 from shallow_ae._runtime.threads import apart, in_turn, n_threads

@@ -25,9 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from shallow_ae._batches import Batches
+from shallow_ae._objective.objective import item_penalty, too_large
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weighting import item_penalty, too_large
 
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not
 # until a tolerance is met, so that equal data in another order get the same step.

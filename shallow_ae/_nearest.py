@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._history import Rows as History
 from shallow_ae._linalg.csr import column_squares, rows_of, sum_by_item
-from shallow_ae._minimum import (
+from shallow_ae._objective.objective import check_item_exponent
+from shallow_ae._objective.solution import (
     Minimum,
     Parameters,
     Scales,
@@ -24,10 +24,10 @@ from shallow_ae._minimum import (
     penalty_of,
     scales_of,
 )
+from shallow_ae._objective.training_data import Rows as History
 from shallow_ae._runtime.blocks import blocks, entry_blocks, share_rows
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_item_exponent
 from shallow_ae._weights.item_weights import SparseWeights
 
 _PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each

@@ -10,11 +10,11 @@ import scipy.sparse as sp
 from shallow_ae._batches import choose_layout
 from shallow_ae._closed_form import is_dual
 from shallow_ae._descent import descent_cost
-from shallow_ae._history import keeps_gram
 from shallow_ae._linalg.csr import sum_by_item
 from shallow_ae._linalg.gram import gram_bytes, gram_work
 from shallow_ae._linalg.inverse import sweep_bytes
 from shallow_ae._nearest import by_popularity, lay_out
+from shallow_ae._objective.training_data import keeps_gram
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, block_rows
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import Need, check_neighbors_fit

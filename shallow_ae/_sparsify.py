@@ -8,15 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.metaestimators import available_if
 
-from shallow_ae._history import Gram, History
 from shallow_ae._linalg.csr import column_squares, row_squares
-from shallow_ae._minimum import Parameters, penalty_of
+from shallow_ae._objective.objective import count_scale
+from shallow_ae._objective.solution import Parameters, penalty_of
+from shallow_ae._objective.training_data import Gram, History
 from shallow_ae._parameters import check_parameters
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.memory import check_neighbors_fit
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weighting import count_scale
 from shallow_ae._weights.candidates import make_offer
 from shallow_ae._weights.item_weights import SparseWeights, Weights
 from shallow_ae._weights.ranking import best_of_rows

@@ -22,7 +22,7 @@ from shallow_ae import (
     hold_out_items,
     make_ranking_scorer,
 )
-from shallow_ae._history import gram_of
+from shallow_ae._objective.training_data import gram_of
 from shallow_ae.metrics import recall_score
 from shallow_ae.model_selection import RankingScorer
 
@@ -153,7 +153,7 @@ def test_held_out_items_in_a_frame_are_found_by_name(X):
 
 
 def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
-    from shallow_ae import _history
+    from shallow_ae._objective import training_data as _history
 
     lengths = []
     original = _history.add_gram

@@ -18,13 +18,13 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
-    _minimum,
     _nearest,
     _neighborhood,
     _sparsify,
     make_recommender,
     ndcg_score,
 )
+from shallow_ae._objective import solution as _minimum
 from shallow_ae._runtime import memory as _memory
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads

@@ -16,8 +16,8 @@ import scipy.sparse as sp
 from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import unfold
+from shallow_ae._objective.objective import check_finite, exponent_of, item_counts, user_weights
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_finite, exponent_of, item_counts, user_weights
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shallow_ae._objective.objective import check_regularization, count_scale, too_large
 from shallow_ae._typing import Array
-from shallow_ae._weighting import check_regularization, count_scale, too_large
 from shallow_ae._weights.item_weights import Weights
 
 # What the residual, and the share of rounding, may be. In trials, weights were off by less than the

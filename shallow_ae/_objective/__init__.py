@@ -1,0 +1,1 @@
+"""The objective, the data it is over, and its solution. No solver."""
