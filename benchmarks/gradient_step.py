@@ -28,10 +28,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._batches import Feed, batch_cost
-from shallow_ae._descent import Descent, steps_at_once
-from shallow_ae._gradient import random_start
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae._solvers.gradient_descent.loop import Descent, steps_at_once
+from shallow_ae._solvers.gradient_descent.minibatches import Feed, batch_cost
+from shallow_ae._solvers.gradient_descent.step import random_start
 
 SIZES = (2048, 4096, 8192, 16384)
 N_USERS, BATCH, ITEMS_PER_USER = 4096, 1024, 50

@@ -34,7 +34,8 @@ def child(task: dict) -> None:
     """Fit as asked and print the figures."""
     # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
     sys.modules["pyarrow"] = None
-    from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, _nearest, ndcg_score
+    from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, ndcg_score
+    from shallow_ae._solvers.neighborhood import fit as _nearest
 
     X, hidden = (
         sp.csr_array(sp.load_npz(Path(task["folder"], f"{part}.npz"))).astype(np.float32)

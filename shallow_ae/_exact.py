@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._batches import choose_layout
-from shallow_ae._closed_form import minimize
 from shallow_ae._objective.solution import Minimum, parameters_of, warn_if_inexact
 from shallow_ae._objective.training_data import History, remember
-from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import check_memory
+from shallow_ae._solvers.closed_form import minimize
+from shallow_ae._solvers.costs import descent_need, exact_need
+from shallow_ae._solvers.gradient_descent.minibatches import choose_layout
 from shallow_ae._typing import Array, Interactions
 
 

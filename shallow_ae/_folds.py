@@ -18,7 +18,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from shallow_ae._closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._exact import settle
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._objective.solution import parameters_of
@@ -31,9 +30,10 @@ from shallow_ae._objective.training_data import (
     keeps_gram,
     remember,
 )
-from shallow_ae._plan import exact_need
 from shallow_ae._runtime.memory import check_memory, free_memory, release_free_memory
 from shallow_ae._runtime.threads import apart, in_turn, n_threads
+from shallow_ae._solvers.closed_form import inverse_of, is_dual, minimize, minimize_each
+from shallow_ae._solvers.costs import exact_need
 from shallow_ae._typing import Array
 from shallow_ae.evaluation import Ruler
 

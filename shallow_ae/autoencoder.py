@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 
 from shallow_ae._exact import fit_exactly
 from shallow_ae._parameters import check_parameters
-from shallow_ae._plan import Cost, plan
+from shallow_ae._solvers.costs import Cost, plan
+from shallow_ae._solvers.gradient_descent.fit import Training
 from shallow_ae._sparsify import SparsifyMixin
-from shallow_ae._training import Training
 from shallow_ae._updates import UpdatesMixin
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.recommender import RecommenderMixin

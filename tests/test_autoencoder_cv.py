@@ -163,7 +163,7 @@ def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
         original(rows, weights, gram)
 
     monkeypatch.setattr(_history, "add_gram", counting)
-    monkeypatch.setattr("shallow_ae._closed_form.add_gram", None)
+    monkeypatch.setattr("shallow_ae._solvers.closed_form.add_gram", None)
     ShallowAutoEncoderCV(REGULARIZATIONS, dropout=[0.0, 0.3], cv=4).fit(X)
     # All users, and each of the test parts.
     assert lengths == [120, 30, 30, 30, 30]
@@ -187,7 +187,7 @@ def test_nothing_is_left_of_items_that_only_others_have(X):
 
 
 def test_settings_share_an_inverse(X, monkeypatch):
-    from shallow_ae import _closed_form
+    from shallow_ae._solvers import closed_form as _closed_form
 
     sizes = []
     original = _closed_form.sweep

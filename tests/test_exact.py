@@ -18,9 +18,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
-from shallow_ae import ShallowAutoEncoder, _closed_form
+from shallow_ae import ShallowAutoEncoder
 from shallow_ae._objective import solution as _minimum
 from shallow_ae._objective import training_data as _history
+from shallow_ae._solvers import closed_form as _closed_form
 from shallow_ae._weights import item_weights as _weights
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights

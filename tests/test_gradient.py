@@ -11,15 +11,16 @@ import scipy.sparse as sp
 from bounds import rounding
 from scipy.stats import kstest
 
-from shallow_ae import (
-    IdMapper,
-    LogCountTransformer,
-    ShallowAutoEncoder,
-    _descent,
-    _gradient,
-    _training,
+from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
+from shallow_ae._solvers.gradient_descent import fit as _training
+from shallow_ae._solvers.gradient_descent import loop as _descent
+from shallow_ae._solvers.gradient_descent import step as _gradient
+from shallow_ae._solvers.gradient_descent.minibatches import (
+    Feed,
+    choose_layout,
+    deal_users,
+    draw_users,
 )
-from shallow_ae._batches import Feed, choose_layout, deal_users, draw_users
 from shallow_ae.datasets import make_listens
 
 NOTEBOOK = {

@@ -12,8 +12,9 @@ import psutil
 import pytest
 import scipy.sparse as sp
 
-from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, _training
+from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder
 from shallow_ae._runtime import memory as _memory
+from shallow_ae._solvers.gradient_descent import fit as _training
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 

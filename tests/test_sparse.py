@@ -18,8 +18,6 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
-    _nearest,
-    _neighborhood,
     _sparsify,
     make_recommender,
     ndcg_score,
@@ -28,6 +26,8 @@ from shallow_ae._objective import solution as _minimum
 from shallow_ae._runtime import memory as _memory
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae._solvers.neighborhood import fit as _nearest
+from shallow_ae._solvers.neighborhood import kernels as _neighborhood
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
 
@@ -145,10 +145,10 @@ def test_the_exact_solution_of_many_items():
 @pytest.mark.parametrize(
     "ways",
     [
-        {"_nearest._PER_TASK": 1, "_nearest._ROWS_PER_TASK": 1},
-        {"_nearest._PER_TASK": 7, "_nearest._ROWS_PER_TASK": 50},
-        {"_nearest._ARRAY_BYTES": 0},
-        {"_nearest._ARRAY_BYTES": 10**6},
+        {"_solvers.neighborhood.fit._PER_TASK": 1, "_nearest._ROWS_PER_TASK": 1},
+        {"_solvers.neighborhood.fit._PER_TASK": 7, "_nearest._ROWS_PER_TASK": 50},
+        {"_solvers.neighborhood.fit._ARRAY_BYTES": 0},
+        {"_solvers.neighborhood.fit._ARRAY_BYTES": 10**6},
         {"_runtime.blocks.ENTRIES_PER_BLOCK": 50},
     ],
 )

@@ -10,15 +10,10 @@ from bounds import rounding
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from shallow_ae import (
-    IdMapper,
-    LogCountTransformer,
-    ShallowAutoEncoder,
-    _training,
-    make_recommender,
-)
-from shallow_ae._descent import Descent
-from shallow_ae._stopping import has_peaked, has_settled
+from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, make_recommender
+from shallow_ae._solvers.gradient_descent import fit as _training
+from shallow_ae._solvers.gradient_descent.loop import Descent
+from shallow_ae._solvers.gradient_descent.stopping import has_peaked, has_settled
 from shallow_ae.datasets import make_listens
 
 VARIANT = {"dropout": 0.2, "diagonal_slack": 0.3, "user_exponent": 0.4, "item_exponent": 0.3}
@@ -306,7 +301,7 @@ def test_an_interrupted_pipeline_keeps_what_a_descent_has_learned(solver, monkey
 
     listens, _ = make_listens(100, 40, random_state=0)
     recommender = make_recommender(ShallowAutoEncoder(solver=solver, random_state=0))
-    monkeypatch.setattr("shallow_ae._closed_form.sweep", interrupt)
+    monkeypatch.setattr("shallow_ae._solvers.closed_form.sweep", interrupt)
     arguments = {"shallowautoencoder__callback": interrupt} if solver == "sgd" else {}
     with pytest.raises(KeyboardInterrupt):
         recommender.fit(listens, **arguments)

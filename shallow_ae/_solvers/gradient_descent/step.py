@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shallow_ae._batches import Batches
 from shallow_ae._objective.objective import item_penalty, too_large
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae._solvers.gradient_descent.minibatches import Batches
 from shallow_ae._typing import Array, Interactions
 
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._batches import choose_layout
-from shallow_ae._closed_form import is_dual
-from shallow_ae._descent import descent_cost
 from shallow_ae._linalg.csr import sum_by_item
 from shallow_ae._linalg.gram import gram_bytes, gram_work
 from shallow_ae._linalg.inverse import sweep_bytes
-from shallow_ae._nearest import by_popularity, lay_out
 from shallow_ae._objective.training_data import keeps_gram
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, block_rows
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import Need, check_neighbors_fit
 from shallow_ae._runtime.speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae._solvers.closed_form import is_dual
+from shallow_ae._solvers.gradient_descent.loop import descent_cost
+from shallow_ae._solvers.gradient_descent.minibatches import choose_layout
+from shallow_ae._solvers.neighborhood.fit import by_popularity, lay_out
 from shallow_ae._typing import Interactions
 
 

@@ -126,8 +126,8 @@ def lay_out(X: sp.csr_array[Any]) -> Layout:
 
 def _systems(arranged: _Arranged, diagonal: Array) -> Any:
     """Return what all systems are taken from, with the triangle filled."""
-    from shallow_ae._neighborhood import Systems
-    from shallow_ae._triangle import Triangle, fill_triangle
+    from shallow_ae._solvers.neighborhood.gram_triangle import Triangle, fill_triangle
+    from shallow_ae._solvers.neighborhood.kernels import Systems
 
     item_at, dtype = arranged.item_at, diagonal.dtype
     users, places = rows_of(arranged.users, dtype), rows_of(arranged.places, dtype)
@@ -152,7 +152,7 @@ def _systems(arranged: _Arranged, diagonal: Array) -> Any:
 
 
 def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
-    from shallow_ae._neighborhood import Solutions, solve
+    from shallow_ae._solvers.neighborhood.kernels import Solutions, solve
 
     n_items = len(systems.diagonal)
     solutions = Solutions(

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from shallow_ae._batches import Batches, Feed, batch_cost
-from shallow_ae._gradient import steps
 from shallow_ae._runtime.jax_settings import backend, numerics
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import n_threads, off_main_thread
+from shallow_ae._solvers.gradient_descent.minibatches import Batches, Feed, batch_cost
+from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array, Interactions
 
 # A block of columns should stay in cache through all steps of a dispatch, and not be so narrow

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._cholesky import (
+from shallow_ae._linalg.csr import Rows
+from shallow_ae._runtime.compiled import compiled
+from shallow_ae._solvers.neighborhood.cholesky import (
     correct,
     dot,
     factorize,
@@ -30,9 +32,7 @@ from shallow_ae._cholesky import (
     squared,
     substitute_back,
 )
-from shallow_ae._linalg.csr import Rows
-from shallow_ae._runtime.compiled import compiled
-from shallow_ae._triangle import Triangle
+from shallow_ae._solvers.neighborhood.gram_triangle import Triangle
 from shallow_ae._typing import Array
 from shallow_ae._weights.top_k import keep_best, sum_sparse
 

@@ -15,9 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from tqdm.auto import tqdm
 
-from shallow_ae._batches import Feed, batch_cost, choose_layout, deal_users, draw_users
-from shallow_ae._descent import Descent, steps_at_once
-from shallow_ae._gradient import random_start, safe_learning_rate
 from shallow_ae._objective.objective import (
     check_item_exponent,
     check_regularization,
@@ -25,10 +22,19 @@ from shallow_ae._objective.objective import (
     scale_by_counts,
     user_weights,
 )
-from shallow_ae._plan import descent_need, exact_need
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import check_memory
-from shallow_ae._stopping import has_peaked, has_settled
+from shallow_ae._solvers.costs import descent_need, exact_need
+from shallow_ae._solvers.gradient_descent.loop import Descent, steps_at_once
+from shallow_ae._solvers.gradient_descent.minibatches import (
+    Feed,
+    batch_cost,
+    choose_layout,
+    deal_users,
+    draw_users,
+)
+from shallow_ae._solvers.gradient_descent.step import random_start, safe_learning_rate
+from shallow_ae._solvers.gradient_descent.stopping import has_peaked, has_settled
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import DenseWeights
 from shallow_ae.data.arguments import check_integer

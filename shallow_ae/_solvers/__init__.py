@@ -1,0 +1,1 @@
+"""Three ways to the solution, and what each costs. No estimator, no evaluation."""

@@ -1,0 +1,1 @@
+"""One small system for each item, on its nearest items."""
