@@ -18,7 +18,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from shallow_ae._exact import settle
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._objective.solution import parameters_of
 from shallow_ae._objective.training_data import (
@@ -36,6 +35,7 @@ from shallow_ae._solvers.closed_form import inverse_of, is_dual, minimize, minim
 from shallow_ae._solvers.costs import exact_need
 from shallow_ae._typing import Array
 from shallow_ae.evaluation import Ruler
+from shallow_ae.models.exact import settle
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
 # two digits of float32 are lost then, of seven.

@@ -6,9 +6,9 @@ from typing import Any
 
 from sklearn.pipeline import make_pipeline
 
-from shallow_ae.autoencoder import ShallowAutoEncoder
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
+from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.pipeline import RecommenderPipeline
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shallow_ae.data.ids import IdMapper
-from shallow_ae.recommender import RecommenderMixin
+from shallow_ae.models.recommender import RecommenderMixin
 
 
 def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:

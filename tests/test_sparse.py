@@ -18,7 +18,6 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
-    _sparsify,
     make_recommender,
     ndcg_score,
 )
@@ -30,6 +29,7 @@ from shallow_ae._solvers.neighborhood import fit as _nearest
 from shallow_ae._solvers.neighborhood import kernels as _neighborhood
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
+from shallow_ae.models import pruning as _sparsify
 
 
 def listens(n_users=300, n_items=120, dtype=np.float64, seed=0):

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._exact import forget_exactly, learn_exactly
-from shallow_ae._parameters import check_parameters
 from shallow_ae._solvers.gradient_descent.fit import Training
 from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.exact import forget_exactly, learn_exactly
+from shallow_ae.models.parameters import check_parameters
 
 
 class AtOnceMixin:

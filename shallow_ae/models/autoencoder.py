@@ -9,14 +9,14 @@ from typing import Any, Self
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator
 
-from shallow_ae._exact import fit_exactly
-from shallow_ae._parameters import check_parameters
 from shallow_ae._solvers.costs import Cost, plan
 from shallow_ae._solvers.gradient_descent.fit import Training
-from shallow_ae._sparsify import SparsifyMixin
-from shallow_ae._updates import UpdatesMixin
 from shallow_ae.data.matrices import check_interactions
-from shallow_ae.recommender import RecommenderMixin
+from shallow_ae.models.exact import fit_exactly
+from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.pruning import SparsifyMixin
+from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.models.updates import UpdatesMixin
 
 
 class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEstimator):

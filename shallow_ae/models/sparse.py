@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._objective.solution import parameters_of, warn_if_inexact
 from shallow_ae._objective.training_data import Rows
-from shallow_ae._parameters import check_parameters
 from shallow_ae._solvers.costs import Cost, check_nearest, nearest_cost
 from shallow_ae._solvers.neighborhood.fit import minimize_nearest
-from shallow_ae._updates import AtOnceMixin
 from shallow_ae.data.matrices import check_interactions
-from shallow_ae.recommender import RecommenderMixin
+from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.models.updates import AtOnceMixin
 
 
 class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):

@@ -12,7 +12,6 @@ from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._objective.objective import count_scale
 from shallow_ae._objective.solution import Parameters, penalty_of
 from shallow_ae._objective.training_data import Gram, History
-from shallow_ae._parameters import check_parameters
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.memory import check_neighbors_fit
 from shallow_ae._runtime.threads import map_on_threads, n_threads
@@ -21,7 +20,8 @@ from shallow_ae._weights.candidates import make_offer
 from shallow_ae._weights.item_weights import SparseWeights, Weights
 from shallow_ae._weights.ranking import best_of_rows
 from shallow_ae.data.arguments import check_integer
-from shallow_ae.sparse import SparseShallowAutoEncoder
+from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.sparse import SparseShallowAutoEncoder
 
 _COLUMNS = 128
 _PRODUCTS = 2**18  # entries of rows times weights, where each weighs on every item
