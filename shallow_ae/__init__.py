@@ -1,13 +1,13 @@
 """Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
 
 from shallow_ae._make_recommender import make_recommender
-from shallow_ae.autoencoder_cv import ShallowAutoEncoderCV
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.splits import hold_out_after, hold_out_items, hold_out_users
 from shallow_ae.evaluation import evaluate
 from shallow_ae.metrics import ndcg_score
 from shallow_ae.model_selection import make_ranking_scorer
+from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
 from shallow_ae.pipeline import RecommenderPipeline

@@ -18,13 +18,13 @@ from shallow_ae import (
     LogCountTransformer,
     ShallowAutoEncoder,
     ShallowAutoEncoderCV,
-    _folds,
     hold_out_items,
     make_ranking_scorer,
 )
 from shallow_ae._objective.training_data import gram_of
 from shallow_ae.metrics import recall_score
 from shallow_ae.model_selection import RankingScorer
+from shallow_ae.model_selection import gram_folds as _folds
 
 REGULARIZATIONS = [0.1, 0.5, 2.0]
 

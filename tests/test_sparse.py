@@ -145,8 +145,8 @@ def test_the_exact_solution_of_many_items():
 @pytest.mark.parametrize(
     "ways",
     [
-        {"_solvers.neighborhood.fit._PER_TASK": 1, "_nearest._ROWS_PER_TASK": 1},
-        {"_solvers.neighborhood.fit._PER_TASK": 7, "_nearest._ROWS_PER_TASK": 50},
+        {"_solvers.neighborhood.fit._PER_TASK": 1, "_solvers.neighborhood.fit._ROWS_PER_TASK": 1},
+        {"_solvers.neighborhood.fit._PER_TASK": 7, "_solvers.neighborhood.fit._ROWS_PER_TASK": 50},
         {"_solvers.neighborhood.fit._ARRAY_BYTES": 0},
         {"_solvers.neighborhood.fit._ARRAY_BYTES": 10**6},
         {"_runtime.blocks.ENTRIES_PER_BLOCK": 50},

@@ -15,12 +15,12 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from shallow_ae._folds import Data, Outcome, cross_validate, fit_summed
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import Weights
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import aligned_by_name, canonical, check_interactions
-from shallow_ae.model_selection import RankingScorer
+from shallow_ae.model_selection.gram_folds import Data, Outcome, cross_validate, fit_summed
+from shallow_ae.model_selection.scorer import RankingScorer
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.parameters import check_parameters
 from shallow_ae.models.recommender import RecommenderMixin

@@ -1,0 +1,6 @@
+"""Model selection: a scorer for scikit-learn's searches, and an estimator that searches itself."""
+
+from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
+from shallow_ae.model_selection.scorer import RankingScorer, make_ranking_scorer
+
+__all__ = ["RankingScorer", "ShallowAutoEncoderCV", "make_ranking_scorer"]
