@@ -35,7 +35,7 @@ def child(task: dict) -> None:
     # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
     sys.modules["pyarrow"] = None
     from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder, ndcg_score
-    from shallow_ae._solvers.neighborhood import fit as _nearest
+    from shallow_ae._solvers.neighborhood import fit as neighborhood_fit
 
     X, hidden = (
         sp.csr_array(sp.load_npz(Path(task["folder"], f"{part}.npz"))).astype(np.float32)
@@ -50,13 +50,13 @@ def child(task: dict) -> None:
     else:
         model = SparseShallowAutoEncoder(regularization, n_neighbors=task["n_neighbors"])
     if "exponent" in task:
-        systems = _nearest._systems
+        systems = neighborhood_fit._systems
 
         def by_another_rule(*arguments):
             built = systems(*arguments)
             return built._replace(nearness=built.diagonal ** -np.float32(task["exponent"]))
 
-        _nearest._systems = by_another_rule
+        neighborhood_fit._systems = by_another_rule
     model.fit(X[:100, :500]).recommend(X[:100, :500], k=K)
     forget_peak()
     before = memory_mib("VmRSS")

@@ -1,6 +1,5 @@
 """Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
 
-from shallow_ae._make_recommender import make_recommender
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.splits import hold_out_after, hold_out_items, hold_out_users
@@ -10,7 +9,7 @@ from shallow_ae.model_selection import make_ranking_scorer
 from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.pipeline import RecommenderPipeline
+from shallow_ae.pipeline import RecommenderPipeline, make_recommender
 
 __version__ = "0.1.0"
 

@@ -8,17 +8,24 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.pipeline import Pipeline
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._answers import best_or_popular, reasons_of_pairs, truth_and_lists
-from shallow_ae._steps import check_steps, name_items, working_steps
+from shallow_ae._runtime.blocks import blocks
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import make_offer
+from shallow_ae._weights.candidates import Offer, make_offer
+from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.arguments import check_choice, check_integer
-from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
+from shallow_ae.data.id_lists import known_items, known_users, lists_of_items, truth_and_lists
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import Ruler
+from shallow_ae.models.autoencoder import ShallowAutoEncoder
+from shallow_ae.models.recommender import RecommenderMixin
+
+_PAIRS_AT_ONCE = 2**13  # of users and items to explain
 
 
 class RecommenderPipeline(Pipeline):
@@ -294,3 +301,107 @@ class RecommenderPipeline(Pipeline):
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}
         return frame_like(like, ids, columns)
+
+
+def make_recommender(
+    *steps: Any,
+    user: str = "user",
+    item: str = "item",
+    count: str = "count",
+    memory: Any = None,
+    verbose: bool = False,
+) -> RecommenderPipeline:
+    """Build a pipeline that recommends, its steps named as by scikit-learn's `make_pipeline`.
+
+    Parameters
+    ----------
+    *steps : estimators
+        What weights interactions, and last the model. None given means
+        `LogCountTransformer(), ShallowAutoEncoder()`. An :class:`~shallow_ae.IdMapper` is put in
+        front if the first step is none.
+    user, item, count : str, default="user", "item", "count"
+        Names of columns, for that IdMapper.
+    memory, verbose
+        As in scikit-learn's `make_pipeline`.
+
+    Returns
+    -------
+    recommender : RecommenderPipeline
+
+    Examples
+    --------
+    >>> from shallow_ae import LogCountTransformer, ShallowAutoEncoder, make_recommender
+    >>> recommender = make_recommender(user="listener", item="song")
+    >>> [name for name, _ in recommender.steps]
+    ['idmapper', 'logcounttransformer', 'shallowautoencoder']
+    """
+    chain = steps or (LogCountTransformer(), ShallowAutoEncoder())
+    mapper = IdMapper(user=user, item=item, count=count)
+    if not isinstance(chain[0], IdMapper):
+        chain = (mapper, *chain)
+    elif repr(mapper) != repr(IdMapper()):
+        raise ValueError("Name the columns either here or in the IdMapper that is the first step.")
+    return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
+
+
+def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
+    """Return the estimators of a pipeline's steps, without those switched off."""
+    return [step for _, step in steps if step not in (None, "passthrough")]
+
+
+def check_steps(steps: list[tuple[str, Any]]) -> None:
+    """Raise a TypeError unless the first step maps ids and the last one recommends."""
+    first, last = steps[0][1], steps[-1][1]
+    if not isinstance(first, IdMapper):
+        raise TypeError(
+            f"The first step must be an IdMapper, got {first!r}: it turns raw ids into columns. "
+            "`make_recommender` puts one there."
+        )
+    if not isinstance(last, RecommenderMixin):
+        raise TypeError(f"The last step must recommend, as ShallowAutoEncoder does, got {last!r}.")
+
+
+def name_items(mapper: IdMapper, model: Any) -> None:
+    """Tell a fitted model the names of its items, if they tell the items apart.
+
+    Raises a ValueError if the model has other items than the mapper.
+    """
+    names = mapper.get_feature_names_out()
+    if model.n_features_in_ != len(names):
+        raise ValueError(
+            f"The steps between IdMapper and {type(model).__name__} must keep the items: there "
+            f"are {len(names):,} before and {model.n_features_in_:,} after them."
+        )
+    if len(set(names)) == len(names):
+        model.feature_names_in_ = names
+
+
+def best_or_popular(
+    model: Any, X: sp.csr_array[Any], k: int, offer: Offer, *, popular: bool, verbose: int
+) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
+    """Return the best items of each row, their scores, and whether anything is known of the user.
+
+    Of whom nothing is, the most popular, by the number of users, or nothing.
+    """
+    known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
+    items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
+    if known.any():
+        items[known], scores[known] = model._best(X[known], k, offer.of(known), verbose=verbose)
+    if popular and not known.all():
+        items[~known], scores[~known] = popular_items(model.item_counts_, k, offer.of(~known))
+    return items, scores, known
+
+
+def reasons_of_pairs(
+    model: Any, X: sp.csr_array[Any], rows: Array, items: Array, k: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return, for pairs of a row and an item: the pair, a reason, its contribution and its rank."""
+    none = np.empty(0, np.intp)
+    parts = [(none, none, np.empty(0, np.float32), none)]  # where nothing is asked
+    for block in blocks(len(rows), _PAIRS_AT_ONCE):
+        reasons, contributions = model.explain(X[rows[block]], items[block], k)
+        pair, place = np.nonzero(reasons >= 0)
+        found = (reasons[pair, place], contributions[pair, place], place + 1)
+        parts.append((block.start + pair, *found))
+    pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
+    return pairs, reasons, contributions, ranks

@@ -23,8 +23,7 @@ from shallow_ae import (
 )
 from shallow_ae._objective.training_data import gram_of
 from shallow_ae.metrics import recall_score
-from shallow_ae.model_selection import RankingScorer
-from shallow_ae.model_selection import gram_folds as _folds
+from shallow_ae.model_selection import RankingScorer, gram_folds
 
 REGULARIZATIONS = [0.1, 0.5, 2.0]
 
@@ -153,16 +152,16 @@ def test_held_out_items_in_a_frame_are_found_by_name(X):
 
 
 def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
-    from shallow_ae._objective import training_data as _history
+    from shallow_ae._objective import training_data
 
     lengths = []
-    original = _history.add_gram
+    original = training_data.add_gram
 
     def counting(rows, weights, gram):
         lengths.append(rows.shape[0])
         original(rows, weights, gram)
 
-    monkeypatch.setattr(_history, "add_gram", counting)
+    monkeypatch.setattr(training_data, "add_gram", counting)
     monkeypatch.setattr("shallow_ae._solvers.closed_form.add_gram", None)
     ShallowAutoEncoderCV(REGULARIZATIONS, dropout=[0.0, 0.3], cv=4).fit(X)
     # All users, and each of the test parts.
@@ -187,16 +186,16 @@ def test_nothing_is_left_of_items_that_only_others_have(X):
 
 
 def test_settings_share_an_inverse(X, monkeypatch):
-    from shallow_ae._solvers import closed_form as _closed_form
+    from shallow_ae._solvers import closed_form
 
     sizes = []
-    original = _closed_form.sweep
+    original = closed_form.sweep
 
     def counting(A, **settings):
         sizes.append(len(A))
         original(A, **settings)
 
-    monkeypatch.setattr(_closed_form, "sweep", counting)
+    monkeypatch.setattr(closed_form, "sweep", counting)
     ShallowAutoEncoderCV(
         REGULARIZATIONS, diagonal_slack=[0.0, 0.5], item_exponent=[0.0, 0.1, 0.2], cv=3
     ).fit(X)
@@ -309,13 +308,13 @@ def test_it_is_grid_search_on_any_number_of_threads(monkeypatch, n_cores, n_item
 def spy_on_apart(monkeypatch):
     """Return a list that grows by how many inverses are handed to threads at once."""
     at_once = []
-    original = _folds.apart
+    original = gram_folds.apart
 
     def noting(function, tasks, done):
         at_once.append(len(tasks))
         original(function, tasks, done)
 
-    monkeypatch.setattr(_folds, "apart", noting)
+    monkeypatch.setattr(gram_folds, "apart", noting)
     return at_once
 
 
@@ -324,7 +323,7 @@ def spy_on_apart(monkeypatch):
 @pytest.mark.parametrize("limit", ["memory", "size", "accelerator"])
 def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
     if limit == "memory":
-        monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
+        monkeypatch.setattr(gram_folds, "free_memory", lambda: 1000)
     elif limit == "size":
         monkeypatch.setattr("shallow_ae._linalg.inverse._APART", 25)
     else:
@@ -385,12 +384,12 @@ def test_dual_solutions_on_threads_may_all_form_their_weights(
     splits = [(np.arange(n_users - 199), np.arange(n_users - 199, n_users))] * (n_users > 200)
     splits += [(np.arange(min(n_users - 1, 199)), np.arange(min(n_users - 1, 199), n_users))]
     scoring = make_ranking_scorer(k=5)
-    need = _folds.exact_need(X.shape, X.nnz, 4).bytes
+    need = gram_folds.exact_need(X.shape, X.nnz, 4).bytes
     of_inverse = min(n_users, 200) ** 2 * 4  # is in what an exact fit takes
     at_once = spy_on_apart(monkeypatch)
     for n_matrices, expected in [(too_little, []), (enough, [3] * len(splits))]:
         free = need - of_inverse + n_matrices * 200**2 * 4
-        monkeypatch.setattr(_folds, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(gram_folds, "free_memory", lambda free=free: free)
         ShallowAutoEncoderCV(REGULARIZATIONS, cv=splits, scoring=scoring).fit(X)
         assert at_once == expected
 
@@ -424,7 +423,7 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
 @pytest.mark.parametrize("is_tight", [False, True])
 def test_memory_is_what_is_documented(monkeypatch, is_tight):
     if is_tight:
-        monkeypatch.setattr(_folds, "free_memory", lambda: 1000)
+        monkeypatch.setattr(gram_folds, "free_memory", lambda: 1000)
     further = 0 if is_tight else 1
     X = sp.random_array((2400, 1200), density=0.02, rng=0, dtype=np.float32, format="csr")
     square = 1200**2 * 4

@@ -19,10 +19,9 @@ from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
 from shallow_ae import ShallowAutoEncoder
-from shallow_ae._objective import solution as _minimum
-from shallow_ae._objective import training_data as _history
-from shallow_ae._solvers import closed_form as _closed_form
-from shallow_ae._weights import item_weights as _weights
+from shallow_ae._objective import solution, training_data
+from shallow_ae._solvers import closed_form
+from shallow_ae._weights import item_weights
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights
 
@@ -75,8 +74,8 @@ FORMS = {
 def computed(form):
     """Compute in one form, whatever the shape of the data."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_closed_form, "is_dual", lambda *_: FORMS[form]["is_dual"])
-        patch.setattr(_history, "keeps_gram", lambda *_: FORMS[form]["keeps_gram"])
+        patch.setattr(closed_form, "is_dual", lambda *_: FORMS[form]["is_dual"])
+        patch.setattr(training_data, "keeps_gram", lambda *_: FORMS[form]["keeps_gram"])
         yield
 
 
@@ -205,7 +204,7 @@ def test_rows_are_forgotten_in_the_type_they_were_learned_in(n_users):
 def test_items_of_the_forgotten_alone_are_gone_from_a_kept_gram_matrix():
     X = sp.csr_array(np.vstack([listens(200, 8).toarray() * ([1] * 7 + [0]), [0.3] * 8]))
     model = exact().fit(X).forget(X[-1:])
-    assert isinstance(model._history, _history.Gram)
+    assert isinstance(model._history, training_data.Gram)
     assert not model._history.matrix[7].any()
     assert not model._history.matrix[:, 7].any()
     assert not model.item_weights_[7].any()
@@ -298,7 +297,7 @@ def test_many_rows_are_scored_with_the_weights_of_all_pairs(monkeypatch):
     assert isinstance(model._weights, DualWeights)
     many = sp.vstack([X] * 40)
     with monkeypatch.context() as patch:
-        patch.setattr(_weights, "free_memory", lambda: 0)
+        patch.setattr(item_weights, "free_memory", lambda: 0)
         with pytest.raises(MemoryError, match="weights of all pairs of 300 items need"):
             model.item_weights_  # noqa: B018
         scores = model.predict(many)
@@ -397,7 +396,7 @@ def test_a_matrix_that_is_singular_in_float32_is_refused(shape):
 
 
 def test_inexact_weights_are_told(monkeypatch):
-    monkeypatch.setitem(_minimum._INEXACT, "float32", 0.0)
+    monkeypatch.setitem(solution._INEXACT, "float32", 0.0)
     told = r"relative residual .* Raise `regularization`=0\.1, or pass float64"
     with pytest.warns(UserWarning, match=told) as caught:
         exact().fit(listens(30, 9, np.float32))

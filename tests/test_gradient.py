@@ -12,9 +12,9 @@ from bounds import rounding
 from scipy.stats import kstest
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
-from shallow_ae._solvers.gradient_descent import fit as _training
-from shallow_ae._solvers.gradient_descent import loop as _descent
-from shallow_ae._solvers.gradient_descent import step as _gradient
+from shallow_ae._solvers.gradient_descent import fit as descent_fit
+from shallow_ae._solvers.gradient_descent import loop
+from shallow_ae._solvers.gradient_descent import step as step_module
 from shallow_ae._solvers.gradient_descent.minibatches import (
     Feed,
     choose_layout,
@@ -48,7 +48,7 @@ def notebook_weights(X, seed):
     n_users, n_items = X.shape
     generator = np.random.default_rng(np.random.RandomState(seed).randint(np.iinfo(np.int32).max))
     start, batches, *_ = generator.spawn(4)
-    P = _gradient.random_start(np.ones(n_items), 1e-3, X.dtype, start)
+    P = step_module.random_start(np.ones(n_items), 1e-3, X.dtype, start)
     learning_rate = 0.05
     for _ in range(100):
         x = X[batches.integers(n_users, size=1024)]
@@ -76,7 +76,7 @@ def test_the_start_is_normal_with_an_empty_diagonal():
     counts = np.ones(600)
     counts[[3, 500]] = 0
     draws = [
-        _gradient.random_start(counts, 0.1, np.dtype(dtype), np.random.default_rng(0))
+        step_module.random_start(counts, 0.1, np.dtype(dtype), np.random.default_rng(0))
         for dtype in (np.float64, np.float32)
     ]
     np.testing.assert_allclose(draws[0], draws[1], rtol=rounding(1, np.float32))
@@ -105,7 +105,7 @@ def test_the_layout_of_batches_follows_density_and_backend(listens, layout, monk
     assert ShallowAutoEncoder(max_iter=1).fit(crowded).batch_layout_ == "dense"
     assert choose_layout(listens, "gpu") == "dense"
     expected = ShallowAutoEncoder(max_iter=9, random_state=0).fit(listens).item_weights_
-    monkeypatch.setattr(_training, "choose_layout", lambda *_: layout)
+    monkeypatch.setattr(descent_fit, "choose_layout", lambda *_: layout)
     for X in (listens, listens.toarray()):
         model = ShallowAutoEncoder(max_iter=9, random_state=0).fit(X)
         assert model.batch_layout_ == layout
@@ -124,7 +124,7 @@ def test_float32_and_float64_agree(listens):
 @pytest.mark.parametrize("width", [1, 7, 203, 1000])
 def test_weights_do_not_depend_on_the_width_of_a_block(listens, monkeypatch, width):
     expected = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
-    monkeypatch.setattr(_descent, "block_columns", lambda *_: width)
+    monkeypatch.setattr(loop, "block_columns", lambda *_: width)
     model = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
     np.testing.assert_allclose(
         model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(10)
@@ -158,7 +158,7 @@ def test_a_step_is_the_mean_of_the_steps_of_any_cut_of_its_batch(listens, cut, d
 
         def stepped(part):
             batch = one_batch(rows[part], weights[part], dropout=dropout)
-            return map(np.asarray, _gradient.step(jnp.array(block), batch, 0, 1e-3, 0.0))
+            return map(np.asarray, step_module.step(jnp.array(block), batch, 0, 1e-3, 0.0))
 
         whole, loss = stepped(slice(None))
         (first, first_loss), (second, second_loss) = stepped(slice(cut)), stepped(slice(cut, None))
@@ -190,7 +190,7 @@ def test_the_step_follows_the_gradient_of_the_loss(listens, layout, dropout):
     with jax.enable_x64(True):
         gradient = np.array(jax.grad(objective)(jnp.array(P)))
         batch = one_batch(rows, weights, layout, dropout=dropout)
-        after, loss = map(np.asarray, _gradient.step(P - np.eye(len(P)), batch, 0, 1e-3, 0.1))
+        after, loss = map(np.asarray, step_module.step(P - np.eye(len(P)), batch, 0, 1e-3, 0.1))
     expected = P - 1e-3 * gradient
     np.fill_diagonal(expected, expected.diagonal().clip(0, 0.1))
     np.testing.assert_allclose(after + np.eye(len(P)), expected, rtol=0, atol=rounding(3))
@@ -286,23 +286,23 @@ def test_a_stack_holds_its_batches_whatever_their_sizes(listens):
 
 
 def test_calls_with_any_number_of_rows_share_what_is_compiled(listens):
-    _gradient.steps.clear_cache()
+    step_module.steps.clear_cache()
     model = ShallowAutoEncoder(random_state=0)
     rng = np.random.default_rng(0)
     for n_rows in rng.integers(1, 1000, size=40):
         model.partial_fit(listens[rng.integers(listens.shape[0], size=n_rows)])
-    assert _gradient.steps._cache_size() <= 12
+    assert step_module.steps._cache_size() <= 12
 
 
 def test_repeated_fits_share_what_is_compiled(listens):
-    _gradient.steps.clear_cache()
+    step_module.steps.clear_cache()
     for seed in range(5):
         ShallowAutoEncoder(max_iter=20, batch_size=300, random_state=seed).fit(listens)
-    assert _gradient.steps._cache_size() <= 2
-    _gradient.steps.clear_cache()
+    assert step_module.steps._cache_size() <= 2
+    step_module.steps.clear_cache()
     for n_users in (1000, 1001, 1010):  # as folds have
         ShallowAutoEncoder(max_iter=3).fit(listens[:n_users])
-    assert _gradient.steps._cache_size() == 1
+    assert step_module.steps._cache_size() == 1
 
 
 def test_batches_without_interactions_are_empty():

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from bounds import rounding
 
-from shallow_ae._linalg import inverse as _inverse
-from shallow_ae._linalg import lapack as _lapack
+from shallow_ae._linalg import inverse as inverse_module
+from shallow_ae._linalg import lapack
 from shallow_ae._linalg.lapack import invert_by_cholesky
 
 FORMS = {
-    "threads": lambda A: _inverse._sweep_on_threads(A, 0),
-    "one thread": lambda A: _inverse._invert_on_one_thread(A, 0),
-    "JAX": _inverse._sweep_on_device,
+    "threads": lambda A: inverse_module._sweep_on_threads(A, 0),
+    "one thread": lambda A: inverse_module._invert_on_one_thread(A, 0),
+    "JAX": inverse_module._sweep_on_device,
 }
 
 
@@ -45,8 +45,8 @@ NARROW = {"_NARROW": 32, "_WIDE": 96, "_LARGE": 130, "_TILE_ROWS": 24, "_TILE_CO
 def widths(request, monkeypatch):
     """Set how wide blocks and tiles are."""
     for name, value in request.param.items():
-        monkeypatch.setattr(_inverse, name, value)
-    _inverse._sweep.clear_cache()
+        monkeypatch.setattr(inverse_module, name, value)
+    inverse_module._sweep.clear_cache()
 
 
 @pytest.mark.usefixtures("widths")
@@ -61,15 +61,15 @@ def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_wide_blocks_are_swept_themselves(monkeypatch, dtype):
-    monkeypatch.setattr(_inverse, "_LARGE", 1000)
+    monkeypatch.setattr(inverse_module, "_LARGE", 1000)
     A, expected = positive_definite(2000, dtype)
-    _inverse.sweep(A)
+    inverse_module.sweep(A)
     assert_close(-np.tril(A), np.tril(expected), dtype)
 
 
 def test_invert_fills_both_triangles():
     A, expected = positive_definite(500)
-    _inverse.invert(A)
+    inverse_module.invert(A)
     assert_close(A, expected)
 
 
@@ -78,7 +78,7 @@ def test_unfold_scales_rows_and_columns():
     lower = np.tril(rng.normal(size=(900, 900)))
     rows, columns = rng.uniform(1, 2, size=(2, 900))
     A = lower.copy()
-    _inverse.unfold(A, rows, columns)
+    inverse_module.unfold(A, rows, columns)
     whole = lower + np.tril(lower, -1).T
     np.testing.assert_allclose(A, rows[:, None] * whole * columns[None, :], rtol=rounding(2))
 
@@ -89,12 +89,12 @@ def test_unfold_scales_rows_and_columns():
 def test_a_matrix_that_is_not_positive_definite_is_an_error(
     monkeypatch, backend, threads, pivot, bad
 ):
-    monkeypatch.setattr(_inverse, "backend", lambda: backend)
-    monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
+    monkeypatch.setattr(inverse_module, "backend", lambda: backend)
+    monkeypatch.setattr(inverse_module, "n_threads", lambda: threads)
     A = np.eye(100, dtype=np.float32)
     A[pivot, pivot] = bad
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite in float32"):
-        _inverse.sweep(A)
+        inverse_module.sweep(A)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(
     ],
 )
 def test_who_inverts(monkeypatch, threads, backend, n, form):
-    monkeypatch.setattr(_inverse, "backend", lambda: backend)
-    monkeypatch.setattr(_inverse, "n_threads", lambda: threads)
-    monkeypatch.setattr(_inverse, "_APART", 30)
-    original, taken = getattr(_inverse, form), []
-    monkeypatch.setattr(_inverse, form, lambda *of: (taken.append(len(of[0])), original(*of)))
+    monkeypatch.setattr(inverse_module, "backend", lambda: backend)
+    monkeypatch.setattr(inverse_module, "n_threads", lambda: threads)
+    monkeypatch.setattr(inverse_module, "_APART", 30)
+    original, taken = getattr(inverse_module, form), []
+    monkeypatch.setattr(inverse_module, form, lambda *of: (taken.append(len(of[0])), original(*of)))
     A, expected = positive_definite(n)
-    _inverse.sweep(A)
+    inverse_module.sweep(A)
     assert_close(-np.tril(A), np.tril(expected))
     assert taken == [n]
 
@@ -121,9 +121,9 @@ def test_who_inverts(monkeypatch, threads, backend, n, form):
 @pytest.fixture
 def asked_again():
     """Ask LAPACK again for the width of its integers, before and after."""
-    _lapack.integer_type.cache_clear()
+    lapack.integer_type.cache_clear()
     yield
-    _lapack.integer_type.cache_clear()
+    lapack.integer_type.cache_clear()
 
 
 @pytest.mark.usefixtures("asked_again")
@@ -133,14 +133,14 @@ def test_the_width_of_lapacks_integers_is_found_out(integer, monkeypatch):
         for place, value in zip(places, (3, 0, 1), strict=True):
             ctypes.cast(place, ctypes.POINTER(integer))[0] = value
 
-    monkeypatch.setattr(_lapack, "_function", lambda *_: ilaver)
-    assert _lapack.integer_type() is integer
+    monkeypatch.setattr(lapack, "_function", lambda *_: ilaver)
+    assert lapack.integer_type() is integer
 
 
 @pytest.mark.usefixtures("asked_again")
 def test_integers_of_another_width_are_an_error_and_reach_no_matrix(monkeypatch):
     called = []
-    monkeypatch.setattr(_lapack, "_function", lambda name, *_: lambda *_: called.append(name))
+    monkeypatch.setattr(lapack, "_function", lambda name, *_: lambda *_: called.append(name))
     with pytest.raises(ImportError, match="no integers of 32 or 64 bits"):
         invert_by_cholesky(np.eye(3))
     assert called == ["ilaver"]

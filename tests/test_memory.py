@@ -13,8 +13,8 @@ import pytest
 import scipy.sparse as sp
 
 from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder
-from shallow_ae._runtime import memory as _memory
-from shallow_ae._solvers.gradient_descent import fit as _training
+from shallow_ae._runtime import memory
+from shallow_ae._solvers.gradient_descent import fit as descent_fit
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
 
@@ -117,10 +117,10 @@ def test_a_fit_on_the_nearest_takes_what_is_planned(
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_fit_that_does_not_fit_is_refused_before_it_allocates(monkeypatch, dtype):
-    monkeypatch.setattr(_memory, "free_memory", lambda: 2**26)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**26)
     model = ShallowAutoEncoder().fit(np.eye(3, dtype=dtype))
     before = pickle.dumps(model)
-    monkeypatch.setattr(_training, "Feed", None)  # would be the first to allocate
+    monkeypatch.setattr(descent_fit, "Feed", None)  # would be the first to allocate
     needed = model.plan(sp.eye_array(5000, dtype=dtype, format="csr"))["sgd"].bytes
     told = (
         rf"^solver='sgd' needs {needed / 2**30:.3g} GiB for 5,000 items and 0\.0625 GiB are free\. "
@@ -151,14 +151,14 @@ def test_a_plan_counts_bytes_and_multiplications_and_fits_nothing():
 
 def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
     available = psutil.virtual_memory().available
-    monkeypatch.setattr(_memory, "_CGROUP", tmp_path)
-    assert _memory.free_memory() == pytest.approx(available, rel=0.2)  # no container
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.free_memory() == pytest.approx(available, rel=0.2)  # no container
     (tmp_path / "memory.current").write_text("3000000\n", encoding="ascii")
     (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n", encoding="ascii")
     (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
-    assert _memory.free_memory() == pytest.approx(available, rel=0.2)
+    assert memory.free_memory() == pytest.approx(available, rel=0.2)
     (tmp_path / "memory.max").write_text("10000000\n", encoding="ascii")
-    assert _memory.free_memory() == 7_500_000
+    assert memory.free_memory() == 7_500_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not heed this limit")
@@ -166,11 +166,11 @@ def test_free_memory_heeds_the_limit_of_the_process():
     program = """
 import resource
 import psutil
-from shallow_ae._runtime import memory as _memory
+from shallow_ae._runtime import memory
 
-before, used = _memory.free_memory(), psutil.Process().memory_info().vms
+before, used = memory.free_memory(), psutil.Process().memory_info().vms
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))
-print(before, _memory.free_memory())
+print(before, memory.free_memory())
 """
     command = [sys.executable, "-c", program]
     child = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -189,7 +189,7 @@ def test_a_refused_fit_names_the_solver_that_would_fit(monkeypatch, solver):
     costs = ShallowAutoEncoder(**small).plan(X)
     assert costs[other].bytes < costs[solver].bytes
     between = (costs[other].bytes + costs[solver].bytes) // 2
-    monkeypatch.setattr(_memory, "free_memory", lambda: between)
+    monkeypatch.setattr(memory, "free_memory", lambda: between)
     with pytest.raises(MemoryError, match=rf"You can .*set `solver`='{other}' \("):
         ShallowAutoEncoder(solver=solver, **small).fit(X)
 
@@ -208,7 +208,7 @@ def test_a_plan_of_an_exact_fit_names_its_form(monkeypatch, shape, form, side):
     model.fit(X)
     before = pickle.dumps(model)
     assert len(before) == pytest.approx(cost.kept_bytes, rel=0.1)
-    monkeypatch.setattr(_memory, "free_memory", lambda: 2**19)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**19)
     for update in (model.fit, model.partial_fit, model.forget):
         with pytest.raises(MemoryError, match=rf"^solver='exact' needs .* for [48]00 {side} and"):
             update(X)
@@ -219,5 +219,5 @@ def test_a_system_without_malloc_trim_goes_without(monkeypatch):
     def no_name(_):  # as Windows says of ctypes.CDLL(None)
         raise TypeError("argument of type 'NoneType' is not iterable")
 
-    monkeypatch.setattr(_memory.ctypes, "CDLL", no_name)
-    _memory.release_free_memory()
+    monkeypatch.setattr(memory.ctypes, "CDLL", no_name)
+    memory.release_free_memory()

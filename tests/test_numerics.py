@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shallow_ae import ShallowAutoEncoder
-from shallow_ae._runtime import jax_settings as _numerics
+from shallow_ae._runtime import jax_settings
 
 PROGRAM = """
 import os
@@ -60,12 +60,12 @@ def test_a_forked_process_fits_without_jax_and_says_why_it_cannot_with_it():
 
 
 def test_backends_other_than_the_cpu_are_asked_of_jax(monkeypatch):
-    monkeypatch.setattr(_numerics, "_has_plugins", lambda: True)
+    monkeypatch.setattr(jax_settings, "_has_plugins", lambda: True)
     monkeypatch.setitem(jax.config.values, "jax_platforms", None)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert _numerics.backend() == "gpu"
-    monkeypatch.setattr(_numerics, "_has_plugins", lambda: False)
-    assert _numerics.backend() == "cpu"
+    assert jax_settings.backend() == "gpu"
+    monkeypatch.setattr(jax_settings, "_has_plugins", lambda: False)
+    assert jax_settings.backend() == "cpu"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "exact"])

@@ -21,15 +21,15 @@ from shallow_ae import (
     make_recommender,
     ndcg_score,
 )
-from shallow_ae._objective import solution as _minimum
-from shallow_ae._runtime import memory as _memory
+from shallow_ae._objective import solution as solution_module
+from shallow_ae._runtime import memory
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
-from shallow_ae._solvers.neighborhood import fit as _nearest
-from shallow_ae._solvers.neighborhood import kernels as _neighborhood
+from shallow_ae._solvers.neighborhood import fit as neighborhood_fit
+from shallow_ae._solvers.neighborhood import kernels
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
-from shallow_ae.models import pruning as _sparsify
+from shallow_ae.models import pruning
 
 
 def listens(n_users=300, n_items=120, dtype=np.float64, seed=0):
@@ -162,7 +162,7 @@ def test_weights_do_not_depend_on_how_work_is_shared_or_products_are_kept(monkey
 
 
 def test_lists_and_arrays_are_both_in_use():
-    layout = _nearest.lay_out(_nearest.by_popularity(listens(3000, 1500))[1])
+    layout = neighborhood_fit.lay_out(neighborhood_fit.by_popularity(listens(3000, 1500))[1])
     assert layout.is_dense.any()
     assert not layout.is_dense.all()
 
@@ -269,7 +269,7 @@ def test_updates_by_rows_that_do_not_count_and_by_parameters_out_of_range():
 
 def test_a_catalogue_larger_than_the_sieve_of_nearest_items():
     rng = np.random.default_rng(0)
-    n_users, n_items = 3000, 2 * (_neighborhood._SIEVE + 1)
+    n_users, n_items = 3000, 2 * (kernels._SIEVE + 1)
     places = (n_items * rng.random((n_users, 60)) ** 2).astype(int)  # popular ones more often
     X = sp.csr_array((np.ones(places.size), (np.repeat(np.arange(n_users), 60), places.ravel())))
     X.resize((n_users, n_items))
@@ -338,7 +338,7 @@ def test_to_forget_what_is_unknown_changes_nothing():
 
 
 def test_inexact_weights_are_told(monkeypatch):
-    monkeypatch.setitem(_minimum._INEXACT, "float64", 1e-18)
+    monkeypatch.setitem(solution_module._INEXACT, "float64", 1e-18)
     with pytest.warns(UserWarning, match="their relative residual is") as caught:
         SparseShallowAutoEncoder(n_neighbors=8).fit(listens())
     assert caught[0].filename == __file__
@@ -416,14 +416,14 @@ def test_a_fit_that_does_not_fit_is_refused_with_what_would(monkeypatch):
     model = SparseShallowAutoEncoder().fit(X[:, :10])
     before = pickle.dumps(model)
     free = model.plan(X).bytes - 2**18
-    monkeypatch.setattr(_memory, "free_memory", lambda: free)
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
     with pytest.raises(MemoryError, match=r"for 1,000 items .* set `n_neighbors` to (\d\d)\.") as e:
         model.fit(X)
     assert pickle.dumps(model) == before
     fitting = int(str(e.value).split()[-1].rstrip("."))
     assert model.set_params(n_neighbors=fitting).plan(X).bytes <= free
     model.fit(X)
-    monkeypatch.setattr(_memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"are free\.$"):
         model.fit(X)
 
@@ -433,7 +433,7 @@ def test_a_refused_fit_names_the_most_neighbors_that_fit(monkeypatch, share):
     X = sp.random_array((2000, 5000), density=0.002, rng=0, format="csr", dtype=np.float32)
     model = SparseShallowAutoEncoder(n_neighbors=200)
     free = share * model.plan(X).bytes
-    monkeypatch.setattr(_memory, "free_memory", lambda: free)
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
     with pytest.raises(MemoryError, match="set `n_neighbors` to") as caught:
         model.fit(X)
     fitting = int(str(caught.value).split()[-1].rstrip("."))
@@ -442,7 +442,7 @@ def test_a_refused_fit_names_the_most_neighbors_that_fit(monkeypatch, share):
 
 
 def test_an_exact_fit_that_does_not_fit_points_here(monkeypatch):
-    monkeypatch.setattr(_memory, "free_memory", lambda: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**20)
     with pytest.raises(MemoryError, match="or fit a SparseShallowAutoEncoder"):
         ShallowAutoEncoder(solver="exact").fit(sp.eye_array(5000, format="csr"))
 
@@ -489,8 +489,8 @@ def test_few_neighbors_find_what_all_pairs_find_on_movielens(ml_1m):
 def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
     monkeypatch, form, variants
 ):
-    monkeypatch.setattr(_sparsify, "_COLUMNS", 5)
-    monkeypatch.setattr(_sparsify, "_PRODUCTS", 700)
+    monkeypatch.setattr(pruning, "_COLUMNS", 5)
+    monkeypatch.setattr(pruning, "_PRODUCTS", 700)
     shapes = {"primal": (150, 100), "dual": (60, 100), "gram": (2000, 12)}
     X = listens(*shapes[form])
     X = X if form != "gram" else sp.csr_array(np.abs(X.toarray()) + 0.5)
@@ -546,7 +546,7 @@ def test_what_sparsify_needs_and_names(monkeypatch):
     pruned = model.sparsify(10)
     np.testing.assert_array_equal(pruned.feature_names_in_, X.columns)
     pruned.recommend(X, k=3)  # without a warning of names
-    monkeypatch.setattr(_memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     with pytest.raises(MemoryError, match="`n_neighbors`=10 needs"):
         model.sparsify(10)
 

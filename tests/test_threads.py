@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from shallow_ae._runtime import threads as _threads
+from shallow_ae._runtime import threads
 
 
 @pytest.fixture(autouse=True)
 def three_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(_threads.joblib, "effective_n_jobs", lambda _: 3)
+    monkeypatch.setattr(threads.joblib, "effective_n_jobs", lambda _: 3)
 
 
 def results_of(run, function, tasks):
@@ -30,16 +30,16 @@ def test_apart_each_task_has_one_thread_and_all_run_at_once():
 
     def task(number):
         together.wait()
-        yield _threads.n_threads()
+        yield threads.n_threads()
         yield threading.get_ident()
 
-    assert _threads.n_threads() == 3
-    numbers, results = zip(*results_of(_threads.apart, task, range(6)), strict=True)
-    shares, threads = zip(*results, strict=True)
+    assert threads.n_threads() == 3
+    numbers, results = zip(*results_of(threads.apart, task, range(6)), strict=True)
+    shares, workers = zip(*results, strict=True)
     assert numbers == tuple(range(6))  # in order
     assert set(shares) == {1}
-    assert len(set(threads)) == 3
-    assert _threads.n_threads() == 3
+    assert len(set(workers)) == 3
+    assert threads.n_threads() == 3
 
 
 def blas_threads():
@@ -48,10 +48,10 @@ def blas_threads():
 
 def test_blas_has_one_thread_in_each_task():
     def task(_):
-        yield from _threads.map_on_threads(lambda _: blas_threads(), range(2))
+        yield from threads.map_on_threads(lambda _: blas_threads(), range(2))
 
     before = blas_threads()
-    assert results_of(_threads.apart, task, range(4)) == [(n, [{1}, {1}]) for n in range(4)]
+    assert results_of(threads.apart, task, range(4)) == [(n, [{1}, {1}]) for n in range(4)]
     assert blas_threads() == before
 
 
@@ -59,14 +59,14 @@ def test_blas_is_limited_whichever_thread_was_first_and_last():
     before, inside, left = blas_threads(), threading.Event(), threading.Event()
 
     def first():
-        with _threads.one_blas_thread:
+        with threads.one_blas_thread:
             inside.set()
             left.wait(60)
 
     thread = threading.Thread(target=first)
     thread.start()
     inside.wait(60)
-    with _threads.one_blas_thread:
+    with threads.one_blas_thread:
         left.set()
         thread.join()
         assert blas_threads() == {1}
@@ -78,11 +78,11 @@ def test_blas_is_limited_whichever_thread_was_first_and_last():
 
 def test_tasks_leave_the_setting_of_blas_to_whom_they_work_for():
     def task(_):
-        with _threads.one_blas_thread:
-            yield _threads.one_blas_thread.n_inside
+        with threads.one_blas_thread:
+            yield threads.one_blas_thread.n_inside
 
-    assert results_of(_threads.apart, task, range(4)) == [(number, [1]) for number in range(4)]
-    assert _threads.one_blas_thread.n_inside == 0
+    assert results_of(threads.apart, task, range(4)) == [(number, [1]) for number in range(4)]
+    assert threads.one_blas_thread.n_inside == 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such clock on Windows")
@@ -93,7 +93,7 @@ def test_an_interrupt_at_any_moment_gives_blas_its_threads_back():
         raise KeyboardInterrupt
 
     def work():
-        _threads.map_on_threads(abs, range(20))
+        threads.map_on_threads(abs, range(20))
 
     work()
     began = time.perf_counter()
@@ -116,7 +116,7 @@ def test_an_interrupt_at_any_moment_gives_blas_its_threads_back():
         signal.signal(signal.SIGALRM, handler)
         gc.enable()
     assert n_interrupted > 50
-    assert _threads.one_blas_thread.n_inside == 0
+    assert threads.one_blas_thread.n_inside == 0
 
 
 def test_after_an_error_no_task_begins_and_none_goes_on(nothing_more_begins):
@@ -131,11 +131,11 @@ def test_after_an_error_no_task_begins_and_none_goes_on(nothing_more_begins):
         ended.append(number)
 
     with pytest.raises(RuntimeError, match="the first"):
-        _threads.apart(task, range(10), lambda *_: None)
+        threads.apart(task, range(10), lambda *_: None)
     assert len(begun) <= 4  # the first, and one that holds each of the three threads
     assert not ended
 
 
 def test_in_turn_each_task_has_all_threads():
-    found = results_of(_threads.in_turn, lambda n: [(n, _threads.n_threads())], range(3))
+    found = results_of(threads.in_turn, lambda n: [(n, threads.n_threads())], range(3))
     assert found == [(number, [(number, 3)]) for number in range(3)]

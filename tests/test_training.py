@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, make_recommender
-from shallow_ae._solvers.gradient_descent import fit as _training
+from shallow_ae._solvers.gradient_descent import fit as descent_fit
 from shallow_ae._solvers.gradient_descent.loop import Descent
 from shallow_ae._solvers.gradient_descent.stopping import has_peaked, has_settled
 from shallow_ae.datasets import make_listens
@@ -340,7 +340,7 @@ def test_interrupts_that_leave_nothing_to_keep_are_raised(X, monkeypatch):
     interrupting(monkeypatch, 2, interrupt)  # as if columns were left at different steps
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
-    monkeypatch.setattr(_training, "random_start", interrupt)
+    monkeypatch.setattr(descent_fit, "random_start", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X)
     assert pickle.dumps(model) == before

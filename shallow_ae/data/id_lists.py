@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.ids import IdMapper, index_of
-from shallow_ae.data.tables import is_frame, pairs_in
+from shallow_ae.data.tables import encode, is_frame, pairs_in
 
 
 def known_items(mapper: IdMapper, items: Iterable[Any]) -> NDArray[np.intp]:
@@ -77,4 +77,29 @@ def _all_found(places: NDArray[np.intp], asked: Any, what: str, fault: str) -> N
             f"{len(missing):,} of {len(places):,} {what} {fault}, the first is "
             f"{asked[missing[0]]!r}."
         )
+    return places
+
+
+def truth_and_lists(
+    hidden: Any, users: Array, items: NDArray[np.int64], mapper: IdMapper
+) -> tuple[sp.csr_array[Any], NDArray[np.int64]]:
+    """Return hidden interactions as a matrix, and a list of items for each of its rows.
+
+    Rows are `users`, whose lists are given, and those whom only `hidden` has; columns are the items
+    of the mapper and those that only `hidden` has, which nothing can find.
+    """
+    found = encode(hidden, mapper.user, mapper.item, mapper.count)
+    rows = _or_beyond(index_of(users).get_indexer(index_of(found.user_ids)), len(users))
+    columns = _or_beyond(mapper.item_index(found.item_ids), len(mapper.items_))
+    shape = (max(len(users), rows.max() + 1), max(len(mapper.items_), columns.max() + 1))
+    pairs = (rows[found.users], columns[found.items])
+    truth = sp.csr_array(sp.coo_array((found.counts, pairs), shape=shape))
+    nothing = np.full((shape[0] - len(users), items.shape[1]), -1)
+    return truth, np.concatenate([items, nothing])
+
+
+def _or_beyond(places: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Return places, with numbers from n on for those that are -1."""
+    missing = places < 0
+    places[missing] = n + np.arange(missing.sum())
     return places

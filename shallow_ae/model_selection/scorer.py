@@ -10,12 +10,11 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
-from shallow_ae._steps import working_steps
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.matrices import aligned_by_name, canonical
 from shallow_ae.evaluation import Ruler
 from shallow_ae.models.recommender import RecommenderMixin
-from shallow_ae.pipeline import RecommenderPipeline
+from shallow_ae.pipeline import RecommenderPipeline, working_steps
 
 
 class RankingScorer(Ruler):
