@@ -30,7 +30,7 @@ import scipy.sparse as sp
 
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.gradient_descent.loop import Descent, steps_at_once
-from shallow_ae._solvers.gradient_descent.minibatches import Feed, batch_cost
+from shallow_ae._solvers.gradient_descent.minibatches import MinibatchStream, batch_cost
 from shallow_ae._solvers.gradient_descent.step import random_start
 
 SIZES = (2048, 4096, 8192, 16384)
@@ -95,7 +95,7 @@ def notebook(n_items: int) -> tuple[float, np.ndarray]:
 
 def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: float) -> float:
     """Return the seconds that a step of ours takes on average."""
-    feed = Feed(
+    feed = MinibatchStream(
         X,
         np.ones(N_USERS, np.float32),
         batches(),

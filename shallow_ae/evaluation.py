@@ -19,7 +19,7 @@ from shallow_ae.data.matrices import canonical
 from shallow_ae.data.splits import hold_out_items
 from shallow_ae.data.tables import are_interactions, numbered, pairs_in, take_rows
 from shallow_ae.metrics.formulas import MEASURES, Values, values_of_users
-from shallow_ae.metrics.hits import Ranking, Truth, match, readable
+from shallow_ae.metrics.hits import Ranking, Truth, find_hits, readable
 
 _METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
 _NUMBERS_AT_ONCE = 2**22
@@ -93,9 +93,9 @@ def evaluate(
     (y_true, y_rec), rows = readable(y_true, y_rec), []
     for cutoff in cutoffs:
         check_integer("k", cutoff, low=1)
-        matches = match(y_true, y_rec, cutoff)
+        hits = find_hits(y_true, y_rec, cutoff)
         omit = no_recommendations == "omit"
-        by_name = {m: values_of_users(m, matches, omit_unanswered=omit) for m in metrics}
+        by_name = {m: values_of_users(m, hits, omit_unanswered=omit) for m in metrics}
         values = pd.DataFrame(by_name)  # a row for each user
         counted = values.dropna()
         measures = pd.DataFrame({"metric": metrics, "k": cutoff, "mean": list(counted.mean())})
@@ -159,7 +159,7 @@ def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) ->
 
 
 @dataclass(frozen=True)
-class Ruler:
+class HoldoutProtocol:
     """Hides items, and says how well recommendations have found them again."""
 
     metric: str | Callable[..., float] = "ndcg"
@@ -200,8 +200,8 @@ class Ruler:
         """Return the measure of recommended items, the mean over users."""
         if callable(self.metric):
             return float(self.metric(hidden, items, k=self.k))
-        matches = match(hidden, items, self.k)
-        values = values_of_users(self.metric, matches, omit_unanswered=False)
+        hits = find_hits(hidden, items, self.k)
+        values = values_of_users(self.metric, hits, omit_unanswered=False)
         return float(np.nanmean(values))
 
 

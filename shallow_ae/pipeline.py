@@ -14,14 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Offer, make_offer
+from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.arguments import check_choice, check_integer
 from shallow_ae.data.id_lists import known_items, known_users, lists_of_items, truth_and_lists
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
-from shallow_ae.evaluation import Ruler
+from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.recommender import RecommenderMixin
 
@@ -157,8 +157,8 @@ class RecommenderPipeline(Pipeline):
         at = copy(self)  # with the steps of one fit, whatever happens meanwhile
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
-        offer, popular = make_offer(seen, exclude_seen, **lists), no_history == "popularity"
-        best = best_or_popular(at[-1], X, k, offer, popular=popular, verbose=verbose)
+        allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
+        best = best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
         items, scores, known = best
         row, place = np.nonzero(items >= 0)
         columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
@@ -269,17 +269,17 @@ class RecommenderPipeline(Pipeline):
         ValueError
             If no user has held-out items.
         """
-        return self._judge(X, y, Ruler())
+        return self._score_interactions(X, y, HoldoutProtocol())
 
-    def _judge(self, interactions: Any, y: Any, ruler: Ruler) -> float:
+    def _score_interactions(self, interactions: Any, y: Any, ruler: HoldoutProtocol) -> float:
         check_is_fitted(self)
         at = copy(self)
         mapper = at[0]
         names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
         visible, hidden = ruler.split_pairs(interactions, y, names)
         seen, X, users = at._read(visible, tell=False)
-        offer = make_offer(seen)
-        items, _, _ = best_or_popular(at[-1], X, ruler.k, offer, popular=True, verbose=0)
+        allowed = candidate_filter(seen)
+        items, _, _ = best_or_popular(at[-1], X, ruler.k, allowed, popular=True, verbose=0)
         return ruler.measure(*truth_and_lists(hidden, users, items, mapper))
 
     def _read(
@@ -377,7 +377,13 @@ def name_items(mapper: IdMapper, model: Any) -> None:
 
 
 def best_or_popular(
-    model: Any, X: sp.csr_array[Any], k: int, offer: Offer, *, popular: bool, verbose: int
+    model: Any,
+    X: sp.csr_array[Any],
+    k: int,
+    allowed: CandidateFilter,
+    *,
+    popular: bool,
+    verbose: int,
 ) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
     """Return the best items of each row, their scores, and whether anything is known of the user.
 
@@ -386,9 +392,9 @@ def best_or_popular(
     known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
     items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
     if known.any():
-        items[known], scores[known] = model._best(X[known], k, offer.of(known), verbose=verbose)
+        items[known], scores[known] = model._best(X[known], k, allowed.of(known), verbose=verbose)
     if popular and not known.all():
-        items[~known], scores[~known] = popular_items(model.item_counts_, k, offer.of(~known))
+        items[~known], scores[~known] = popular_items(model.item_counts_, k, allowed.of(~known))
     return items, scores, known
 
 

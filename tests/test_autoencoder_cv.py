@@ -189,13 +189,13 @@ def test_settings_share_an_inverse(X, monkeypatch):
     from shallow_ae._solvers import closed_form
 
     sizes = []
-    original = closed_form.sweep
+    original = closed_form.negated_inverse
 
     def counting(A, **settings):
         sizes.append(len(A))
         original(A, **settings)
 
-    monkeypatch.setattr(closed_form, "sweep", counting)
+    monkeypatch.setattr(closed_form, "negated_inverse", counting)
     ShallowAutoEncoderCV(
         REGULARIZATIONS, diagonal_slack=[0.0, 0.5], item_exponent=[0.0, 0.1, 0.2], cv=3
     ).fit(X)
@@ -314,7 +314,7 @@ def spy_on_apart(monkeypatch):
         at_once.append(len(tasks))
         original(function, tasks, done)
 
-    monkeypatch.setattr(gram_folds, "apart", noting)
+    monkeypatch.setattr(gram_folds, "map_single_threaded", noting)
     return at_once
 
 

@@ -204,7 +204,7 @@ def test_rows_are_forgotten_in_the_type_they_were_learned_in(n_users):
 def test_items_of_the_forgotten_alone_are_gone_from_a_kept_gram_matrix():
     X = sp.csr_array(np.vstack([listens(200, 8).toarray() * ([1] * 7 + [0]), [0.3] * 8]))
     model = exact().fit(X).forget(X[-1:])
-    assert isinstance(model._history, training_data.Gram)
+    assert isinstance(model._history, training_data.TrainingGram)
     assert not model._history.matrix[7].any()
     assert not model._history.matrix[:, 7].any()
     assert not model.item_weights_[7].any()

@@ -16,10 +16,10 @@ from shallow_ae._solvers.gradient_descent import fit as descent_fit
 from shallow_ae._solvers.gradient_descent import loop
 from shallow_ae._solvers.gradient_descent import step as step_module
 from shallow_ae._solvers.gradient_descent.minibatches import (
-    Feed,
+    MinibatchStream,
     choose_layout,
-    deal_users,
     draw_users,
+    partition_users,
 )
 from shallow_ae.datasets import make_listens
 
@@ -143,7 +143,7 @@ def one_batch(rows, weights, layout="sparse", **penalty):
     settings = {"regularization": 0.02, "dropout": 0.0, **penalty}
     n_users = len(weights)
     draws = draw_users(n_users, n_users, None)
-    feed = Feed(rows, weights, draws, layout=layout, batch_size=n_users, **settings)
+    feed = MinibatchStream(rows, weights, draws, layout=layout, batch_size=n_users, **settings)
     return jax.tree.map(lambda leaf: leaf[0], feed.take(1, 1)[0])
 
 
@@ -252,7 +252,7 @@ def test_users_of_very_different_sizes_are_no_divergence():
 def test_few_padded_sizes_serve_all_batches(listens):
     draws = draw_users(listens.shape[0], 50, np.random.default_rng(0))
     settings = {"batch_size": 50, "regularization": 0.02, "dropout": 0.0}
-    feed = Feed(listens, np.ones(1500), draws, layout="sparse", **settings)
+    feed = MinibatchStream(listens, np.ones(1500), draws, layout="sparse", **settings)
     with jax.enable_x64(True):
         sizes = {feed.take(3, 3)[0].rows.data.shape for _ in range(100)}
     assert len(sizes) <= 2  # for sums that differ by half
@@ -263,7 +263,7 @@ def test_a_stack_holds_its_batches_whatever_their_sizes(listens):
     weights = np.random.default_rng(0).uniform(size=1500)
     for layout, batch_size in itertools.product(["sparse", "dense"], [7, 100]):
         settings = {"batch_size": batch_size, "regularization": 0.1, "dropout": 0.5}
-        feed = Feed(listens, weights, iter(draws), layout=layout, **settings)
+        feed = MinibatchStream(listens, weights, iter(draws), layout=layout, **settings)
         with jax.enable_x64(True):
             stack, zero_losses = feed.take(2, 3)
             products = [
@@ -313,10 +313,10 @@ def test_batches_without_interactions_are_empty():
 
 
 def test_dealt_users_are_each_user_once_in_batches_of_nearly_one_size():
-    parts = deal_users(23, 5, np.random.default_rng(0))
+    parts = partition_users(23, 5, np.random.default_rng(0))
     assert sorted(np.concatenate(parts)) == list(range(23))
     assert [len(part) for part in parts] == [5, 5, 5, 4, 4]
-    assert deal_users(5, 5, np.random.default_rng(0)) == [slice(None)]
+    assert partition_users(5, 5, np.random.default_rng(0)) == [slice(None)]
 
 
 def test_a_batch_of_all_users_is_no_draw():

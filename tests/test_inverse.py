@@ -63,7 +63,7 @@ def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
 def test_wide_blocks_are_swept_themselves(monkeypatch, dtype):
     monkeypatch.setattr(inverse_module, "_LARGE", 1000)
     A, expected = positive_definite(2000, dtype)
-    inverse_module.sweep(A)
+    inverse_module.negated_inverse(A)
     assert_close(-np.tril(A), np.tril(expected), dtype)
 
 
@@ -78,7 +78,7 @@ def test_unfold_scales_rows_and_columns():
     lower = np.tril(rng.normal(size=(900, 900)))
     rows, columns = rng.uniform(1, 2, size=(2, 900))
     A = lower.copy()
-    inverse_module.unfold(A, rows, columns)
+    inverse_module.mirror_and_scale(A, rows, columns)
     whole = lower + np.tril(lower, -1).T
     np.testing.assert_allclose(A, rows[:, None] * whole * columns[None, :], rtol=rounding(2))
 
@@ -94,7 +94,7 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(
     A = np.eye(100, dtype=np.float32)
     A[pivot, pivot] = bad
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite in float32"):
-        inverse_module.sweep(A)
+        inverse_module.negated_inverse(A)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_who_inverts(monkeypatch, threads, backend, n, form):
     original, taken = getattr(inverse_module, form), []
     monkeypatch.setattr(inverse_module, form, lambda *of: (taken.append(len(of[0])), original(*of)))
     A, expected = positive_definite(n)
-    inverse_module.sweep(A)
+    inverse_module.negated_inverse(A)
     assert_close(-np.tril(A), np.tril(expected))
     assert taken == [n]
 

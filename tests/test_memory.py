@@ -120,7 +120,7 @@ def test_a_fit_that_does_not_fit_is_refused_before_it_allocates(monkeypatch, dty
     monkeypatch.setattr(memory, "free_memory", lambda: 2**26)
     model = ShallowAutoEncoder().fit(np.eye(3, dtype=dtype))
     before = pickle.dumps(model)
-    monkeypatch.setattr(descent_fit, "Feed", None)  # would be the first to allocate
+    monkeypatch.setattr(descent_fit, "MinibatchStream", None)  # would be the first to allocate
     needed = model.plan(sp.eye_array(5000, dtype=dtype, format="csr"))["sgd"].bytes
     told = (
         rf"^solver='sgd' needs {needed / 2**30:.3g} GiB for 5,000 items and 0\.0625 GiB are free\. "

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shallow_ae._linalg.csr import rows_of
+from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime import blocks as row_blocks
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
-from shallow_ae._weights.candidates import make_offer
+from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
 from shallow_ae._weights.ranking import best_items
@@ -93,11 +93,11 @@ def test_the_best_are_those_of_a_ranking_by_hand(
         return sp.csc_array(marks)
 
     rows = sp.csr_array(X.astype(dtype))
-    offer = make_offer(rows, exclude_seen, given_as(candidates), given_as(exclude))
+    allowed = candidate_filter(rows, exclude_seen, given_as(candidates), given_as(exclude))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(row_blocks, "_ROWS_PER_TASK", rows_per_task)
         patch.setattr(row_blocks, "_TASKS_PER_THREAD", 10**6)
-        items, scores = best_items(FORMS[form](P.astype(dtype)), rows, k, offer)
+        items, scores = best_items(FORMS[form](P.astype(dtype)), rows, k, allowed)
     np.testing.assert_array_equal(items, expected)
     assert scores.dtype == dtype
     of_items = np.take_along_axis(X @ P, np.maximum(items, 0), axis=1)
@@ -117,7 +117,7 @@ def test_entries_of_any_kind_are_ranked_as_python_ranks_them(values, k, dtype):
     columns = np.tile(np.arange(n_columns), n_rows)
     X = sp.csr_array((values.astype(dtype).ravel(), columns, indptr), shape=values.shape)
     items, scores = np.empty((n_rows, k), np.int64), np.empty((n_rows, k), dtype)
-    rank_stored(rows_of(X, dtype), items, scores)
+    rank_stored(csr_arrays(X, dtype), items, scores)
     for row, got_items, got_scores in zip(values, items, scores, strict=True):
         expected = in_order(row, range(n_columns), k)
         np.testing.assert_array_equal(got_items, expected)
@@ -158,18 +158,18 @@ def test_scores_do_not_depend_on_the_parts_threads_and_rows_beside(form, dtype, 
     X = random_listens(300, 400, dtype, rng)
     P = rng.normal(size=(400, 400)).astype(dtype)
     weights = FORMS[form](np.where(rng.random(P.shape) < 0.3, P, 0).astype(dtype))
-    items, scores = best_items(weights, X, 30, make_offer(X))
+    items, scores = best_items(weights, X, 30, candidate_filter(X))
     table = weights.scores(X)
     np.testing.assert_array_equal(scores, np.take_along_axis(table, items, axis=1))
     order = rng.permutation(300)
-    again, scores_again = best_items(weights, X[order], 30, make_offer(X[order]))
+    again, scores_again = best_items(weights, X[order], 30, candidate_filter(X[order]))
     np.testing.assert_array_equal(again, items[order])
     np.testing.assert_array_equal(scores_again, scores[order])
     np.testing.assert_array_equal(weights.scores(X[order]), table[order])
     for threads, rows in ((1, 1), (3, 7), (2, 300)):
         monkeypatch.setattr(row_blocks, "n_threads", lambda threads=threads: threads)
         monkeypatch.setattr(row_blocks, "_ROWS_PER_TASK", rows)
-        again, scores_again = best_items(weights, X, 30, make_offer(X))
+        again, scores_again = best_items(weights, X, 30, candidate_filter(X))
         np.testing.assert_array_equal(again, items)
         np.testing.assert_array_equal(scores_again, scores)
         np.testing.assert_array_equal(weights.scores(X), table)
@@ -200,7 +200,7 @@ def test_sparse_weights_rank_items_that_no_weight_reaches():
     # The only weight is negative: what scores 0 stands before it, by rising index.
     weights = SparseWeights(sp.csr_array(([-1.0], ([0], [1])), shape=(4, 4)))
     X = sp.csr_array([[1.0, 0, 0, 0]])
-    items, scores = best_items(weights, X, 4, make_offer(X))
+    items, scores = best_items(weights, X, 4, candidate_filter(X))
     assert items.tolist() == [[2, 3, 1, -1]]
     np.testing.assert_array_equal(scores, [[0, 0, -1, np.nan]])
 

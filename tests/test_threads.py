@@ -34,7 +34,7 @@ def test_apart_each_task_has_one_thread_and_all_run_at_once():
         yield threading.get_ident()
 
     assert threads.n_threads() == 3
-    numbers, results = zip(*results_of(threads.apart, task, range(6)), strict=True)
+    numbers, results = zip(*results_of(threads.map_single_threaded, task, range(6)), strict=True)
     shares, workers = zip(*results, strict=True)
     assert numbers == tuple(range(6))  # in order
     assert set(shares) == {1}
@@ -51,7 +51,9 @@ def test_blas_has_one_thread_in_each_task():
         yield from threads.map_on_threads(lambda _: blas_threads(), range(2))
 
     before = blas_threads()
-    assert results_of(threads.apart, task, range(4)) == [(n, [{1}, {1}]) for n in range(4)]
+    assert results_of(threads.map_single_threaded, task, range(4)) == [
+        (n, [{1}, {1}]) for n in range(4)
+    ]
     assert blas_threads() == before
 
 
@@ -81,7 +83,9 @@ def test_tasks_leave_the_setting_of_blas_to_whom_they_work_for():
         with threads.one_blas_thread:
             yield threads.one_blas_thread.n_inside
 
-    assert results_of(threads.apart, task, range(4)) == [(number, [1]) for number in range(4)]
+    assert results_of(threads.map_single_threaded, task, range(4)) == [
+        (number, [1]) for number in range(4)
+    ]
     assert threads.one_blas_thread.n_inside == 0
 
 
@@ -131,11 +135,11 @@ def test_after_an_error_no_task_begins_and_none_goes_on(nothing_more_begins):
         ended.append(number)
 
     with pytest.raises(RuntimeError, match="the first"):
-        threads.apart(task, range(10), lambda *_: None)
+        threads.map_single_threaded(task, range(10), lambda *_: None)
     assert len(begun) <= 4  # the first, and one that holds each of the three threads
     assert not ended
 
 
 def test_in_turn_each_task_has_all_threads():
-    found = results_of(threads.in_turn, lambda n: [(n, threads.n_threads())], range(3))
+    found = results_of(threads.map_sequential, lambda n: [(n, threads.n_threads())], range(3))
     assert found == [(number, [(number, 3)]) for number in range(3)]

@@ -301,7 +301,7 @@ def test_an_interrupted_pipeline_keeps_what_a_descent_has_learned(solver, monkey
 
     listens, _ = make_listens(100, 40, random_state=0)
     recommender = make_recommender(ShallowAutoEncoder(solver=solver, random_state=0))
-    monkeypatch.setattr("shallow_ae._solvers.closed_form.sweep", interrupt)
+    monkeypatch.setattr("shallow_ae._solvers.closed_form.negated_inverse", interrupt)
     arguments = {"shallowautoencoder__callback": interrupt} if solver == "sgd" else {}
     with pytest.raises(KeyboardInterrupt):
         recommender.fit(listens, **arguments)

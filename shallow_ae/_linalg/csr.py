@@ -12,7 +12,7 @@ from shallow_ae._runtime.blocks import entry_blocks
 from shallow_ae._typing import Array, Interactions
 
 
-class Rows(NamedTuple):
+class CsrArrays(NamedTuple):
     """The arrays of a csr matrix, as compiled functions take them."""
 
     indptr: NDArray[np.int64]
@@ -20,9 +20,9 @@ class Rows(NamedTuple):
     data: Array
 
 
-def rows_of(X: sp.csr_array[Any], dtype: Any) -> Rows:
+def csr_arrays(X: sp.csr_array[Any], dtype: Any) -> CsrArrays:
     """Return the arrays of `X`, its numbers of type `dtype`."""
-    return Rows(
+    return CsrArrays(
         X.indptr.astype(np.int64),
         np.asarray(X.indices).astype(np.int32, copy=False),
         np.asarray(X.data).astype(dtype, copy=False),

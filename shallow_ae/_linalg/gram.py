@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._runtime.blocks import blocks
-from shallow_ae._runtime.speed import BOTH_SPARSE, SPARSE
+from shallow_ae._runtime.speed import COST_SPARSE_DENSE, COST_SPARSE_SPARSE
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
@@ -62,8 +62,8 @@ def _ways(n: int, lengths: Array) -> dict[Way, Work]:
     half = n_entries * n // 2
     dense = len(lengths) * n**2 // 2
     return {
-        _add_sparse: Work(n_pairs, BOTH_SPARSE * n_pairs),
-        _add_half_sparse: Work(half, SPARSE * half),
+        _add_sparse: Work(n_pairs, COST_SPARSE_SPARSE * n_pairs),
+        _add_half_sparse: Work(half, COST_SPARSE_DENSE * half),
         _add_dense: Work(dense, dense),
     }
 

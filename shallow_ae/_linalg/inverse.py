@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 
 from shallow_ae._linalg.lapack import invert_by_cholesky
 from shallow_ae._runtime.blocks import block_rows, blocks
-from shallow_ae._runtime.jax_settings import backend, numerics
+from shallow_ae._runtime.jax_settings import backend, jax_precision
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
@@ -45,7 +45,7 @@ _TILE_ROWS, _TILE_COLUMNS = 256, 512
 _DEVICE_WIDTH = 1024
 
 
-def sweep(A: Array, *, verbose: int = 0) -> None:
+def negated_inverse(A: Array, *, verbose: int = 0) -> None:
     """Write -A^-1 over the lower triangle of A, of which only that is read.
 
     Parameters
@@ -70,7 +70,7 @@ def sweep(A: Array, *, verbose: int = 0) -> None:
         _check(bool((A.diagonal() < 0).all() and np.isfinite(A.diagonal()).all()), A.dtype)
 
 
-def unfold(A: Array, row_scale: Array, column_scale: Array) -> None:
+def mirror_and_scale(A: Array, row_scale: Array, column_scale: Array) -> None:
     """Replace A_ij by A_ij * row_scale_i * column_scale_j, A given by its lower triangle."""
 
     def mirror(rows: slice) -> None:
@@ -91,11 +91,11 @@ def unfold(A: Array, row_scale: Array, column_scale: Array) -> None:
 def invert(A: Array, *, verbose: int = 0) -> None:
     """Replace the symmetric positive definite A, given by its lower triangle, by its inverse.
 
-    Arguments and errors are those of :func:`sweep`.
+    Arguments and errors are those of :func:`negated_inverse`.
     """
-    sweep(A, verbose=verbose)
+    negated_inverse(A, verbose=verbose)
     ones = np.ones(len(A), A.dtype)
-    unfold(A, -ones, ones)
+    mirror_and_scale(A, -ones, ones)
 
 
 def is_small(n: int) -> bool:
@@ -103,8 +103,8 @@ def is_small(n: int) -> bool:
     return n < _APART and backend() == "cpu"
 
 
-def sweep_bytes(n: int, itemsize: int) -> int:
-    """Return the memory that `sweep` takes beside the matrix."""
+def inverse_bytes(n: int, itemsize: int) -> int:
+    """Return the memory that `negated_inverse` takes beside the matrix."""
     tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
     return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
@@ -184,7 +184,7 @@ def _check(is_definite: bool, dtype: Any) -> None:
 
 
 def _sweep_on_device(A: Array) -> None:
-    with numerics(A.dtype):
+    with jax_precision(A.dtype):
         swept = _sweep(jax.device_put(A))
     for rows in blocks(len(A), block_rows(*A.shape)):
         A[rows] = swept[rows]

@@ -16,7 +16,7 @@ from shallow_ae._weights.item_weights import Weights
 _INEXACT = {"float32": 1e-2, "float64": 1e-6}
 
 
-class Parameters(NamedTuple):
+class Objective(NamedTuple):
     """What the minimum depends on beside the data."""
 
     regularization: float
@@ -26,12 +26,12 @@ class Parameters(NamedTuple):
     item_exponent: float
 
 
-def parameters_of(model: Any) -> Parameters:
+def objective_of(model: Any) -> Objective:
     """Return what the minimum depends on of a model's parameters."""
-    return Parameters(*(float(getattr(model, name)) for name in Parameters._fields))
+    return Objective(*(float(getattr(model, name)) for name in Objective._fields))
 
 
-class Minimum(NamedTuple):
+class Solution(NamedTuple):
     """The weights at the minimum, and what is known about them."""
 
     weights: Weights
@@ -41,7 +41,7 @@ class Minimum(NamedTuple):
     rounding: float | None = None  # what it moves weights by, relative, where residuals are blind
 
 
-class Scales(NamedTuple):
+class ColumnScaling(NamedTuple):
     """What turns an inverse into weights, one number an item, in float64."""
 
     penalty: Array  # Lambda
@@ -52,7 +52,7 @@ class Scales(NamedTuple):
 
     def minimum(
         self, weights: Weights, n: float, residual: float | None, unexplained: Array
-    ) -> Minimum:
+    ) -> Solution:
         """Return the minimum, with `unexplained` the 1 / C_jj - Lambda_j.
 
         That is what an item's column has left of its square. The caller knows it better than by
@@ -61,10 +61,10 @@ class Scales(NamedTuple):
         own = self.columns * self.inverse_diagonal
         beyond = np.maximum(unexplained - self.slack / self.inverse_diagonal, 0)  # s_j - Lambda_j
         errors = (beyond**2 + self.penalty * unexplained) * self.inverse_diagonal
-        return Minimum(weights, 1 - own, float(errors.sum() / n), residual)
+        return Solution(weights, 1 - own, float(errors.sum() / n), residual)
 
 
-def penalty_of(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
+def penalty_of(gram_diagonal: Array, n: float, parameters: Objective) -> Array:
     """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
     if not np.isfinite(gram_diagonal).all():
         raise ValueError(too_large(gram_diagonal.dtype))
@@ -74,18 +74,18 @@ def penalty_of(gram_diagonal: Array, n: float, parameters: Parameters) -> Array:
     return np.where(penalty > 0, penalty, 1.0)
 
 
-def scales_of(
-    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Parameters
-) -> Scales:
+def column_scaling(
+    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Objective
+) -> ColumnScaling:
     inverse_diagonal = inverse_diagonal.astype(np.float64)
     if not (inverse_diagonal > 0).all():
         raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
     columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
     counts = count_scale(item_counts, parameters.item_exponent)
-    return Scales(penalty, inverse_diagonal, columns, counts, parameters.diagonal_slack)
+    return ColumnScaling(penalty, inverse_diagonal, columns, counts, parameters.diagonal_slack)
 
 
-def check_has_minimum(parameters: Parameters) -> None:
+def check_has_minimum(parameters: Objective) -> None:
     if not parameters.regularization and not parameters.dropout:
         raise ValueError(
             "`regularization`=0 must be > 0 here (unless `dropout` is): the closed form does not "
@@ -102,7 +102,7 @@ def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
 
 
 def warn_if_inexact(
-    minimum: Minimum, dtype: np.dtype[Any], regularization: float, *, stacklevel: int
+    minimum: Solution, dtype: np.dtype[Any], regularization: float, *, stacklevel: int
 ) -> None:
     """Warn if weights are further off than the type of the data explains."""
     most = _INEXACT[dtype.name]

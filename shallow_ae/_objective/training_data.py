@@ -15,14 +15,14 @@ import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
-from shallow_ae._linalg.inverse import unfold
+from shallow_ae._linalg.inverse import mirror_and_scale
 from shallow_ae._objective.objective import check_finite, exponent_of, item_counts, user_weights
 from shallow_ae._typing import Array
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 
 
-class Rows(NamedTuple):
+class TrainingRows(NamedTuple):
     """The rows learned from, with their sample weights."""
 
     X: sp.csr_array[Any]
@@ -54,7 +54,7 @@ class Rows(NamedTuple):
         counting = weights > np.finfo(weights.dtype).tiny  # 1 / w is finite
         return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
 
-    def apart_from(self, X: Any, sample_weight: Any) -> Rows:
+    def apart_from(self, X: Any, sample_weight: Any) -> TrainingRows:
         """Return the same rows in memory that what they were checked from has no part in."""
         mine = self.X
         shares = mine.data.base is not None  # a longer array, without its zeros
@@ -62,24 +62,28 @@ class Rows(NamedTuple):
             arrays = ((getattr(mine, n), getattr(X, n)) for n in ("data", "indices", "indptr"))
             shares |= any(np.may_share_memory(*pair) for pair in arrays)
         mine = mine.copy() if shares else mine
-        return Rows(
+        return TrainingRows(
             mine, self.sample_weight if sample_weight is None else self.sample_weight.copy()
         )
 
-    def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+    def learn(
+        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
+    ) -> TrainingData:
         """Return the history with rows added."""
-        return _smaller(*self.plus(X, sample_weight), user_exponent)
+        return rows_or_gram(*self.plus(X, sample_weight), user_exponent)
 
-    def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+    def forget(
+        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
+    ) -> TrainingData:
         """Return the history without rows, each of which it must have."""
-        return _smaller(*self.minus(X, sample_weight), user_exponent)
+        return rows_or_gram(*self.minus(X, sample_weight), user_exponent)
 
-    def plus(self, X: sp.csr_array[Any], sample_weight: Array) -> Rows:
+    def plus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return all rows, these too."""
         both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
-        return Rows(both, np.concatenate([self.sample_weight, sample_weight]))
+        return TrainingRows(both, np.concatenate([self.sample_weight, sample_weight]))
 
-    def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> Rows:
+    def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return the other rows, if each of these is there."""
         X = X.astype(self.X.dtype, copy=False)
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
@@ -98,11 +102,11 @@ class Rows(NamedTuple):
                 )
             kept[found.pop()] = False
         _check_some_left(bool(self.sample_weight[kept].any()))
-        return Rows(self.X[kept], self.sample_weight[kept])
+        return TrainingRows(self.X[kept], self.sample_weight[kept])
 
 
 @dataclass(frozen=True)
-class Gram:
+class TrainingGram:
     """The sum of w_u x_u' x_u over the rows learned from, and what else a fit asks for."""
 
     matrix: Array  # of shape (n_items, n_items); weights are in units of 2^exponent here
@@ -120,7 +124,9 @@ class Gram:
         """Return how many numbers are kept."""
         return self.matrix.size
 
-    def learn(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
+    def learn(
+        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
+    ) -> TrainingGram:
         """Return the history with rows added."""
         self._check_exponent(user_exponent)
         both = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=1)
@@ -128,7 +134,9 @@ class Gram:
             check_finite("user_exponent", user_exponent, 1 / np.array(both.total_weight))
         return both
 
-    def forget(self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> Gram:
+    def forget(
+        self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
+    ) -> TrainingGram:
         """Return the history without rows. Rows that it cannot have had are an error."""
         X = X.astype(self.dtype, copy=False)  # as it was learned
         self._check_exponent(user_exponent)
@@ -152,7 +160,7 @@ class Gram:
         rest._clear(~held)
         return rest
 
-    def without(self, X: sp.csr_array[Any], sample_weight: Array) -> Gram:
+    def without(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingGram:
         """Return the history without rows that are known to be in it."""
         rest = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=-1)
         rest._clear(rest.n_users <= 0)
@@ -169,7 +177,7 @@ class Gram:
                 f"{self.user_exponent:g} after `fit`: the rows are kept as a sum. Call `fit`."
             )
 
-    def _in_units_for(self, sample_weight: Array) -> Gram:
+    def _in_units_for(self, sample_weight: Array) -> TrainingGram:
         """Return the same in units in which no sum of these weights is too large."""
         exponents = [self.exponent] * (self.n_rows > 0)
         exponents += [exponent_of(sample_weight)] * bool(sample_weight.any())
@@ -185,7 +193,7 @@ class Gram:
             exponent=exponent,
         )
 
-    def _plus(self, X: sp.csr_array[Any], sample_weight: Array, *, sign: int) -> Gram:
+    def _plus(self, X: sp.csr_array[Any], sample_weight: Array, *, sign: int) -> TrainingGram:
         with np.errstate(over="ignore"):
             weights = np.ldexp(sample_weight, -self.exponent)
             weights *= items_per_user(X) ** -self.user_exponent
@@ -193,8 +201,8 @@ class Gram:
         matrix = self.matrix.copy()
         add_gram(X.astype(matrix.dtype), (sign * weights).astype(matrix.dtype), matrix)
         ones = np.ones(len(matrix))
-        unfold(matrix, ones, ones)
-        return Gram(
+        mirror_and_scale(matrix, ones, ones)
+        return TrainingGram(
             matrix=matrix,
             total_weight=self.total_weight + sign * float(weights.sum()),
             n_rows=self.n_rows + sign * X.shape[0],
@@ -207,14 +215,14 @@ class Gram:
         )
 
 
-History: TypeAlias = Rows | Gram
+TrainingData: TypeAlias = TrainingRows | TrainingGram
 
 
-def remember(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+def training_data(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> TrainingData:
     """Return a history of rows, with memory of its own."""
     if keeps_gram(X.nnz, X.shape[1]):
-        return _smaller(X, sample_weight, user_exponent)
-    return Rows(X.copy(), sample_weight.copy())
+        return rows_or_gram(X, sample_weight, user_exponent)
+    return TrainingRows(X.copy(), sample_weight.copy())
 
 
 def keeps_gram(n_entries: int, n_items: int) -> bool:
@@ -222,17 +230,19 @@ def keeps_gram(n_entries: int, n_items: int) -> bool:
     return n_entries >= n_items**2
 
 
-def _smaller(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> History:
+def rows_or_gram(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> TrainingData:
     if not keeps_gram(X.nnz, X.shape[1]):
-        return Rows(X, sample_weight)
+        return TrainingRows(X, sample_weight)
     return gram_of(X, sample_weight, user_exponent, GRAM_DTYPE)
 
 
-def gram_of(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any) -> Gram:
+def gram_of(
+    X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any
+) -> TrainingGram:
     """Return the Gram matrix of rows, summed in a type of its own."""
     n_items = X.shape[1]
     zeros, matrix = np.zeros(n_items), np.zeros((n_items, n_items), dtype)
-    nothing = Gram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype, exponent=0)
+    nothing = TrainingGram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype, exponent=0)
     return nothing.learn(X, sample_weight, user_exponent)
 
 

@@ -22,7 +22,7 @@ _is_lost = False  # in a process that was forked after the start
 
 
 @contextmanager
-def numerics(dtype: Any) -> Iterator[None]:
+def jax_precision(dtype: Any) -> Iterator[None]:
     """Set JAX for this block of this thread.
 
     It computes in float64 where the data are, and full products always; what is handed over between

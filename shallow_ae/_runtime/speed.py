@@ -12,13 +12,13 @@ from shallow_ae._runtime.threads import Workers, with_workers
 # A multiplication of a sparse with a dense matrix takes as long as so many of dense matrices, and
 # one in a product of two sparse matrices so many. Measured on two cores in float32, over matrices
 # of 1,892 to 29,858 rows.
-SPARSE = 11
-BOTH_SPARSE = 700
+COST_SPARSE_DENSE = 11
+COST_SPARSE_SPARSE = 700
 
 # A multiplication in a system of some 100 unknowns, and an entry of a list that is searched for
 # them, measured on Gowalla's 40,981 items and on made-up ones of 62,500 and a million.
-SMALL = 12
-LISTED = 150
+COST_SMALL_SYSTEM = 12
+COST_LIST_LOOKUP = 150
 
 _SIZE = 512
 

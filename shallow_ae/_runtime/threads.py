@@ -184,7 +184,7 @@ def map_on_threads(
     return list(workers.map(function, tasks))
 
 
-def apart(
+def map_single_threaded(
     function: Callable[[_Task], Iterable[_Result]],
     tasks: Sequence[_Task],
     done: Callable[[_Task, list[_Result]], object],
@@ -208,7 +208,7 @@ def apart(
     work()
 
 
-def in_turn(
+def map_sequential(
     function: Callable[[_Task], Iterable[_Result]],
     tasks: Sequence[_Task],
     done: Callable[[_Task, list[_Result]], object],

@@ -27,18 +27,18 @@ import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import column_squares
 from shallow_ae._linalg.gram import add_gram
-from shallow_ae._linalg.inverse import invert, sweep, unfold
+from shallow_ae._linalg.inverse import invert, mirror_and_scale, negated_inverse
 from shallow_ae._objective.objective import check_item_exponent
 from shallow_ae._objective.solution import (
-    Minimum,
-    Parameters,
-    Scales,
+    ColumnScaling,
+    Objective,
+    Solution,
     check_has_minimum,
+    column_scaling,
     indefinite,
     penalty_of,
-    scales_of,
 )
-from shallow_ae._objective.training_data import Gram, History, Rows
+from shallow_ae._objective.training_data import TrainingData, TrainingGram, TrainingRows
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import map_on_threads
@@ -56,7 +56,7 @@ _COLUMNS = 128
 _LEAST_LEFT = 1e4
 
 
-def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> Minimum:
+def minimize(history: TrainingData, parameters: Objective, *, verbose: int = 0) -> Solution:
     """Return the minimum for what was learned from.
 
     Raises
@@ -67,7 +67,7 @@ def minimize(history: History, parameters: Parameters, *, verbose: int = 0) -> M
     return next(_minima(history, [parameters], verbose, has_residual=True))
 
 
-def minimize_each(history: History, settings: Sequence[Parameters]) -> Iterator[Minimum]:
+def minimize_each(history: TrainingData, settings: Sequence[Objective]) -> Iterator[Solution]:
     """Yield the minimum for each of the settings of one inverse, without its residual.
 
     Its `user_exponent` must be that of a history that is a Gram matrix.
@@ -75,21 +75,21 @@ def minimize_each(history: History, settings: Sequence[Parameters]) -> Iterator[
     return _minima(history, settings, 0, has_residual=False)
 
 
-def inverse_of(parameters: Parameters) -> tuple[float, float, float]:
+def inverse_of(parameters: Objective) -> tuple[float, float, float]:
     """Return what an inverse depends on: settings for which it is equal can share a primal one."""
     return parameters.user_exponent, parameters.regularization, parameters.dropout
 
 
 def _minima(
-    history: History, settings: Sequence[Parameters], verbose: int, *, has_residual: bool
-) -> Iterator[Minimum]:
+    history: TrainingData, settings: Sequence[Objective], verbose: int, *, has_residual: bool
+) -> Iterator[Solution]:
     """Yield the minimum for each of the settings that can share an inverse."""
     check_has_minimum(settings[0])
     counts = history.item_counts
     for parameters in settings:
         check_item_exponent(counts, parameters.item_exponent, history.dtype)
     try:
-        if isinstance(history, Rows) and is_dual(*history.X.shape):
+        if isinstance(history, TrainingRows) and is_dual(*history.X.shape):
             for parameters in settings:
                 yield _dual(history, counts, parameters, verbose, has_residual=has_residual)
         else:
@@ -104,24 +104,24 @@ def is_dual(n_users: int, n_items: int) -> bool:
 
 
 def _primal(
-    history: History,
+    history: TrainingData,
     item_counts: Array,
-    settings: Sequence[Parameters],
+    settings: Sequence[Objective],
     verbose: int,
     *,
     has_residual: bool,
-) -> Iterator[Minimum]:
+) -> Iterator[Solution]:
     A, n, times_gram = _normal_matrix(history, settings[0].user_exponent)
     gram_diagonal = A.diagonal().astype(np.float64)
     penalty = penalty_of(A.diagonal(), n, settings[0])
     A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
-    sweep(A, verbose=verbose)
+    negated_inverse(A, verbose=verbose)
     inverse_diagonal = -A.diagonal()
     for parameters in settings:
         P = A if parameters is settings[-1] else A.copy()
-        scales = scales_of(inverse_diagonal, penalty, item_counts, parameters)
+        scales = column_scaling(inverse_diagonal, penalty, item_counts, parameters)
         rows, columns = 1 / scales.counts, scales.columns * scales.counts
-        unfold(P, rows.astype(P.dtype), columns.astype(P.dtype))
+        mirror_and_scale(P, rows.astype(P.dtype), columns.astype(P.dtype))
         np.fill_diagonal(P, 0)
         times_inverse = _times_inverse(P, scales, rows, columns)
         residual = _residual(times_inverse, times_gram, penalty) if has_residual else None
@@ -149,7 +149,7 @@ def _explained(times_gram: Product, solutions: Callable[[slice], Array], n_items
     return explained
 
 
-def _times_inverse(P: Array, scales: Scales, rows: Array, columns: Array) -> Product:
+def _times_inverse(P: Array, scales: ColumnScaling, rows: Array, columns: Array) -> Product:
     """Return the product with the inverse that P has been scaled from."""
 
     def times_inverse(V: Array) -> Array:
@@ -159,9 +159,9 @@ def _times_inverse(P: Array, scales: Scales, rows: Array, columns: Array) -> Pro
     return times_inverse
 
 
-def _normal_matrix(history: History, user_exponent: float) -> tuple[Array, float, Product]:
+def _normal_matrix(history: TrainingData, user_exponent: float) -> tuple[Array, float, Product]:
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
-    if isinstance(history, Gram):
+    if isinstance(history, TrainingGram):
         scale = history.n_rows / history.total_weight
         A = np.empty(history.matrix.shape, history.dtype)
         np.multiply(history.matrix, scale, out=A, casting="same_kind")
@@ -183,8 +183,13 @@ def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
 
 
 def _dual(
-    history: Rows, item_counts: Array, parameters: Parameters, verbose: int, *, has_residual: bool
-) -> Minimum:
+    history: TrainingRows,
+    item_counts: Array,
+    parameters: Objective,
+    verbose: int,
+    *,
+    has_residual: bool,
+) -> Solution:
     X, weights = history.weighted(parameters.user_exponent)
     n_users = X.shape[0]
     n = float(weights.sum(dtype=np.float64))
@@ -196,7 +201,7 @@ def _dual(
     K[np.diag_indices_from(K)] += 1 / weights
     invert(K, verbose=verbose)
     explained = _quadratic_forms(X, items, K) / penalty
-    scales = scales_of((1 - explained) / penalty, penalty, item_counts, parameters)
+    scales = column_scaling((1 - explained) / penalty, penalty, item_counts, parameters)
     input_scale = 1 / (penalty * scales.counts)
     output_scale = scales.columns * scales.counts / penalty
     diagonal = explained * scales.columns / penalty

@@ -9,12 +9,18 @@ import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import sum_by_item
 from shallow_ae._linalg.gram import gram_bytes, gram_work
-from shallow_ae._linalg.inverse import sweep_bytes
+from shallow_ae._linalg.inverse import inverse_bytes
 from shallow_ae._objective.training_data import keeps_gram
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, block_rows
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import Need, check_neighbors_fit
-from shallow_ae._runtime.speed import BOTH_SPARSE, LISTED, SMALL, SPARSE, multiplications_per_second
+from shallow_ae._runtime.speed import (
+    COST_LIST_LOOKUP,
+    COST_SMALL_SYSTEM,
+    COST_SPARSE_DENSE,
+    COST_SPARSE_SPARSE,
+    multiplications_per_second,
+)
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.closed_form import is_dual
 from shallow_ae._solvers.gradient_descent.loop import descent_cost
@@ -53,7 +59,7 @@ def plan(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
     rate = multiplications_per_second(X.dtype)
     layout = choose_layout(X, backend())
     n_bytes, work = descent_cost(X, batch_size, max_iter, layout)
-    seconds = work * (SPARSE if layout == "sparse" else 1) / rate
+    seconds = work * (COST_SPARSE_DENSE if layout == "sparse" else 1) / rate
     kept = X.shape[1] ** 2 * X.dtype.itemsize
     return {
         "sgd": Cost(layout, n_bytes, kept, work, seconds),
@@ -73,7 +79,7 @@ def _exact_cost(X: sp.csr_array[Any], rate: float) -> Cost:
         exact_need(X.shape, X.nnz, X.dtype.itemsize).bytes,
         _kept_bytes(n_users, n_items, X.nnz, X.dtype.itemsize),
         n**3 // 2 + gram.multiplications + products,
-        (n**3 // 2 + gram.as_dense + SPARSE * products) / rate,
+        (n**3 // 2 + gram.as_dense + COST_SPARSE_DENSE * products) / rate,
     )
 
 
@@ -92,7 +98,7 @@ def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
     # X as csr, transposed and weighted; for a Gram matrix that is kept, in float64.
     transposed = n_entries * (itemsize + 4 + 3 * 12 if of_gram else 2 * (itemsize + 4))
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
-    beside = transposed + max(gram_bytes(n, itemsize), sweep_bytes(n, itemsize), of_products)
+    beside = transposed + max(gram_bytes(n, itemsize), inverse_bytes(n, itemsize), of_products)
     n_bytes = _kept_bytes(n_users, n_items, n_entries, itemsize) + beside
     return Need(n, "users" if dual else "items", itemsize, n_bytes)
 
@@ -124,7 +130,7 @@ def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     arranging = 2 * rows + max(X.nnz * itemsize, 40 * min(X.nnz, ENTRIES_PER_BLOCK))
     fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
     vectors = 160 * n_items + 40 * n_users  # some twenty of them
-    work = BOTH_SPARSE * n_pairs + SMALL * solving + LISTED * searched
+    work = COST_SPARSE_SPARSE * n_pairs + COST_SMALL_SYSTEM * solving + COST_LIST_LOOKUP * searched
     return Cost(
         "nearest",
         rows + vectors + max(arranging, fitting, 3 * weights),

@@ -14,35 +14,35 @@ from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.matrices import canonical
 
 
-class Lists(NamedTuple):
+class ItemLists(NamedTuple):
     """A list of items for each user: `items[starts[user] : stops[user]]`, by rising index."""
 
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     items: NDArray[np.int32]
 
-    def of(self, users: NDArray[np.bool_]) -> Lists:
+    def of(self, users: NDArray[np.bool_]) -> ItemLists:
         """Return the lists of some users."""
         return self._replace(starts=self.starts[users], stops=self.stops[users])
 
 
-class Offer(NamedTuple):
+class CandidateFilter(NamedTuple):
     """What may be recommended to each user."""
 
-    seen: Lists  # not these
-    excluded: Lists  # nor these
-    candidates: Lists  # but only these, if `is_restricted`
+    seen: ItemLists  # not these
+    excluded: ItemLists  # nor these
+    candidates: ItemLists  # but only these, if `is_restricted`
     is_restricted: bool
 
-    def of(self, users: NDArray[np.bool_]) -> Offer:
+    def of(self, users: NDArray[np.bool_]) -> CandidateFilter:
         """Return the offer to some users."""
         seen, excluded, candidates = (lists.of(users) for lists in self[:3])
-        return Offer(seen, excluded, candidates, self.is_restricted)
+        return CandidateFilter(seen, excluded, candidates, self.is_restricted)
 
 
-def make_offer(
+def candidate_filter(
     X: sp.csr_array[Any], exclude_seen: bool = True, candidates: Any = None, exclude: Any = None
-) -> Offer:
+) -> CandidateFilter:
     """Return what may be recommended to the users whose checked rows are `X`.
 
     Raises as :meth:`shallow_ae.ShallowAutoEncoder.recommend` says.
@@ -50,7 +50,7 @@ def make_offer(
     n_users, n_items = X.shape
     nothing = _shared(np.empty(0, np.int32), n_users)
     seen = _of_rows(X) if check_boolean("exclude_seen", exclude_seen) else nothing
-    return Offer(
+    return CandidateFilter(
         seen,
         nothing if exclude is None else _check_lists("exclude", exclude, n_users, n_items),
         nothing if candidates is None else _check_lists("candidates", candidates, n_users, n_items),
@@ -58,7 +58,7 @@ def make_offer(
     )
 
 
-def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> Lists:
+def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists:
     """Return the lists of users from one list for all, one list each, or a sparse matrix."""
     if sp.issparse(given):
         listed = canonical(given)
@@ -129,11 +129,11 @@ def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
     return items[items >= 0].astype(np.int32)
 
 
-def _of_rows(X: sp.csr_array[Any]) -> Lists:
+def _of_rows(X: sp.csr_array[Any]) -> ItemLists:
     ends = X.indptr.astype(np.int64)
-    return Lists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
+    return ItemLists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
 
 
-def _shared(items: NDArray[np.int32], n_users: int) -> Lists:
+def _shared(items: NDArray[np.int32], n_users: int) -> ItemLists:
     starts = np.zeros(n_users, np.int64)
-    return Lists(starts, starts + len(items), items)
+    return ItemLists(starts, starts + len(items), items)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
-from shallow_ae._runtime.speed import SPARSE
+from shallow_ae._runtime.speed import COST_SPARSE_DENSE
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import (
     DenseWeights,
     Weights,
@@ -58,13 +58,19 @@ class DualWeights(NamedTuple):
         return scores
 
     def rank(
-        self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
+        self,
+        X: sp.csr_array[Any],
+        allowed: CandidateFilter,
+        items: Array,
+        scores: Array,
+        *,
+        verbose: int = 0,
     ) -> None:
         """Write the best items of each row, scored in blocks without P."""
         from shallow_ae._weights.top_k import rank_given
 
         def rank(part: slice) -> None:
-            rank_given(self._scores(X[part]), offer, part.start, items[part], scores[part])
+            rank_given(self._scores(X[part]), allowed, part.start, items[part], scores[part])
 
         share_rows(X.shape[0], rank, most=block_rows(*X.shape), verbose=verbose)
 
@@ -108,8 +114,8 @@ class DualWeights(NamedTuple):
     def ready_for(self, X: sp.csr_array[Any]) -> Weights:
         """Return dense weights if forming and using them takes less than doing without."""
         n_items, n_users = self.items.shape
-        without = X.shape[0] * (n_users**2 + SPARSE * self.items.nnz)
-        with_them = SPARSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
+        without = X.shape[0] * (n_users**2 + COST_SPARSE_DENSE * self.items.nnz)
+        with_them = COST_SPARSE_DENSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
         if with_them < without and fits(self._dense_bytes()):
             return self.formed()
         return self

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._linalg.csr import rows_of
+from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.candidates import CandidateFilter
 
 
 class Weights(Protocol):
@@ -33,7 +33,13 @@ class Weights(Protocol):
         """Return X P of checked rows."""
 
     def rank(
-        self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
+        self,
+        X: sp.csr_array[Any],
+        allowed: CandidateFilter,
+        items: Array,
+        scores: Array,
+        *,
+        verbose: int = 0,
     ) -> None:
         """Write the best items of each of the checked rows and their scores, as many as fit."""
 
@@ -69,21 +75,27 @@ class DenseWeights(NamedTuple):
         """Return X P."""
         from shallow_ae._weights.top_k import score_dense
 
-        rows, P = rows_of(X, self.dtype), np.ascontiguousarray(self.P)
+        rows, P = csr_arrays(X, self.dtype), np.ascontiguousarray(self.P)
         scores = np.empty((X.shape[0], P.shape[1]), self.dtype)
         share_rows(len(scores), lambda part: score_dense(rows, P, part.start, scores[part]))
         return scores
 
     def rank(
-        self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
+        self,
+        X: sp.csr_array[Any],
+        allowed: CandidateFilter,
+        items: Array,
+        scores: Array,
+        *,
+        verbose: int = 0,
     ) -> None:
         """Write the best items of each row, scored one at a time."""
         from shallow_ae._weights.top_k import rank_dense
 
-        rows, P = rows_of(X, self.dtype), np.ascontiguousarray(self.P)
+        rows, P = csr_arrays(X, self.dtype), np.ascontiguousarray(self.P)
 
         def rank(part: slice) -> None:
-            rank_dense(rows, P, offer, part.start, items[part], scores[part])
+            rank_dense(rows, P, allowed, part.start, items[part], scores[part])
 
         share_rows(X.shape[0], rank, verbose=verbose)
 
@@ -124,21 +136,31 @@ class SparseWeights(NamedTuple):
         """Return X P, as a dense array."""
         from shallow_ae._weights.top_k import score_sparse
 
-        rows, P = rows_of(X, self.dtype), rows_of(self.P, self.dtype)
+        rows, P = csr_arrays(X, self.dtype), csr_arrays(self.P, self.dtype)
         scores = np.empty((X.shape[0], self.P.shape[1]), self.dtype)
         share_rows(len(scores), lambda part: score_sparse(rows, P, part.start, scores[part]))
         return scores
 
     def rank(
-        self, X: sp.csr_array[Any], offer: Offer, items: Array, scores: Array, *, verbose: int = 0
+        self,
+        X: sp.csr_array[Any],
+        allowed: CandidateFilter,
+        items: Array,
+        scores: Array,
+        *,
+        verbose: int = 0,
     ) -> None:
         """Write the best items of each row, most often of those that its items point to."""
         from shallow_ae._weights.top_k import rank_sparse
 
-        rows, P, n_items = rows_of(X, self.dtype), rows_of(self.P, self.dtype), self.P.shape[1]
+        rows, P, n_items = (
+            csr_arrays(X, self.dtype),
+            csr_arrays(self.P, self.dtype),
+            self.P.shape[1],
+        )
 
         def rank(part: slice) -> None:
-            rank_sparse(rows, P, n_items, offer, part.start, items[part], scores[part])
+            rank_sparse(rows, P, n_items, allowed, part.start, items[part], scores[part])
 
         share_rows(X.shape[0], rank, verbose=verbose)
 

@@ -8,38 +8,40 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._linalg.csr import rows_of
+from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Offer
+from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, Weights
 
 
 def best_items(
-    weights: Weights, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
+    weights: Weights, X: sp.csr_array[Any], k: int, allowed: CandidateFilter, *, verbose: int = 0
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
     check_rows(weights, X)
     items = np.empty((X.shape[0], k), np.int64)
     scores = np.empty(items.shape, weights.dtype)
-    weights.rank(X, offer, items, scores, verbose=verbose)
+    weights.rank(X, allowed, items, scores, verbose=verbose)
     return items, scores
 
 
-def best_of_rows(table: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+def best_of_rows(table: Array, k: int, allowed: CandidateFilter) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` largest entries of each row, of a table that is used up, and their columns."""
     from shallow_ae._weights.top_k import rank_given
 
     items = np.empty((len(table), k), np.int64)
     values = np.empty(items.shape, table.dtype)
-    rank_given(table, offer, 0, items, values)
+    rank_given(table, allowed, 0, items, values)
     return items, values
 
 
-def popular_items(item_counts: Array, k: int, offer: Offer) -> tuple[NDArray[np.int64], Array]:
+def popular_items(
+    item_counts: Array, k: int, allowed: CandidateFilter
+) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` items with most users and how many those are, for each user of an offer."""
     counts = DenseWeights(np.asarray(item_counts, np.float64)[None, :])
-    return best_items(counts, sp.csr_array(np.ones((len(offer.seen.starts), 1))), k, offer)
+    return best_items(counts, sp.csr_array(np.ones((len(allowed.seen.starts), 1))), k, allowed)
 
 
 def explain_scores(
@@ -64,7 +66,7 @@ def explain_scores(
         own.data[explained < 0] = -np.inf
         of_items = (len(users), k)
         rank_stored(
-            rows_of(own, weights.dtype),
+            csr_arrays(own, weights.dtype),
             reasons[block].reshape(of_items),
             parts[block].reshape(of_items),
         )

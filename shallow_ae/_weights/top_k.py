@@ -11,8 +11,8 @@ that little more than k of the row reach. To count those is a pass at the speed 
 only they meet the heap. How good the floor is decides about time, never about the answer.
 
 All that is compiled is in one file: Numba's cache on disk notices a change of the file that a
-function is in, and of no other. After a change of the fields of `Rows`, `Lists` or `Offer`, remove
-`__pycache__`.
+function is in, and of no other. After a change of the fields of `CsrArrays`, `ItemLists` or
+`CandidateFilter`, remove `__pycache__`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shallow_ae._linalg.csr import Rows
+from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Lists, Offer
+from shallow_ae._weights.candidates import CandidateFilter, ItemLists
 
 _PASSES = 30
 _STRIDE = 16  # scores looked at together, most often to find that none is good enough
 
 
-class Space(NamedTuple):
+class Workspace(NamedTuple):
     """What choosing from a row works with."""
 
     every: Array  # all items
@@ -39,14 +39,14 @@ class Space(NamedTuple):
 
 
 @compiled
-def score_dense(X: Rows, P: Array, first: int, scores: Array) -> None:
+def score_dense(X: CsrArrays, P: Array, first: int, scores: Array) -> None:
     """Write rows of X P, from the row `first` of X on."""
     for place in range(len(scores)):
         _sum_dense(X, first + place, P, scores[place])
 
 
 @compiled
-def score_sparse(X: Rows, P: Rows, first: int, scores: Array) -> None:
+def score_sparse(X: CsrArrays, P: CsrArrays, first: int, scores: Array) -> None:
     """Write rows of X P for a sparse P, from the row `first` of X on."""
     scores[:] = 0
     for place in range(len(scores)):
@@ -58,19 +58,27 @@ def score_sparse(X: Rows, P: Rows, first: int, scores: Array) -> None:
 
 
 @compiled
-def rank_dense(X: Rows, P: Array, offer: Offer, first: int, items: Array, scores: Array) -> None:
+def rank_dense(
+    X: CsrArrays, P: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
+) -> None:
     """Write the best of each user from the row `first` of X on, as many as `items` has rows."""
     row = np.empty(P.shape[1], P.dtype)
     space = _space_for(row)
     for place in range(len(items)):
         _sum_dense(X, first + place, P, row)
-        _strike_out(row, offer, first + place, -np.inf)
-        _choose(row, offer, first + place, space, items[place], scores[place])
+        _strike_out(row, allowed, first + place, -np.inf)
+        _choose(row, allowed, first + place, space, items[place], scores[place])
 
 
 @compiled
 def rank_sparse(
-    X: Rows, P: Rows, n_items: int, offer: Offer, first: int, items: Array, scores: Array
+    X: CsrArrays,
+    P: CsrArrays,
+    n_items: int,
+    allowed: CandidateFilter,
+    first: int,
+    items: Array,
+    scores: Array,
 ) -> None:
     """Do as `rank_dense` for a sparse P.
 
@@ -82,34 +90,36 @@ def rank_sparse(
     for place in range(len(items)):
         user = first + place
         n = sum_sparse(X, user, P, row, reached, is_reached)
-        _strike_out(row, offer, user, -np.inf)
+        _strike_out(row, allowed, user, -np.inf)
         held = 0
-        if not offer.is_restricted:
+        if not allowed.is_restricted:
             for index in range(n):
                 space.values[index] = row[reached[index]]
             held = keep_best(space.values, reached, n, items[place], scores[place])
         if held == items.shape[1] and scores[place, 0] > 0:
             _put_in_order(items[place], scores[place], held)
         else:
-            _choose(row, offer, user, space, items[place], scores[place])
-        _strike_out(row, offer, user, 0.0)
+            _choose(row, allowed, user, space, items[place], scores[place])
+        _strike_out(row, allowed, user, 0.0)
         for index in range(n):
             row[reached[index]] = 0
             is_reached[reached[index]] = False
 
 
 @compiled
-def rank_given(table: Array, offer: Offer, first: int, items: Array, scores: Array) -> None:
+def rank_given(
+    table: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
+) -> None:
     """Do as `rank_dense` with rows of scores that are there already, and are changed."""
     space = _space_for(table[0])
     for place in range(len(items)):
         row = table[place]
-        _strike_out(row, offer, first + place, -np.inf)
-        _choose(row, offer, first + place, space, items[place], scores[place])
+        _strike_out(row, allowed, first + place, -np.inf)
+        _choose(row, allowed, first + place, space, items[place], scores[place])
 
 
 @compiled
-def rank_stored(X: Rows, items: Array, scores: Array) -> None:
+def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
     """Write the columns and values of the largest entries of each row."""
     for row in range(len(items)):
         start, stop = X.indptr[row], X.indptr[row + 1]
@@ -119,7 +129,7 @@ def rank_stored(X: Rows, items: Array, scores: Array) -> None:
 
 
 @compiled
-def _sum_dense(X: Rows, user: int, P: Array, row: Array) -> None:
+def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
     """Write a row of X P to `row`."""
     row[:] = 0
     entry, stop = X.indptr[user], X.indptr[user + 1]
@@ -139,7 +149,9 @@ def _sum_dense(X: Rows, user: int, P: Array, row: Array) -> None:
 
 
 @compiled
-def sum_sparse(X: Rows, user: int, P: Rows, row: Array, reached: Array, is_reached: Array) -> int:
+def sum_sparse(
+    X: CsrArrays, user: int, P: CsrArrays, row: Array, reached: Array, is_reached: Array
+) -> int:
     """Add a row of X P to `row`, list the items that it reaches and return their number."""
     n = 0
     for entry in range(X.indptr[user], X.indptr[user + 1]):
@@ -155,31 +167,33 @@ def sum_sparse(X: Rows, user: int, P: Rows, row: Array, reached: Array, is_reach
 
 
 @compiled
-def _space_for(row: Array) -> Space:
+def _space_for(row: Array) -> Workspace:
     every = np.arange(len(row)).astype(np.int32)
-    return Space(every, every.copy(), row.copy())
+    return Workspace(every, every.copy(), row.copy())
 
 
 @compiled
-def _strike_out(row: Array, offer: Offer, user: int, score: float) -> None:
+def _strike_out(row: Array, allowed: CandidateFilter, user: int, score: float) -> None:
     """Give the items that must not be offered this score."""
-    _fill(row, offer.seen, user, score)
-    _fill(row, offer.excluded, user, score)
+    _fill(row, allowed.seen, user, score)
+    _fill(row, allowed.excluded, user, score)
 
 
 @compiled
-def _fill(row: Array, lists: Lists, user: int, score: float) -> None:
+def _fill(row: Array, lists: ItemLists, user: int, score: float) -> None:
     for place in range(lists.starts[user], lists.stops[user]):
         row[lists.items[place]] = score
 
 
 @compiled
-def _choose(row: Array, offer: Offer, user: int, space: Space, items: Array, scores: Array) -> None:
+def _choose(
+    row: Array, allowed: CandidateFilter, user: int, space: Workspace, items: Array, scores: Array
+) -> None:
     """Write the best of a row of scores, or of the user's candidates in it."""
     ids = space.every
     n = len(row)
-    if offer.is_restricted:
-        candidates, n = offer.candidates, 0
+    if allowed.is_restricted:
+        candidates, n = allowed.candidates, 0
         for place in range(candidates.starts[user], candidates.stops[user]):
             space.some[n] = candidates.items[place]
             space.values[n] = row[space.some[n]]

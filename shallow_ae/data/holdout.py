@@ -29,7 +29,7 @@ def _is_number(share: float) -> bool:
     return isinstance(share, numbers.Integral) and not isinstance(share, bool)
 
 
-class Pairs:
+class UserItemPairs:
     """The different pairs of user and item in a frame, list of tuples or array."""
 
     def __init__(self, interactions: Any, user: str, item: str, count: str) -> None:
@@ -109,7 +109,7 @@ def hold_out_pairs(
     random_state: Any,
 ) -> tuple[Any, Any]:
     """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
-    pairs = Pairs(interactions, user, item, count)
+    pairs = UserItemPairs(interactions, user, item, count)
     is_met = pairs.is_met
     if time is None:
         keys = draw(len(pairs.users), random_state)

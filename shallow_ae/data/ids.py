@@ -16,7 +16,7 @@ from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
 from shallow_ae.data.matrices import canonical
-from shallow_ae.data.tables import Encoded, encode, of_one_type, to_csr
+from shallow_ae.data.tables import IndexedInteractions, encode, of_one_type, to_csr
 
 
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -305,7 +305,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             )
         return to_csr(columns, len(self.items_)), columns.user_ids
 
-    def _fit(self, interactions: Any) -> Encoded:
+    def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         columns = encode(interactions, self.user, self.item, self.count)
         self.users_ = columns.user_ids

@@ -99,7 +99,7 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
     """
 
     def fit(self, X: Any, y: None = None) -> Self:
-        """Check `X` and remember the number and names of its items.
+        """Check `X` and training_data the number and names of its items.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from shallow_ae.data.holdout import Pairs, draw, draw_users, hold_out_pairs, keep, lowest
+from shallow_ae.data.holdout import UserItemPairs, draw, draw_users, hold_out_pairs, keep, lowest
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import are_interactions, column_in, take_rows
 
@@ -145,7 +145,7 @@ def hold_out_after(
     1  ann  Clocks  2021
     3  bob  Yellow  2022
     """
-    pairs = Pairs(interactions, user, item, count)
+    pairs = UserItemPairs(interactions, user, item, count)
     times = column_in(interactions, time)
     try:
         is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
@@ -249,7 +249,7 @@ def hold_out_users(
     """
     rng = check_random_state(random_state)
     if are_interactions(X):
-        pairs = Pairs(X, user, item, count)
+        pairs = UserItemPairs(X, user, item, count)
         n_items = np.bincount(pairs.users, pairs.is_met)
         is_held = draw_users(n_items, users, rng)[pairs.users_of_rows]
         held = take_rows(X, is_held)

@@ -27,7 +27,7 @@ _ROWS = (Sequence, np.ndarray, np.void, pd.Series)
 _NO_NUMBERS = (complex, np.complexfloating, np.datetime64, np.timedelta64, date, timedelta)
 
 
-class Encoded(NamedTuple):
+class IndexedInteractions(NamedTuple):
     """Interactions with their ids numbered by first appearance."""
 
     users: NDArray[np.intp]  # one code an interaction
@@ -38,7 +38,7 @@ class Encoded(NamedTuple):
     item_ids: Array
 
 
-def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
+def encode(interactions: Any, user: str, item: str, count: str) -> IndexedInteractions:
     """Read, check and number the interactions of a frame, a list of tuples or an array.
 
     The names are those of a frame's columns. Raises as :meth:`shallow_ae.IdMapper.fit` says.
@@ -47,25 +47,25 @@ def encode(interactions: Any, user: str, item: str, count: str) -> Encoded:
     user_codes, user_ids = numbered(users, user)
     item_codes, item_ids = numbered(items, item)
     numbers, dtype = _check_counts(counts, len(user_codes), count)
-    columns = Encoded(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
+    columns = IndexedInteractions(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
     _check_sums(columns)
     return columns
 
 
-def to_csr(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
+def to_csr(columns: IndexedInteractions, n_items: int) -> sp.csr_array[Any]:
     """Return the users x items matrix, summed in float64 and then of the stated type."""
     X = _sums(columns, n_items)
     X.eliminate_zeros()
     return sp.csr_array(X.astype(columns.dtype))
 
 
-def _sums(columns: Encoded, n_items: int) -> sp.csr_array[Any]:
+def _sums(columns: IndexedInteractions, n_items: int) -> sp.csr_array[Any]:
     pairs = (columns.users, columns.items)
     X = sp.coo_array((columns.counts, pairs), shape=(len(columns.user_ids), n_items))
     return sp.csr_array(X)
 
 
-def _check_sums(columns: Encoded) -> None:
+def _check_sums(columns: IndexedInteractions) -> None:
     """Raise a ValueError if the counts of a user and an item sum to more than their type holds."""
     largest = float(np.finfo(columns.dtype).max)
     with np.errstate(over="ignore"):

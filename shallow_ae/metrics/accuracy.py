@@ -11,7 +11,7 @@ import numpy as np
 
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.metrics.formulas import Values, values_of_users
-from shallow_ae.metrics.hits import Ranking, Truth, match
+from shallow_ae.metrics.hits import Ranking, Truth, find_hits
 
 
 def ndcg_score(
@@ -265,6 +265,6 @@ def _score(
     check_boolean("per_user", per_user)
     if k is not None:
         check_integer("k", k, low=1)
-    matches = match(y_true, y_rec, k)
-    values = values_of_users(name, matches, omit_unanswered=no_recommendations == "omit")
+    hits = find_hits(y_true, y_rec, k)
+    values = values_of_users(name, hits, omit_unanswered=no_recommendations == "omit")
     return values if per_user else float(np.nanmean(values))

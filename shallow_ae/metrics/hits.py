@@ -15,14 +15,14 @@ from shallow_ae._typing import Array
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import is_frame
 
-ItemLists: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
-Truth: TypeAlias = ItemLists | NDArray[Any] | sp.sparray | sp.spmatrix
-Ranking: TypeAlias = ItemLists | NDArray[Any]
+ListsByUser: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
+Truth: TypeAlias = ListsByUser | NDArray[Any] | sp.sparray | sp.spmatrix
+Ranking: TypeAlias = ListsByUser | NDArray[Any]
 
 _MOST_MARKS = 2**27  # bytes; indices beyond them are looked up as other ids are
 
 
-class Matches(NamedTuple):
+class Hits(NamedTuple):
     """The hits of all users, and how many there might have been."""
 
     users: NDArray[np.intp]  # by position; one for each hit, rising
@@ -32,7 +32,7 @@ class Matches(NamedTuple):
     k: int | None  # the cutoff of the list
 
 
-def match(y_true: Truth, y_rec: Ranking, k: int | None) -> Matches:
+def find_hits(y_true: Truth, y_rec: Ranking, k: int | None) -> Hits:
     """Find what of `y_true` is in the first `k` places of `y_rec`.
 
     Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
@@ -152,20 +152,20 @@ def _match_indices(
     k: int | None,
     *,
     is_array: bool,
-) -> Matches:
-    from shallow_ae.metrics.hits_kernel import find_hits  # which imports Numba
+) -> Hits:
+    from shallow_ae.metrics.hits_kernel import mark_hits  # which imports Numba
 
     ranked = np.ascontiguousarray(ranked[:, :k], np.int64)
     hits, n_relevant = np.empty(ranked.shape, np.bool_), np.empty(len(ranked), np.int64)
     marks = np.zeros(items.max(initial=0) + 1, np.bool_)
-    find_hits(starts, items, ranked, marks, hits, n_relevant)
+    mark_hits(starts, items, ranked, marks, hits, n_relevant)
     if is_array and n_relevant.sum() < np.count_nonzero(items >= 0):
         raise ValueError(
             "y_true repeats items within a row: an array is read as item indices. Pass a "
             "users x items matrix of relevance as a sparse matrix."
         )
     users, ranks = np.divmod(np.flatnonzero(hits), max(1, ranked.shape[1]))
-    return Matches(users, ranks, n_relevant, np.count_nonzero(ranked >= 0, axis=1), k)
+    return Hits(users, ranks, n_relevant, np.count_nonzero(ranked >= 0, axis=1), k)
 
 
 def _lists(lists: Any) -> list[list[Any]]:
@@ -189,7 +189,7 @@ def _listed(items: Any) -> list[Any]:
     return listed
 
 
-def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -> Matches:
+def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -> Hits:
     """Match ids of any kind. To number all of them would take longer than sets of a user's few."""
     users: list[int] = []
     ranks: list[int] = []
@@ -204,4 +204,4 @@ def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -
         users += [user] * len(found)
         ranks += found
         n_relevant[user], n_listed[user] = len(relevant), len(listed) - listed.count(None)
-    return Matches(np.array(users, np.intp), np.array(ranks, np.intp), n_relevant, n_listed, k)
+    return Hits(np.array(users, np.intp), np.array(ranks, np.intp), n_relevant, n_listed, k)

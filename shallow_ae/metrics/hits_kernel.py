@@ -8,7 +8,7 @@ from shallow_ae._runtime.compiled import compiled
 
 
 @compiled
-def find_hits(starts: Any, truth: Any, ranked: Any, marks: Any, hits: Any, n_relevant: Any) -> None:
+def mark_hits(starts: Any, truth: Any, ranked: Any, marks: Any, hits: Any, n_relevant: Any) -> None:
     """Mark the hits of each user and count what was relevant.
 
     An item counts once, at its first place, and negative ones are empty places.

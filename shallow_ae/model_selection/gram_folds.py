@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from shallow_ae._linalg.inverse import is_small
-from shallow_ae._objective.solution import parameters_of
+from shallow_ae._objective.solution import objective_of
 from shallow_ae._objective.training_data import (
     GRAM_DTYPE,
-    Gram,
-    History,
-    Rows,
+    TrainingData,
+    TrainingGram,
+    TrainingRows,
     gram_of,
     keeps_gram,
-    remember,
+    training_data,
 )
 from shallow_ae._runtime.memory import check_memory, free_memory, release_free_memory
-from shallow_ae._runtime.threads import apart, in_turn, n_threads
+from shallow_ae._runtime.threads import map_sequential, map_single_threaded, n_threads
 from shallow_ae._solvers.closed_form import inverse_of, is_dual, minimize, minimize_each
 from shallow_ae._solvers.costs import exact_need
 from shallow_ae._typing import Array
-from shallow_ae.evaluation import Ruler
+from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.exact import settle
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
@@ -68,17 +68,17 @@ class Outcome(NamedTuple):
 
 def cross_validate(
     models: Sequence[Any], data: Data, splits: Splits, scoring: Any, *, verbose: int
-) -> tuple[Outcome, Gram | None]:
+) -> tuple[Outcome, TrainingGram | None]:
     """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
 
-    `scoring` is a Ruler or a scorer of scikit-learn's kind.
+    `scoring` is a HoldoutProtocol or a scorer of scikit-learn's kind.
 
     Raises
     ------
     MemoryError
         If not even one inverse at a time fits.
     """
-    inverses = [inverse_of(parameters_of(model)) for model in models]
+    inverses = [inverse_of(objective_of(model)) for model in models]
     order = sorted(range(len(models)), key=inverses.__getitem__)
     groups = [list(group) for _, group in groupby(order, inverses.__getitem__)]
     is_apart = _works_apart(data, splits, scoring, copies=len(groups) < len(models))
@@ -87,12 +87,19 @@ def cross_validate(
     with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
         for exponent, of_exponent in groupby(groups, lambda group: inverses[group[0]][0]):
             alike, gram = list(of_exponent), None
-            run = apart if is_apart and len(alike) >= n_threads() > 1 else in_turn
+            run = (
+                map_single_threaded
+                if is_apart and len(alike) >= n_threads() > 1
+                else map_sequential
+            )
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
                 try:
-                    history, score = _history(data, train, gram), _judge(data.of(test), scoring)
+                    history, score = (
+                        _history(data, train, gram),
+                        _score_interactions(data.of(test), scoring),
+                    )
                     trial = partial(_fit_and_score, models, history, score)
                     run(trial, alike, partial(_note, outcome, fold, bar))
                 except ValueError as error:
@@ -140,18 +147,18 @@ def _works_apart(data: Data, splits: Splits, scoring: Any, *, copies: bool) -> b
     further = (n_threads() - 1) * each
     if duals:  # all threads may score by P
         further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
-    is_ours = isinstance(scoring, Ruler) and isinstance(scoring.metric, str)
+    is_ours = isinstance(scoring, HoldoutProtocol) and isinstance(scoring.metric, str)
     return is_ours and is_small(max(sides)) and need.bytes + further <= free_memory()
 
 
 def _fit_and_score(
-    models: Sequence[Any], history: History, score: Callable[[Any], float], group: list[int]
+    models: Sequence[Any], history: TrainingData, score: Callable[[Any], float], group: list[int]
 ) -> Iterator[tuple[float, float, float]]:
     """Yield the figures of an Outcome for each of the models in a group that share an inverse.
 
     Nothing of a model is kept, so that the next one takes its memory.
     """
-    minima = minimize_each(history, [parameters_of(models[i]) for i in group])
+    minima = minimize_each(history, [objective_of(models[i]) for i in group])
     for i in group:
         began = time.perf_counter()
         trained = settle(copy(models[i]), history, next(minima))
@@ -161,32 +168,32 @@ def _fit_and_score(
         yield found, fitted - began, time.perf_counter() - fitted
 
 
-def fit_summed(model: Any, data: Data, gram: Gram | None) -> Any:
+def fit_summed(model: Any, data: Data, gram: TrainingGram | None) -> Any:
     """Return the model fitted to all rows, whose Gram matrix may be there already."""
-    parameters = parameters_of(model)
+    parameters = objective_of(model)
     if gram is None or gram.user_exponent != parameters.user_exponent:
-        history = remember(data.X, data.sample_weight, parameters.user_exponent)
+        history = training_data(data.X, data.sample_weight, parameters.user_exponent)
         return settle(model, history, minimize(history, parameters))
     minimum = minimize(gram, parameters)
     if keeps_gram(data.X.nnz, data.X.shape[1]):
         return settle(model, gram, minimum)
-    return settle(model, remember(data.X, data.sample_weight, gram.user_exponent), minimum)
+    return settle(model, training_data(data.X, data.sample_weight, gram.user_exponent), minimum)
 
 
-def _gram(data: Data, user_exponent: float) -> Gram:
+def _gram(data: Data, user_exponent: float) -> TrainingGram:
     """Return the Gram matrix, as the fitted model is to keep it if it is to keep one."""
     n_entries, n_items = data.X.nnz, data.X.shape[1]
     dtype = GRAM_DTYPE if keeps_gram(n_entries, n_items) else data.X.dtype
     return gram_of(data.X, data.sample_weight, user_exponent, dtype)
 
 
-def _history(data: Data, train: Any, gram: Gram | None) -> History:
+def _history(data: Data, train: Any, gram: TrainingGram | None) -> TrainingData:
     """Return what is learned from some rows: by way of the others, where these are fewer."""
     if not data.sample_weight[train].any():
         raise ValueError("`sample_weight` is 0 for all users to learn from.")
     if gram is None or is_dual(len(train), data.X.shape[1]):
         part = data.of(train)
-        return Rows(part.X, part.sample_weight)
+        return TrainingRows(part.X, part.sample_weight)
     times = np.bincount(train, minlength=data.X.shape[0])
     others = data.of(np.flatnonzero(times == 0))
     if len(others.sample_weight) < len(train) and times.max() == 1:
@@ -198,10 +205,10 @@ def _history(data: Data, train: Any, gram: Gram | None) -> History:
     return gram_of(part.X, part.sample_weight, gram.user_exponent, gram.matrix.dtype)
 
 
-def _judge(test: Data, scoring: Any) -> Callable[[Any], float]:
+def _score_interactions(test: Data, scoring: Any) -> Callable[[Any], float]:
     """Return the function that scores a model on the rows of a test part."""
-    if isinstance(scoring, Ruler):
+    if isinstance(scoring, HoldoutProtocol):
         visible, hidden = scoring.split(test.X, test.y)  # once for all settings
-        return lambda model: model._found_again(visible, hidden, scoring)
+        return lambda model: model._score_heldout(visible, hidden, scoring)
     held_out = () if test.y is None else (test.y,)
     return lambda model: float(scoring(model, test.X, *held_out))

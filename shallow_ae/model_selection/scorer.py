@@ -12,12 +12,12 @@ from sklearn.utils import check_array
 
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.matrices import aligned_by_name, canonical
-from shallow_ae.evaluation import Ruler
+from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.pipeline import RecommenderPipeline, working_steps
 
 
-class RankingScorer(Ruler):
+class RankingScorer(HoldoutProtocol):
     """A scorer of scikit-learn's kind; `make_ranking_scorer` builds one."""
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
@@ -41,7 +41,7 @@ class RankingScorer(Ruler):
             raise TypeError(f"Expected an estimator that recommends, got {steps[-1]!r}.")
         if isinstance(steps[0], IdMapper):
             pipeline = RecommenderPipeline([(str(place), step) for place, step in enumerate(steps)])
-            return pipeline._judge(X, y, self)
+            return pipeline._score_interactions(X, y, self)
         X, y = (aligned_by_name(steps[0], given) for given in (X, y))
         names = list(X.columns) if isinstance(X, pd.DataFrame) else None
         if sp.issparse(X):

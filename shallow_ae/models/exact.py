@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._objective.solution import Minimum, parameters_of, warn_if_inexact
-from shallow_ae._objective.training_data import History, remember
+from shallow_ae._objective.solution import Solution, objective_of, warn_if_inexact
+from shallow_ae._objective.training_data import TrainingData, training_data
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import check_memory
 from shallow_ae._solvers.closed_form import minimize
@@ -24,7 +24,7 @@ def fit_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
     descent = descent_need(X, model.batch_size, model.max_iter, layout)
     need = exact_need(X.shape, rows.nnz, X.dtype.itemsize)
     check_memory("exact", need, {"sgd": descent})
-    return _solve(model, remember(rows, sample_weight, model.user_exponent))
+    return _solve(model, training_data(rows, sample_weight, model.user_exponent))
 
 
 def learn_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
@@ -44,15 +44,15 @@ def forget_exactly(model: Any, X: Interactions, sample_weight: Array) -> Any:
     return _solve(model, history.forget(sp.csr_array(X), sample_weight, model.user_exponent))
 
 
-def _solve(model: Any, history: History) -> Any:
-    return settle(model, history, minimize(history, parameters_of(model), verbose=model.verbose))
+def _solve(model: Any, history: TrainingData) -> Any:
+    return settle(model, history, minimize(history, objective_of(model), verbose=model.verbose))
 
 
-def settle(model: Any, history: History, minimum: Minimum) -> Any:
+def settle(model: Any, history: TrainingData, minimum: Solution) -> Any:
     """Give a model all attributes that a fit with this outcome has, and warn if it is inexact."""
     warn_if_inexact(minimum, history.dtype, model.regularization, stacklevel=5)
     model._history, model._weights = history, minimum.weights
-    model._parameters = parameters_of(model)  # as they were for these weights
+    model._parameters = objective_of(model)  # as they were for these weights
     model._diagonal, model._item_exponent = minimum.diagonal, float(model.item_exponent)
     model._n_decays, model.n_iter_ = 0, 1
     model.item_counts_, model.n_samples_seen_ = history.item_counts, history.n_rows

@@ -10,13 +10,13 @@ from sklearn.utils.metaestimators import available_if
 
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._objective.objective import count_scale
-from shallow_ae._objective.solution import Parameters, penalty_of
-from shallow_ae._objective.training_data import Gram, History
+from shallow_ae._objective.solution import Objective, penalty_of
+from shallow_ae._objective.training_data import TrainingData, TrainingGram
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.memory import check_neighbors_fit
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import make_offer
+from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import SparseWeights, Weights
 from shallow_ae._weights.ranking import best_of_rows
 from shallow_ae.data.arguments import check_integer
@@ -112,7 +112,7 @@ def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[A
         width = columns.shape[1]
         nobody = sp.csr_array((width, n_items), dtype=columns.dtype)
         sizes = np.ascontiguousarray(np.abs(columns).T)
-        items, _ = best_of_rows(sizes, n_neighbors, make_offer(nobody, exclude_seen=False))
+        items, _ = best_of_rows(sizes, n_neighbors, candidate_filter(nobody, exclude_seen=False))
         values = np.take_along_axis(columns.T, items, axis=1)
         indptr = np.arange(width + 1, dtype=np.int32) * n_neighbors
         indices = items.ravel().astype(np.int32)
@@ -124,11 +124,13 @@ def _largest(weights: Weights, n_items: int, n_neighbors: int) -> sp.csr_array[A
     return sp.csr_array(sp.hstack(parts, format="csr"))
 
 
-def _objective(history: History, P: sp.csr_array[Any], own: Array, parameters: Parameters) -> float:
+def _objective(
+    history: TrainingData, P: sp.csr_array[Any], own: Array, parameters: Objective
+) -> float:
     """Return the objective at P with the diagonal `own`, which P is without."""
     squares = row_squares(P) + own**2
     missing = sp.csr_array(sp.diags_array(1 - own) - P)
-    if isinstance(history, Gram):
+    if isinstance(history, TrainingGram):
         n, gram = float(history.n_rows), history.matrix
         scale = n / history.total_weight
         diagonal = scale * gram.diagonal()

@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import Offer, as_indices, check_items, make_offer
+from shallow_ae._weights.candidates import (
+    CandidateFilter,
+    as_indices,
+    candidate_filter,
+    check_items,
+)
 from shallow_ae._weights.item_weights import Formed, Weights
 from shallow_ae._weights.ranking import best_items, check_rows, explain_scores
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
-from shallow_ae.evaluation import Ruler
+from shallow_ae.evaluation import HoldoutProtocol
 
 
 class RecommenderMixin:
@@ -133,8 +138,8 @@ class RecommenderMixin:
         """
         k = check_integer("k", k, low=1)
         X = self._rows(X)
-        offer = make_offer(X, exclude_seen, candidates, exclude)
-        items, scores = self._best(X, k, offer, verbose=verbose)
+        allowed = candidate_filter(X, exclude_seen, candidates, exclude)
+        items, scores = self._best(X, k, allowed, verbose=verbose)
         return (items, scores) if return_scores else items
 
     def similar_items(
@@ -189,8 +194,8 @@ class RecommenderMixin:
         ones = np.ones(len(asked), weights.dtype)
         shape = (len(asked), weights.n_inputs)
         X = sp.csr_array((ones, asked, np.arange(len(asked) + 1)), shape=shape)
-        offer = make_offer(X, True, candidates, exclude)
-        similar, scores = best_items(self._ready(weights, X), X, k, offer)
+        allowed = candidate_filter(X, True, candidates, exclude)
+        similar, scores = best_items(self._ready(weights, X), X, k, allowed)
         return (similar, scores) if return_scores else similar
 
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
@@ -268,14 +273,14 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         X = check_interactions(self, X, reset=False)
-        ruler = Ruler()
-        return self._found_again(*ruler.split(X, aligned_by_name(self, y)), ruler)
+        ruler = HoldoutProtocol()
+        return self._score_heldout(*ruler.split(X, aligned_by_name(self, y)), ruler)
 
-    def _found_again(
-        self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any], ruler: Ruler
+    def _score_heldout(
+        self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any], ruler: HoldoutProtocol
     ) -> float:
         """Return how well hidden items of checked rows are found from the others."""
-        items, _ = self._best(visible, ruler.k, make_offer(visible))
+        items, _ = self._best(visible, ruler.k, candidate_filter(visible))
         return ruler.measure(hidden, items)
 
     def _rows(self, X: Any) -> sp.csr_array[Any]:
@@ -284,10 +289,10 @@ class RecommenderMixin:
         return sp.csr_array(check_interactions(self, aligned_by_name(self, X), reset=False))
 
     def _best(
-        self, X: sp.csr_array[Any], k: int, offer: Offer, *, verbose: int = 0
+        self, X: sp.csr_array[Any], k: int, allowed: CandidateFilter, *, verbose: int = 0
     ) -> tuple[NDArray[np.int64], Array]:
         """Return items and scores of the best `k` of each of the checked rows."""
-        return best_items(self._ready_weights(X), X, k, offer, verbose=verbose)
+        return best_items(self._ready_weights(X), X, k, allowed, verbose=verbose)
 
     def _ready_weights(self, X: sp.csr_array[Any]) -> Weights:
         """Return the weights for scoring all rows of X, in the form that is cheapest for them."""

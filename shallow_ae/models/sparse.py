@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._objective.solution import parameters_of, warn_if_inexact
-from shallow_ae._objective.training_data import Rows
+from shallow_ae._objective.solution import objective_of, warn_if_inexact
+from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._solvers.costs import Cost, check_nearest, nearest_cost
 from shallow_ae._solvers.neighborhood.fit import minimize_nearest
 from shallow_ae.data.matrices import check_interactions
@@ -254,20 +254,20 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         rows = sp.csr_array(check_interactions(copy(self), X, reset=True))
         return nearest_cost(rows, self.n_neighbors)
 
-    def _checked_rows(self, X: Any, sample_weight: Any, **how: bool) -> tuple[Self, Rows]:
+    def _checked_rows(self, X: Any, sample_weight: Any, **how: bool) -> tuple[Self, TrainingRows]:
         """Return a copy of this estimator to be trained, with checked rows, perhaps of X itself."""
         model, rows, weights = self._checked(X, sample_weight, **how)
         rows = sp.csr_array(rows)
         if rows.nnz <= np.iinfo(np.int32).max:
             narrow = (array.astype(np.int32, copy=False) for array in (rows.indices, rows.indptr))
             rows = sp.csr_array((rows.data, *narrow), rows.shape)
-        return model, Rows(rows, weights)
+        return model, TrainingRows(rows, weights)
 
-    def _learn(self, history: Rows) -> Self:
+    def _learn(self, history: TrainingRows) -> Self:
         """Learn from these rows and no others, in place."""
         check_nearest(history.X, self.n_neighbors)
         minimum = minimize_nearest(
-            history, parameters_of(self), self.n_neighbors, verbose=self.verbose
+            history, objective_of(self), self.n_neighbors, verbose=self.verbose
         )
         warn_if_inexact(minimum, history.dtype, self.regularization, stacklevel=3)
         self._history, self._weights = history, minimum.weights

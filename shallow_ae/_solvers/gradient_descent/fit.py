@@ -27,21 +27,21 @@ from shallow_ae._runtime.memory import check_memory
 from shallow_ae._solvers.costs import descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.loop import Descent, steps_at_once
 from shallow_ae._solvers.gradient_descent.minibatches import (
-    Feed,
+    MinibatchStream,
     batch_cost,
     choose_layout,
-    deal_users,
     draw_users,
+    partition_users,
 )
 from shallow_ae._solvers.gradient_descent.step import random_start, safe_learning_rate
 from shallow_ae._solvers.gradient_descent.stopping import has_peaked, has_settled
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import DenseWeights
 from shallow_ae.data.arguments import check_integer
-from shallow_ae.evaluation import Ruler
+from shallow_ae.evaluation import HoldoutProtocol
 
 _VALIDATION_STEPS = 5  # between two looks at the held-out users
-_RULER = Ruler()  # by which held-out users judge
+_RULER = HoldoutProtocol()  # by which held-out users judge
 _START, _BATCHES, _POWER, _SPLIT = range(4)  # the uses of random numbers, each with its own
 
 
@@ -161,7 +161,7 @@ class Training:
             return model.tol is not None and has_settled(losses, model.n_iter_no_change, model.tol)
         if is_last or len(losses) % _VALIDATION_STEPS == 0:
             with self._readable(P):
-                scores.append(model._found_again(*self._held_out, _RULER))
+                scores.append(model._score_heldout(*self._held_out, _RULER))
         patience = -(-model.n_iter_no_change // _VALIDATION_STEPS)
         return has_peaked(scores, patience, model.tol or 0.0)
 
@@ -174,7 +174,7 @@ class Training:
             self._counts = self._counts + self._before.item_counts_
             if model.learning_rate == "auto":
                 model.learning_rate_ = min(rate, getattr(self._before, "learning_rate_", rate))
-        users = deal_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
+        users = partition_users(self._X.shape[0], model.batch_size, self._random(_BATCHES))
         rates = np.full(len(users), model.learning_rate_)
         P, losses, interrupted = self._descend(iter(users), rates, [], _go_on)
         if interrupted:  # nobody could tell which of the users were learned from
@@ -192,7 +192,7 @@ class Training:
     ) -> tuple[Array, list[float], bool]:
         """Return the weights, the loss before each step and whether the user has interrupted."""
         model, X = self.model, self._X
-        feed = Feed(
+        feed = MinibatchStream(
             X,
             self._weights,
             users,

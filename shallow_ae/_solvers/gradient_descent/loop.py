@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from shallow_ae._runtime.jax_settings import backend, numerics
+from shallow_ae._runtime.jax_settings import backend, jax_precision
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import n_threads, off_main_thread
-from shallow_ae._solvers.gradient_descent.minibatches import Batches, Feed, batch_cost
+from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream, batch_cost
 from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array, Interactions
 
@@ -46,7 +46,7 @@ class Descent:
 
     def __init__(
         self,
-        feed: Feed,
+        feed: MinibatchStream,
         learning_rates: Array,
         diagonal_slack: float,
         *,
@@ -113,7 +113,7 @@ class Descent:
             end = min(first + size, n_steps, *(first - first % p + p for p in pauses))
             rates = np.zeros(size, self._dtype)
             rates[: end - first] = self._learning_rates[first:end]
-            with numerics(self._dtype):
+            with jax_precision(self._dtype):
                 batches, zero_losses = self._feed.take(end - first, size)
             yield Dispatch(batches, rates, zero_losses)
             first = end
@@ -144,7 +144,7 @@ class Descent:
         self, block: Array, dispatch: Dispatch, first: int, n_steps: int
     ) -> tuple[Array, Array]:
         batches, rates, _ = dispatch
-        with numerics(self._dtype):
+        with jax_precision(self._dtype):
             after, losses = steps(
                 jax.device_put(block, may_alias=False), batches, first, rates, n_steps, self._slack
             )

@@ -53,7 +53,7 @@ class Batches(NamedTuple):
     penalty: jax.Array  # (s, n_items) or, the same for all, (s, 1): of an item's squared weights
 
 
-class Feed:
+class MinibatchStream:
     """Hands out the rows of X as stacks of batches.
 
     `user_weights` have a mean of 1; `users` yields the rows of each batch, as `draw_users` does.
@@ -174,7 +174,7 @@ def draw_users(n_users: int, batch_size: int, rng: np.random.Generator) -> Itera
         yield rng.integers(n_users, size=batch_size)
 
 
-def deal_users(n_users: int, batch_size: int, rng: np.random.Generator) -> list[Any]:
+def partition_users(n_users: int, batch_size: int, rng: np.random.Generator) -> list[Any]:
     """Return the rows of batches that take each user once, equally many but for one."""
     n_batches = -(-n_users // batch_size)
     return [slice(None)] if n_batches == 1 else np.array_split(rng.permutation(n_users), n_batches)

@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._linalg.csr import column_squares, rows_of, sum_by_item
+from shallow_ae._linalg.csr import column_squares, csr_arrays, sum_by_item
 from shallow_ae._objective.objective import check_item_exponent
 from shallow_ae._objective.solution import (
-    Minimum,
-    Parameters,
-    Scales,
+    ColumnScaling,
+    Objective,
+    Solution,
     check_has_minimum,
+    column_scaling,
     indefinite,
     penalty_of,
-    scales_of,
 )
-from shallow_ae._objective.training_data import Rows as History
+from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._runtime.blocks import blocks, entry_blocks, share_rows
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
@@ -58,8 +58,8 @@ class Layout(NamedTuple):
 
 
 def minimize_nearest(
-    history: History, parameters: Parameters, n_neighbors: int, *, verbose: int = 0
-) -> Minimum:
+    history: TrainingRows, parameters: Objective, n_neighbors: int, *, verbose: int = 0
+) -> Solution:
     """Return the minimum for what was learned from.
 
     Raises
@@ -79,7 +79,7 @@ def minimize_nearest(
     unexplained = diagonal - solutions.explained  # 1 / C_jj
     if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
         raise ValueError(indefinite(parameters.regularization, history.dtype))
-    scales = scales_of(1 / unexplained, penalty, item_counts, parameters)
+    scales = column_scaling(1 / unexplained, penalty, item_counts, parameters)
     rounding = _rounding(solutions, scales)
     missed, sought = solutions.missed.sum(), solutions.sought.sum()
     residual = float(np.sqrt(missed / sought)) if sought else 0.0
@@ -89,7 +89,7 @@ def minimize_nearest(
     return minimum._replace(rounding=rounding)
 
 
-def _arrange(history: History, user_exponent: float) -> tuple[_Arranged, float, Array]:
+def _arrange(history: TrainingRows, user_exponent: float) -> tuple[_Arranged, float, Array]:
     """Return it with the sum of the users' weights and the diagonal of G."""
     X, user_weights = history.weighted(user_exponent)
     n, gram_diagonal = float(user_weights.sum(dtype=np.float64)), column_squares(X, user_weights)
@@ -130,7 +130,7 @@ def _systems(arranged: _Arranged, diagonal: Array) -> Any:
     from shallow_ae._solvers.neighborhood.kernels import Systems
 
     item_at, dtype = arranged.item_at, diagonal.dtype
-    users, places = rows_of(arranged.users, dtype), rows_of(arranged.places, dtype)
+    users, places = csr_arrays(arranged.users, dtype), csr_arrays(arranged.places, dtype)
     is_dense, lengths = lay_out(arranged.users)
     starts = np.zeros(len(is_dense), np.int64)
     for chosen, size in ((is_dense, np.arange(len(is_dense))), (~is_dense, lengths)):
@@ -169,7 +169,7 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
     return solutions
 
 
-def _rounding(solutions: Any, scales: Scales) -> float:
+def _rounding(solutions: Any, scales: ColumnScaling) -> float:
     """Return how far rounding may move a weight, relative to the largest.
 
     What float arithmetic misses of a system is of the size of its rounding errors, those of its
@@ -180,7 +180,7 @@ def _rounding(solutions: Any, scales: Scales) -> float:
     return float((own * solutions.moved).max() / largest) if largest else 0.0
 
 
-def _scale(solutions: Any, scales: Scales) -> None:
+def _scale(solutions: Any, scales: ColumnScaling) -> None:
     """Turn the solutions into weights, in place."""
     own = scales.columns * scales.inverse_diagonal * scales.counts
     scales_rows = (scales.counts != 1).any()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._linalg.csr import Rows
+from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 
@@ -24,7 +24,9 @@ class Triangle(NamedTuple):
 
 
 @compiled
-def fill_triangle(users: Rows, places: Rows, triangle: Triangle, first: int, last: int) -> None:
+def fill_triangle(
+    users: CsrArrays, places: CsrArrays, triangle: Triangle, first: int, last: int
+) -> None:
     """Sum up the rows of some places. Lists are as long as they may become before."""
     row = np.zeros(last, triangle.values.dtype)
     is_reached = np.zeros(last, np.bool_)
@@ -44,7 +46,7 @@ def fill_triangle(users: Rows, places: Rows, triangle: Triangle, first: int, las
 
 
 @compiled
-def _add_to_row(users: Rows, places: Rows, place: int, row: Array) -> None:
+def _add_to_row(users: CsrArrays, places: CsrArrays, place: int, row: Array) -> None:
     for entry in range(places.indptr[place], places.indptr[place + 1]):
         user, value = places.indices[entry], places.data[entry]
         for own in range(users.indptr[user], users.indptr[user + 1]):
@@ -56,7 +58,7 @@ def _add_to_row(users: Rows, places: Rows, place: int, row: Array) -> None:
 
 @compiled
 def _list_row(
-    users: Rows, places: Rows, place: int, row: Array, is_reached: Array, found: Array
+    users: CsrArrays, places: CsrArrays, place: int, row: Array, is_reached: Array, found: Array
 ) -> int:
     """Add to `row` and list the places that it reaches; return their number."""
     n = 0

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._linalg.csr import Rows
+from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._solvers.neighborhood.cholesky import (
     correct,
@@ -43,8 +43,8 @@ _SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is no
 class Systems(NamedTuple):
     """What all systems are taken from. A place is an item's rank by popularity, from 0."""
 
-    users: Rows  # each one's places, rising, and values
-    places: Rows  # each one's users and values, these times the users' weights
+    users: CsrArrays  # each one's places, rising, and values
+    places: CsrArrays  # each one's users and values, these times the users' weights
     triangle: Triangle
     diagonal: Array  # of A, by place
     nearness: Array  # what |G_ij| is multiplied by to compare the i, by place
@@ -65,7 +65,7 @@ class Solutions(NamedTuple):
     moved: NDArray[np.float64]  # the largest entry of A^-1 of what is missed: of rounding's size
 
 
-class _Space(NamedTuple):
+class _Workspace(NamedTuple):
     """What a thread works with."""
 
     row: Array  # products of an item with all others; zeros in between
@@ -112,8 +112,8 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
 
 
 @compiled
-def _space_for(n_items: int, most: int, dtype: Any) -> _Space:
-    return _Space(
+def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
+    return _Workspace(
         np.zeros(n_items, dtype),
         np.zeros(n_items, np.bool_),
         np.empty(n_items, np.int32),
@@ -132,7 +132,7 @@ def _space_for(n_items: int, most: int, dtype: Any) -> _Space:
 
 
 @compiled
-def _choose(systems: Systems, place: int, most: int, space: _Space) -> int:
+def _choose(systems: Systems, place: int, most: int, space: _Workspace) -> int:
     """Write the nearest places with their products; return how many these are."""
     row, reached = space.row, space.reached
     n = sum_sparse(systems.places, place, systems.users, row, reached, space.is_reached)
@@ -159,7 +159,7 @@ def _take_all(place: int, n: int, nearest: Array) -> int:
 
 
 @compiled
-def _take_nearest(systems: Systems, place: int, n: int, space: _Space) -> int:
+def _take_nearest(systems: Systems, place: int, n: int, space: _Workspace) -> int:
     n_others = 0
     for index in range(n):
         other = space.reached[index]
@@ -191,7 +191,7 @@ def _sort_falling(places: Array, n: int) -> None:
 
 
 @compiled
-def _fill_matrix(systems: Systems, m: int, space: _Space) -> None:
+def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
     """Write A[N, N] from the diagonal on, and G[N, j] at its right.
 
     The nearest are in order of rising popularity: what a row of the triangle holds, the products
