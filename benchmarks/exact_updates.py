@@ -40,7 +40,7 @@ def main() -> None:
         few = X[:CHANGED]
         model = ShallowAutoEncoder(solver="exact")
         fit = least_seconds(lambda model=model, X=X: model.fit(X))
-        kept = type(model._history).__name__.lower()
+        kept = type(model._fitted.training_data).__name__.lower()
         more = least_seconds(lambda model=model, few=few: model.partial_fit(few))
         less = least_seconds(lambda model=model, few=few: model.forget(few))
         print(

@@ -1,7 +1,7 @@
 """What a gradient step costs beside the notebook's, and beside moving the weights once.
 
 The notebook's form multiplies dense batches, one product after the other: the loss, the gradient,
-the update, the diagonal, each a jitted function. Ours is `Descent`, as `fit` runs it. Both take
+the update, the diagonal, each a jitted function. Ours is `DescentLoop`, as `fit` runs it. Both take
 the same steps from the same start on the same batches of 1,024 users with 50 items each, in
 float32, each in a child process of its own with all cores; the least time a step of two rounds.
 
@@ -29,8 +29,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._runtime.threads import n_threads
-from shallow_ae._solvers.gradient_descent.loop import Descent, steps_at_once
-from shallow_ae._solvers.gradient_descent.minibatches import MinibatchStream, batch_cost
+from shallow_ae._solvers.gradient_descent.loop import DescentLoop
+from shallow_ae._solvers.gradient_descent.minibatches import MinibatchStream
+from shallow_ae._solvers.gradient_descent.sizes import batch_bytes, steps_at_once
 from shallow_ae._solvers.gradient_descent.step import random_start
 
 SIZES = (2048, 4096, 8192, 16384)
@@ -95,7 +96,7 @@ def notebook(n_items: int) -> tuple[float, np.ndarray]:
 
 def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: float) -> float:
     """Return the seconds that a step of ours takes on average."""
-    feed = MinibatchStream(
+    stream = MinibatchStream(
         X,
         np.ones(N_USERS, np.float32),
         batches(),
@@ -105,8 +106,8 @@ def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: flo
         dropout=0.0,
     )
     rates = np.full(n_steps, rate)
-    _, batch_bytes = batch_cost(X, BATCH, layout)
-    steps = Descent(feed, rates, 0.0, at_once=steps_at_once(batch_bytes), pauses=[])
+    at_once = steps_at_once(batch_bytes(X, BATCH, layout))
+    steps = DescentLoop(stream, rates, 0.0, at_once=at_once, pauses=[])
     began = time.perf_counter()
     steps.run(P, lambda: False)
     return (time.perf_counter() - began) / n_steps

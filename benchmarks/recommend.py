@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def ours(folder: Path, X: sp.csr_array):
     """Rank with the pickled model."""
     model = pickle.loads((folder / "model.pkl").read_bytes())
-    return lambda users, k: model.recommend(X[users], k=k), weight_bytes(model._weights.P)
+    return lambda users, k: model.recommend(X[users], k=k), weight_bytes(model.item_weights_)
 
 
 def numpy_form(folder: Path, X: sp.csr_array):
@@ -129,7 +130,7 @@ def prepare_dense(folder: Path, X: sp.csr_array, penalty: float) -> None:
 def prepare_sparse(folder: Path, X: sp.csr_array) -> None:
     """Leave a model with the weights that are there, or with random ones."""
     from shallow_ae import ShallowAutoEncoder
-    from shallow_ae._weights.item_weights import SparseWeights
+    from shallow_ae._weights.item_weights import ItemWeights, SparseWeights
 
     n_items = X.shape[1]
     if not (folder / "P.npz").exists():
@@ -142,7 +143,8 @@ def prepare_sparse(folder: Path, X: sp.csr_array) -> None:
     P = sp.csr_array(sp.load_npz(folder / "P.npz")).astype(np.float32)
     P.sort_indices()
     model = ShallowAutoEncoder(max_iter=1).fit(np.eye(2, dtype=np.float32))
-    model._weights, model.n_features_in_ = SparseWeights(P), n_items
+    model._fitted = replace(model._fitted, weights=ItemWeights(SparseWeights(P)))
+    model.n_features_in_ = n_items
     (folder / "model.pkl").write_bytes(pickle.dumps(model))
 
 

@@ -1,4 +1,4 @@
-"""Listens to learn from: files of the library's formats, made-up ones, and Last.fm's."""
+"""Data sets: text files of listens, made-up listens, Last.fm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of a fit and of a search, by matplotlib, in the manner of scikit-learn's displays."""
+"""Displays: plots of a loss curve and of a regularization path, in matplotlib."""
 
 from __future__ import annotations
 

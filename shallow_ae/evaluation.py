@@ -1,4 +1,4 @@
-"""Evaluation of ranked lists and of models: metrics, confidence intervals, hold-out protocol."""
+"""evaluate: several metrics with confidence intervals. The hold-out protocol of models."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 from sklearn.utils import check_random_state
 
+from shallow_ae._weights.candidates import candidate_filter
+from shallow_ae._weights.item_weights import WeightMatrix
+from shallow_ae._weights.ranking import best_items
 from shallow_ae.data.arguments import check_choice, check_integer, check_real
 from shallow_ae.data.holdout import check_holdout, hold_out_pairs
 from shallow_ae.data.matrices import canonical
@@ -144,6 +146,8 @@ def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[An
 
 def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) -> Any:
     """Return the ends of the percentile interval of each column's mean."""
+    from scipy.stats import bootstrap
+
     if len(values) < 2:
         raise ValueError("`confidence` needs two users to measure or more, found 1.")
     found = bootstrap(
@@ -160,7 +164,7 @@ def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) ->
 
 @dataclass(frozen=True)
 class HoldoutProtocol:
-    """Hides items, and says how well recommendations have found them again."""
+    """How many items are hidden and recommended, and which metric scores them."""
 
     metric: str | Callable[..., float] = "ndcg"
     k: int = 100
@@ -195,6 +199,13 @@ class HoldoutProtocol:
         if not len(parts[1]):
             raise ValueError("Nothing to measure: no user has two items, for one to be held out.")
         return parts
+
+    def score_weights(
+        self, weights: WeightMatrix, visible: sp.csr_array[Any], hidden: sp.csr_array[Any]
+    ) -> float:
+        """Return how well item weights find hidden items of checked rows from the visible ones."""
+        items, _ = best_items(weights, visible, self.k, candidate_filter(visible))
+        return self.measure(hidden, items)
 
     def measure(self, hidden: sp.csr_array[Any], items: NDArray[np.int64]) -> float:
         """Return the measure of recommended items, the mean over users."""

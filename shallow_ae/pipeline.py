@@ -1,4 +1,4 @@
-"""Frame in, frame out: a pipeline that recommends by raw ids."""
+"""RecommenderPipeline and make_recommender: raw ids in, raw ids out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
-from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.models.recommender import RecommenderMixin, checked_rows, rank
 
 _PAIRS_AT_ONCE = 2**13  # of users and items to explain
 
@@ -94,21 +94,21 @@ class RecommenderPipeline(Pipeline):
             If interrupted from the keyboard. The model is then the one trained so far if it is
             fitted by descent, else the pipeline is as before.
         """
-        check_steps(self.steps)
+        _check_steps(self.steps)
         trial = copy(self)
         trial.steps = [(name, copy(step)) for name, step in self.steps]
-        before = getattr(trial[-1], "_weights", None)
+        before = getattr(trial[-1], "_fitted", None)
         try:
             Pipeline.fit(trial, X, y, **params)
         except KeyboardInterrupt:
-            if getattr(trial[-1], "_weights", None) is not before:  # what was learned is kept
+            if getattr(trial[-1], "_fitted", None) is not before:  # what was learned is kept
                 self._take_over(trial)
             raise
         self._take_over(trial)
         return self
 
     def _take_over(self, trial: Self) -> None:
-        name_items(trial[0], trial[-1])
+        _name_items(trial[0], trial[-1])
         self.steps = trial.steps
 
     def recommend(
@@ -158,7 +158,7 @@ class RecommenderPipeline(Pipeline):
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
         allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
-        best = best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
+        best = _best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
         items, scores, known = best
         row, place = np.nonzero(items >= 0)
         columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
@@ -167,7 +167,7 @@ class RecommenderPipeline(Pipeline):
     def similar_items(
         self, items: Iterable[Any], k: int = 10, *, candidates: Any = None, exclude: Any = None
     ) -> Any:
-        """Return the `k` items that each of the items speaks for most.
+        """Return, for each given item, the `k` items with the largest weights.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class RecommenderPipeline(Pipeline):
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
         k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
-        pairs, reasons, contributions, ranks = reasons_of_pairs(at[-1], X, rows, targets, k)
+        pairs, reasons, contributions, ranks = _reasons_of_pairs(at[-1], X, rows, targets, k)
         columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
 
@@ -269,34 +269,14 @@ class RecommenderPipeline(Pipeline):
         ValueError
             If no user has held-out items.
         """
-        return self._score_interactions(X, y, HoldoutProtocol())
-
-    def _score_interactions(self, interactions: Any, y: Any, ruler: HoldoutProtocol) -> float:
         check_is_fitted(self)
-        at = copy(self)
-        mapper = at[0]
-        names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
-        visible, hidden = ruler.split_pairs(interactions, y, names)
-        seen, X, users = at._read(visible, tell=False)
-        allowed = candidate_filter(seen)
-        items, _, _ = best_or_popular(at[-1], X, ruler.k, allowed, popular=True, verbose=0)
-        return ruler.measure(*truth_and_lists(hidden, users, items, mapper))
+        return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
 
-    def _read(
-        self, interactions: Any, *, tell: bool = True
-    ) -> tuple[Any, sp.csr_array[Any], Array]:
-        """Return the rows as they are, as the last step takes them, and whose they are."""
-        given, users = self[0]._rows_and_users(interactions, tell=tell)
-        X = given
-        for step in working_steps(self.steps)[1:-1]:
-            X = step.transform(X)
-        return given, self[-1]._rows(X), users
+    def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
+        return _read(working_steps(self.steps), interactions)
 
     def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
-        lists = {}
-        for name, ids in given.items():  # no comprehension: to Python 3.11 it is a caller, too
-            lists[name] = lists_of_items(name, ids, users, self[0])
-        return lists
+        return {name: lists_of_items(name, ids, users, self[0]) for name, ids in given.items()}
 
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}
@@ -339,7 +319,7 @@ def make_recommender(
     mapper = IdMapper(user=user, item=item, count=count)
     if not isinstance(chain[0], IdMapper):
         chain = (mapper, *chain)
-    elif repr(mapper) != repr(IdMapper()):
+    elif mapper.get_params() != IdMapper().get_params():
         raise ValueError("Name the columns either here or in the IdMapper that is the first step.")
     return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
 
@@ -349,7 +329,7 @@ def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
     return [step for _, step in steps if step not in (None, "passthrough")]
 
 
-def check_steps(steps: list[tuple[str, Any]]) -> None:
+def _check_steps(steps: list[tuple[str, Any]]) -> None:
     """Raise a TypeError unless the first step maps ids and the last one recommends."""
     first, last = steps[0][1], steps[-1][1]
     if not isinstance(first, IdMapper):
@@ -361,7 +341,7 @@ def check_steps(steps: list[tuple[str, Any]]) -> None:
         raise TypeError(f"The last step must recommend, as ShallowAutoEncoder does, got {last!r}.")
 
 
-def name_items(mapper: IdMapper, model: Any) -> None:
+def _name_items(mapper: IdMapper, model: Any) -> None:
     """Tell a fitted model the names of its items, if they tell the items apart.
 
     Raises a ValueError if the model has other items than the mapper.
@@ -376,7 +356,34 @@ def name_items(mapper: IdMapper, model: Any) -> None:
         model.feature_names_in_ = names
 
 
-def best_or_popular(
+def score_interactions(
+    steps: list[Any], interactions: Any, y: Any, protocol: HoldoutProtocol
+) -> float:
+    """Return how well fitted steps find hidden interactions: given ones, or some that are hidden.
+
+    The steps are those of a RecommenderPipeline, without those switched off.
+    """
+    mapper, model = steps[0], steps[-1]
+    names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
+    visible, hidden = protocol.split_pairs(interactions, y, names)
+    seen, X, users = _read(steps, visible, warn=False)
+    allowed = candidate_filter(seen)
+    items, _, _ = _best_or_popular(model, X, protocol.k, allowed, popular=True, verbose=0)
+    return protocol.measure(*truth_and_lists(hidden, users, items, mapper))
+
+
+def _read(
+    steps: list[Any], interactions: Any, *, warn: bool = True
+) -> tuple[Any, sp.csr_array[Any], Array]:
+    """Return the rows as they are, as the last step takes them, and whose they are."""
+    given, users = steps[0]._rows_and_users(interactions, warn=warn)
+    X = given
+    for step in steps[1:-1]:
+        X = step.transform(X)
+    return given, checked_rows(steps[-1], X), users
+
+
+def _best_or_popular(
     model: Any,
     X: sp.csr_array[Any],
     k: int,
@@ -392,13 +399,13 @@ def best_or_popular(
     known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
     items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
     if known.any():
-        items[known], scores[known] = model._best(X[known], k, allowed.of(known), verbose=verbose)
+        items[known], scores[known] = rank(model, X[known], k, allowed.of(known), verbose=verbose)
     if popular and not known.all():
         items[~known], scores[~known] = popular_items(model.item_counts_, k, allowed.of(~known))
     return items, scores, known
 
 
-def reasons_of_pairs(
+def _reasons_of_pairs(
     model: Any, X: sp.csr_array[Any], rows: Array, items: Array, k: int
 ) -> tuple[Array, Array, Array, Array]:
     """Return, for pairs of a row and an item: the pair, a reason, its contribution and its rank."""

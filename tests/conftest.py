@@ -20,6 +20,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import settings
 
+from shallow_ae._solvers import costs
+from shallow_ae._weights import item_weights
+from shallow_ae.models import pruning, sparse
+
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -70,3 +74,14 @@ def nothing_more_begins(monkeypatch):
 
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", noted)
     return dropped
+
+
+@pytest.fixture
+def set_free_memory(monkeypatch):
+    """Return a function that sets how many bytes are free, wherever that is asked."""
+
+    def set_free_memory(n_bytes):
+        for module in (costs, pruning, sparse, item_weights):
+            monkeypatch.setattr(module, "free_memory", lambda: n_bytes)
+
+    return set_free_memory

@@ -297,7 +297,7 @@ two_cores = pytest.mark.parametrize("n_cores", [2], indirect=True)
 )  # one after the other; at once; too few at once
 @pytest.mark.parametrize("n_items", [25, 90])
 def test_it_is_grid_search_on_any_number_of_threads(monkeypatch, n_cores, n_items):
-    at_once = spy_on_apart(monkeypatch)
+    at_once = spy_on_threads(monkeypatch)
     rows = interactions(60, n_items)
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, item_exponent=[0.0, 0.1], cv=3).fit(rows)
     assert at_once == ([3, 3, 3] if n_cores == 2 else [])
@@ -305,10 +305,10 @@ def test_it_is_grid_search_on_any_number_of_threads(monkeypatch, n_cores, n_item
     assert_same_search(ours, grid_search(rows, grid, cv=3))
 
 
-def spy_on_apart(monkeypatch):
+def spy_on_threads(monkeypatch):
     """Return a list that grows by how many inverses are handed to threads at once."""
     at_once = []
-    original = gram_folds.apart
+    original = gram_folds.map_single_threaded
 
     def noting(function, tasks, done):
         at_once.append(len(tasks))
@@ -328,7 +328,7 @@ def test_threads_share_inverses_that_are_large(X, monkeypatch, limit):
         monkeypatch.setattr("shallow_ae._linalg.inverse._APART", 25)
     else:
         monkeypatch.setattr("shallow_ae._linalg.inverse.backend", lambda: "gpu")
-    at_once = spy_on_apart(monkeypatch)
+    at_once = spy_on_threads(monkeypatch)
     ours = ShallowAutoEncoderCV(REGULARIZATIONS, cv=3).fit(X)
     assert_same_search(ours, grid_search(X, {"regularization": REGULARIZATIONS}, cv=3))
     assert at_once == []
@@ -386,7 +386,7 @@ def test_dual_solutions_on_threads_may_all_form_their_weights(
     scoring = make_ranking_scorer(k=5)
     need = gram_folds.exact_need(X.shape, X.nnz, 4).bytes
     of_inverse = min(n_users, 200) ** 2 * 4  # is in what an exact fit takes
-    at_once = spy_on_apart(monkeypatch)
+    at_once = spy_on_threads(monkeypatch)
     for n_matrices, expected in [(too_little, []), (enough, [3] * len(splits))]:
         free = need - of_inverse + n_matrices * 200**2 * 4
         monkeypatch.setattr(gram_folds, "free_memory", lambda free=free: free)
@@ -394,8 +394,8 @@ def test_dual_solutions_on_threads_may_all_form_their_weights(
         assert at_once == expected
 
 
-def test_what_does_not_fit_in_memory_is_refused(X, monkeypatch):
-    monkeypatch.setattr("shallow_ae._runtime.memory.free_memory", lambda: 10_000)
+def test_what_does_not_fit_in_memory_is_refused(X, set_free_memory):
+    set_free_memory(10_000)
     with pytest.raises(MemoryError, match=r"needs .* for 25 items and .* are free"):
         ShallowAutoEncoderCV(REGULARIZATIONS).fit(X)
 

@@ -188,7 +188,7 @@ def test_what_is_forgotten_leaves_no_bit_behind(shape, dtype):
     rest = np.delete(np.arange(shape[0]), [3, 17, 5])
     expected = exact().fit(X[rest])
     np.testing.assert_array_equal(model.item_weights_, expected.item_weights_)
-    assert pickle.dumps(model._history) == pickle.dumps(expected._history)
+    assert pickle.dumps(model._fitted.training_data) == pickle.dumps(expected._fitted.training_data)
 
 
 @pytest.mark.parametrize("n_users", [12, 200])
@@ -204,9 +204,9 @@ def test_rows_are_forgotten_in_the_type_they_were_learned_in(n_users):
 def test_items_of_the_forgotten_alone_are_gone_from_a_kept_gram_matrix():
     X = sp.csr_array(np.vstack([listens(200, 8).toarray() * ([1] * 7 + [0]), [0.3] * 8]))
     model = exact().fit(X).forget(X[-1:])
-    assert isinstance(model._history, training_data.TrainingGram)
-    assert not model._history.matrix[7].any()
-    assert not model._history.matrix[:, 7].any()
+    assert isinstance(model._fitted.training_data, training_data.TrainingGram)
+    assert not model._fitted.training_data.matrix[7].any()
+    assert not model._fitted.training_data.matrix[:, 7].any()
     assert not model.item_weights_[7].any()
     assert model.item_counts_[7] == 0
 
@@ -280,7 +280,7 @@ def test_the_dual_scores_without_the_weights_of_all_pairs(parameters):
     model = exact(**parameters).fit(X)
     scores = model.predict(others)
     best = model.recommend(others, k=7)
-    assert isinstance(model._weights, DualWeights)
+    assert isinstance(model._fitted.weights.form, DualWeights)
     off = rounding(300) * np.abs(scores).max()
     np.testing.assert_allclose(model.predict(others.toarray()), scores, rtol=0, atol=off)
     copy = pickle.loads(pickle.dumps(model))
@@ -294,17 +294,17 @@ def test_many_rows_are_scored_with_the_weights_of_all_pairs(monkeypatch):
     X = listens(290, 300)
     model = exact().fit(X)
     few = model.predict(X[:2])
-    assert isinstance(model._weights, DualWeights)
+    assert isinstance(model._fitted.weights.form, DualWeights)
     many = sp.vstack([X] * 40)
     with monkeypatch.context() as patch:
         patch.setattr(item_weights, "free_memory", lambda: 0)
         with pytest.raises(MemoryError, match="weights of all pairs of 300 items need"):
             model.item_weights_  # noqa: B018
         scores = model.predict(many)
-        assert isinstance(model._weights, DualWeights)
+        assert isinstance(model._fitted.weights.form, DualWeights)
     off = rounding(300) * 267 * np.abs(scores).max()  # the condition, as sums of M cancel
     np.testing.assert_allclose(model.predict(many), scores, rtol=0, atol=off)
-    assert isinstance(model._weights, DenseWeights)
+    assert isinstance(model._fitted.weights.form, DenseWeights)
     np.testing.assert_allclose(model.predict(X[:2]), few, rtol=0, atol=off)
 
 
@@ -313,7 +313,7 @@ def test_looking_at_a_model_forms_nothing():
     assert "residual_" in dir(model)
     page = model._repr_html_()  # shows what a fit has found, from scikit-learn 1.9 on
     assert ("residual_" in page) == (Version(sklearn.__version__).release >= (1, 9))
-    assert isinstance(model._weights, DualWeights)
+    assert isinstance(model._fitted.weights.form, DualWeights)
     assert model.item_weights_.shape == (300, 300)
     assert "item_weights_" in dir(model)
     assert not hasattr(exact(), "item_weights_")
@@ -322,15 +322,15 @@ def test_looking_at_a_model_forms_nothing():
 def test_weights_formed_for_a_model_of_the_past_are_not_kept(monkeypatch):
     X = listens(290, 300)
     model = exact().fit(X)
-    dense = DualWeights.formed
+    dense = DualWeights.materialized
 
     def forgets_meanwhile(weights):
         P = dense(weights)
-        monkeypatch.setattr(DualWeights, "formed", dense)
+        monkeypatch.setattr(DualWeights, "materialized", dense)
         model.forget(X[:1])
         return P
 
-    monkeypatch.setattr(DualWeights, "formed", forgets_meanwhile)
+    monkeypatch.setattr(DualWeights, "materialized", forgets_meanwhile)
     model.predict(sp.vstack([X] * 40))
     np.testing.assert_array_equal(model.item_weights_, exact().fit(X[1:]).item_weights_)
 
@@ -396,7 +396,7 @@ def test_a_matrix_that_is_singular_in_float32_is_refused(shape):
 
 
 def test_inexact_weights_are_told(monkeypatch):
-    monkeypatch.setitem(solution._INEXACT, "float32", 0.0)
+    monkeypatch.setitem(solution._LARGEST_ERROR, "float32", 0.0)
     told = r"relative residual .* Raise `regularization`=0\.1, or pass float64"
     with pytest.warns(UserWarning, match=told) as caught:
         exact().fit(listens(30, 9, np.float32))
@@ -408,7 +408,7 @@ def test_rows_of_weight_zero_are_left_out_of_the_dual(little):
     X = listens(10, 30, np.float32)
     weights = np.array([little] * 5 + [1.0] * 5)
     model = exact().fit(X, sample_weight=weights)
-    assert model._weights.M.shape == (5, 5)
+    assert model._fitted.weights.form.M.shape == (5, 5)
     np.testing.assert_allclose(  # seen: 5e-7; eps times the condition, 314, is 4e-5
         model.item_weights_, exact().fit(X[5:]).item_weights_, rtol=0, atol=1e-5
     )

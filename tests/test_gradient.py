@@ -12,16 +12,16 @@ from bounds import rounding
 from scipy.stats import kstest
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
-from shallow_ae._solvers.gradient_descent import fit as descent_fit
 from shallow_ae._solvers.gradient_descent import loop
 from shallow_ae._solvers.gradient_descent import step as step_module
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
-    choose_layout,
-    draw_users,
     partition_users,
+    sample_batches,
 )
+from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae.datasets import make_listens
+from shallow_ae.models import fit_sgd
 
 NOTEBOOK = {
     "regularization": 0.02,
@@ -105,7 +105,7 @@ def test_the_layout_of_batches_follows_density_and_backend(listens, layout, monk
     assert ShallowAutoEncoder(max_iter=1).fit(crowded).batch_layout_ == "dense"
     assert choose_layout(listens, "gpu") == "dense"
     expected = ShallowAutoEncoder(max_iter=9, random_state=0).fit(listens).item_weights_
-    monkeypatch.setattr(descent_fit, "choose_layout", lambda *_: layout)
+    monkeypatch.setattr(fit_sgd, "choose_layout", lambda *_: layout)
     for X in (listens, listens.toarray()):
         model = ShallowAutoEncoder(max_iter=9, random_state=0).fit(X)
         assert model.batch_layout_ == layout
@@ -142,7 +142,7 @@ def one_batch(rows, weights, layout="sparse", **penalty):
     """Return a batch of all the rows; call it with x64 on."""
     settings = {"regularization": 0.02, "dropout": 0.0, **penalty}
     n_users = len(weights)
-    draws = draw_users(n_users, n_users, None)
+    draws = sample_batches(n_users, n_users, None)
     feed = MinibatchStream(rows, weights, draws, layout=layout, batch_size=n_users, **settings)
     return jax.tree.map(lambda leaf: leaf[0], feed.take(1, 1)[0])
 
@@ -250,7 +250,7 @@ def test_users_of_very_different_sizes_are_no_divergence():
 
 
 def test_few_padded_sizes_serve_all_batches(listens):
-    draws = draw_users(listens.shape[0], 50, np.random.default_rng(0))
+    draws = sample_batches(listens.shape[0], 50, np.random.default_rng(0))
     settings = {"batch_size": 50, "regularization": 0.02, "dropout": 0.0}
     feed = MinibatchStream(listens, np.ones(1500), draws, layout="sparse", **settings)
     with jax.enable_x64(True):
@@ -308,8 +308,8 @@ def test_repeated_fits_share_what_is_compiled(listens):
 def test_batches_without_interactions_are_empty():
     empty = sp.csr_array((3, 4), dtype=np.float32)
     batch = one_batch(empty, np.ones(3, np.float32))
-    np.testing.assert_array_equal(batch.rows @ jnp.ones((4, 2)), np.zeros((3, 2)))
-    np.testing.assert_array_equal(batch.columns @ jnp.ones((3, 2)), np.zeros((4, 2)))
+    np.testing.assert_array_equal(batch.rows @ jnp.ones((4, 2), jnp.float32), np.zeros((3, 2)))
+    np.testing.assert_array_equal(batch.columns @ jnp.ones((3, 2), jnp.float32), np.zeros((4, 2)))
 
 
 def test_dealt_users_are_each_user_once_in_batches_of_nearly_one_size():
@@ -321,8 +321,8 @@ def test_dealt_users_are_each_user_once_in_batches_of_nearly_one_size():
 
 def test_a_batch_of_all_users_is_no_draw():
     rng = np.random.default_rng(0)
-    assert next(draw_users(10, 10, rng)) == slice(None)
-    assert next(draw_users(10, 9, rng)).shape == (9,)
+    assert next(sample_batches(10, 10, rng)) == slice(None)
+    assert next(sample_batches(10, 9, rng)).shape == (9,)
 
 
 def test_items_that_nobody_has_get_weight_zero(listens):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from bounds import rounding
 
+from shallow_ae._linalg import device_inverse, lapack
 from shallow_ae._linalg import inverse as inverse_module
-from shallow_ae._linalg import lapack
 from shallow_ae._linalg.lapack import invert_by_cholesky
 
 FORMS = {
     "threads": lambda A: inverse_module._sweep_on_threads(A, 0),
     "one thread": lambda A: inverse_module._invert_on_one_thread(A, 0),
-    "JAX": inverse_module._sweep_on_device,
+    "JAX": device_inverse.negated_inverse_on_device,
 }
 
 
@@ -41,12 +41,14 @@ def assert_close(inverse, expected, dtype=np.float64):
 NARROW = {"_NARROW": 32, "_WIDE": 96, "_LARGE": 130, "_TILE_ROWS": 24, "_TILE_COLUMNS": 48}
 
 
-@pytest.fixture(params=[{**NARROW, "_DEVICE_WIDTH": 32}, {}], ids=["narrow", "as shipped"])
+@pytest.fixture(params=["narrow", "as shipped"])
 def widths(request, monkeypatch):
     """Set how wide blocks and tiles are."""
-    for name, value in request.param.items():
-        monkeypatch.setattr(inverse_module, name, value)
-    inverse_module._sweep.clear_cache()
+    if request.param == "narrow":
+        for name, value in NARROW.items():
+            monkeypatch.setattr(inverse_module, name, value)
+        monkeypatch.setattr(device_inverse, "_DEVICE_WIDTH", 32)
+    device_inverse._sweep.clear_cache()
 
 
 @pytest.mark.usefixtures("widths")
@@ -100,18 +102,18 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(
 @pytest.mark.parametrize(
     ("threads", "backend", "n", "form"),
     [
-        (1, "cpu", 20, "_invert_on_one_thread"),
-        (1, "cpu", 30, "_sweep_on_threads"),
-        (2, "cpu", 20, "_sweep_on_threads"),
-        (1, "gpu", 20, "_sweep_on_device"),
+        (1, "cpu", 20, (inverse_module, "_invert_on_one_thread")),
+        (1, "cpu", 30, (inverse_module, "_sweep_on_threads")),
+        (2, "cpu", 20, (inverse_module, "_sweep_on_threads")),
+        (1, "gpu", 20, (device_inverse, "negated_inverse_on_device")),
     ],
 )
 def test_who_inverts(monkeypatch, threads, backend, n, form):
     monkeypatch.setattr(inverse_module, "backend", lambda: backend)
     monkeypatch.setattr(inverse_module, "n_threads", lambda: threads)
     monkeypatch.setattr(inverse_module, "_APART", 30)
-    original, taken = getattr(inverse_module, form), []
-    monkeypatch.setattr(inverse_module, form, lambda *of: (taken.append(len(of[0])), original(*of)))
+    original, taken = getattr(*form), []
+    monkeypatch.setattr(*form, lambda *of: (taken.append(len(of[0])), original(*of)))
     A, expected = positive_definite(n)
     inverse_module.negated_inverse(A)
     assert_close(-np.tril(A), np.tril(expected))

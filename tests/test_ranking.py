@@ -189,7 +189,7 @@ def test_weights_and_scores_of_all_forms_agree():
         np.testing.assert_allclose(
             weights.entries(inputs, outputs), P[inputs, outputs], rtol=0, atol=atol
         )
-        formed = weights.formed().P
+        formed = weights.materialized().P
         formed = formed.toarray() if sp.issparse(formed) else formed
         np.testing.assert_allclose(formed, P, rtol=0, atol=atol)
         np.testing.assert_allclose(weights.columns(slice(10, 25)), P[:, 10:25], rtol=0, atol=atol)

@@ -1,5 +1,7 @@
 """What a user meets: scores, recommendations, explanations, their order and their errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -9,7 +11,12 @@ from bounds import rounding
 
 from shallow_ae import ShallowAutoEncoder, hold_out_items, ndcg_score
 from shallow_ae._weights.dual import DualWeights
-from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
+from shallow_ae._weights.item_weights import DenseWeights, ItemWeights, SparseWeights
+
+
+def give_weights(model, form):
+    """Give a fitted model other weights."""
+    model._fitted = replace(model._fitted, weights=ItemWeights(form))
 
 
 def fitted(weights):
@@ -17,7 +24,7 @@ def fitted(weights):
     weights = np.asarray(weights)
     model = ShallowAutoEncoder(max_iter=1, random_state=0)
     model.fit(np.ones((1, len(weights)), dtype=weights.dtype))
-    model._weights = DenseWeights(weights)
+    give_weights(model, DenseWeights(weights))
     return model
 
 
@@ -174,10 +181,10 @@ def test_contributions_add_up_to_the_score(solver, shape, form, dtype):
     model, X = trained(solver, shape, dtype)
     if form == "SparseWeights":
         weights = model.item_weights_
-        model._weights = SparseWeights(sp.csr_array(weights * (weights > 0.02)))
+        give_weights(model, SparseWeights(sp.csr_array(weights * (weights > 0.02))))
     X = X[:6]
     items, scores = model.recommend(X, k=8, return_scores=True)
-    assert type(model._weights).__name__ == form
+    assert type(model._fitted.weights.form).__name__ == form
     reasons, contributions = model.explain(X, items, k=shape[1])
     assert reasons.shape == contributions.shape == (6, 8, shape[1])
     # Sums of so many numbers of both signs, of which the dual forms each by another such sum.
@@ -259,21 +266,21 @@ def test_columns_that_cannot_be_compared_are_refused():
 def test_weights_formed_while_the_model_is_fitted_again_are_not_kept(monkeypatch):
     X = sp.random_array((20, 90), density=0.2, rng=np.random.default_rng(0), format="csr")
     model, expected = (ShallowAutoEncoder(solver="exact").fit(X[:n]) for n in (20, 10))
-    dense = DualWeights.formed
+    dense = DualWeights.materialized
 
     def refits_meanwhile(weights):
-        monkeypatch.setattr(DualWeights, "formed", dense)
+        monkeypatch.setattr(DualWeights, "materialized", dense)
         model.fit(X[:10])
         return dense(weights)
 
-    monkeypatch.setattr(DualWeights, "formed", refits_meanwhile)
+    monkeypatch.setattr(DualWeights, "materialized", refits_meanwhile)
     assert not np.array_equal(model.item_weights_, expected.item_weights_)  # as it was when asked
     np.testing.assert_array_equal(model.item_weights_, expected.item_weights_)
 
 
 def test_a_model_fitted_to_other_items_meanwhile_is_noticed(monkeypatch):
     model = fitted(np.zeros((3, 3)))
-    model._weights = DenseWeights(np.zeros((2, 2)))  # as if between two lines of recommend
+    give_weights(model, DenseWeights(np.zeros((2, 2))))  # as if between two lines of recommend
     for ask in (model.predict, model.recommend, lambda X: model.explain(X, [0, 0, 0])):
         with pytest.raises(RuntimeError, match="X has 3 items and the weights have 2"):
             ask(np.eye(3))

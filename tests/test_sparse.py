@@ -22,7 +22,6 @@ from shallow_ae import (
     ndcg_score,
 )
 from shallow_ae._objective import solution as solution_module
-from shallow_ae._runtime import memory
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.neighborhood import fit as neighborhood_fit
@@ -162,7 +161,7 @@ def test_weights_do_not_depend_on_how_work_is_shared_or_products_are_kept(monkey
 
 
 def test_lists_and_arrays_are_both_in_use():
-    layout = neighborhood_fit.lay_out(neighborhood_fit.by_popularity(listens(3000, 1500))[1])
+    layout = neighborhood_fit.by_popularity(listens(3000, 1500)).layout
     assert layout.is_dense.any()
     assert not layout.is_dense.all()
 
@@ -338,7 +337,7 @@ def test_to_forget_what_is_unknown_changes_nothing():
 
 
 def test_inexact_weights_are_told(monkeypatch):
-    monkeypatch.setitem(solution_module._INEXACT, "float64", 1e-18)
+    monkeypatch.setitem(solution_module._LARGEST_ERROR, "float64", 1e-18)
     with pytest.warns(UserWarning, match="their relative residual is") as caught:
         SparseShallowAutoEncoder(n_neighbors=8).fit(listens())
     assert caught[0].filename == __file__
@@ -411,29 +410,29 @@ def test_values_near_the_largest_of_their_type():
             model.fit(X)
 
 
-def test_a_fit_that_does_not_fit_is_refused_with_what_would(monkeypatch):
+def test_a_fit_that_does_not_fit_is_refused_with_what_would(set_free_memory):
     X = listens(2000, 1000, np.float32)
     model = SparseShallowAutoEncoder().fit(X[:, :10])
     before = pickle.dumps(model)
     free = model.plan(X).bytes - 2**18
-    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    set_free_memory(free)
     with pytest.raises(MemoryError, match=r"for 1,000 items .* set `n_neighbors` to (\d\d)\.") as e:
         model.fit(X)
     assert pickle.dumps(model) == before
     fitting = int(str(e.value).split()[-1].rstrip("."))
     assert model.set_params(n_neighbors=fitting).plan(X).bytes <= free
     model.fit(X)
-    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    set_free_memory(1000)
     with pytest.raises(MemoryError, match=r"are free\.$"):
         model.fit(X)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.6, 0.3])
-def test_a_refused_fit_names_the_most_neighbors_that_fit(monkeypatch, share):
+def test_a_refused_fit_names_the_most_neighbors_that_fit(set_free_memory, share):
     X = sp.random_array((2000, 5000), density=0.002, rng=0, format="csr", dtype=np.float32)
     model = SparseShallowAutoEncoder(n_neighbors=200)
     free = share * model.plan(X).bytes
-    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    set_free_memory(free)
     with pytest.raises(MemoryError, match="set `n_neighbors` to") as caught:
         model.fit(X)
     fitting = int(str(caught.value).split()[-1].rstrip("."))
@@ -441,8 +440,8 @@ def test_a_refused_fit_names_the_most_neighbors_that_fit(monkeypatch, share):
     assert model.set_params(n_neighbors=fitting + 1).plan(X).bytes > free
 
 
-def test_an_exact_fit_that_does_not_fit_points_here(monkeypatch):
-    monkeypatch.setattr(memory, "free_memory", lambda: 2**20)
+def test_an_exact_fit_that_does_not_fit_points_here(set_free_memory):
+    set_free_memory(2**20)
     with pytest.raises(MemoryError, match="or fit a SparseShallowAutoEncoder"):
         ShallowAutoEncoder(solver="exact").fit(sp.eye_array(5000, format="csr"))
 
@@ -496,7 +495,7 @@ def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
     X = X if form != "gram" else sp.csr_array(np.abs(X.toarray()) + 0.5)
     weights = np.random.default_rng(0).uniform(0.5, 2, X.shape[0])
     model = ShallowAutoEncoder(0.2, solver="exact", **variants).fit(X, sample_weight=weights)
-    assert hasattr(model._history, "matrix") == (form == "gram")
+    assert hasattr(model._fitted.training_data, "matrix") == (form == "gram")
     n_neighbors = 5
     pruned = model.sparsify(n_neighbors)
     assert pruned.item_weights_.indices.dtype == np.int32
@@ -512,7 +511,7 @@ def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
     w *= len(w) / w.sum()
     counts = np.where(model.item_counts_ > 0, model.item_counts_, 1)
     Q = kept / (counts[None, :] / counts[:, None]) ** variants.get("item_exponent", 0.0)
-    Q += np.diag(model._diagonal)
+    Q += np.diag(model._fitted.diagonal)
     dense, p = X.toarray(), variants.get("dropout", 0.0)
     penalty = 0.2 + p / (1 - p) * (w @ dense**2) / len(w)
     objective = (w @ (dense - dense @ Q) ** 2).sum() / len(w) + (penalty @ Q**2).sum()
@@ -540,13 +539,13 @@ def test_a_pruned_model_serves_and_does_not_learn():
         assert "solver='exact'" in str(caught.value.__cause__)
 
 
-def test_what_sparsify_needs_and_names(monkeypatch):
+def test_what_sparsify_needs_and_names(set_free_memory):
     X = pd.DataFrame(listens().toarray()).rename(columns=str)
     model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
     pruned = model.sparsify(10)
     np.testing.assert_array_equal(pruned.feature_names_in_, X.columns)
     pruned.recommend(X, k=3)  # without a warning of names
-    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    set_free_memory(1000)
     with pytest.raises(MemoryError, match="`n_neighbors`=10 needs"):
         model.sparsify(10)
 

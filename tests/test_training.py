@@ -12,9 +12,10 @@ from sklearn.model_selection import GridSearchCV
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder, make_recommender
 from shallow_ae._solvers.gradient_descent import fit as descent_fit
-from shallow_ae._solvers.gradient_descent.loop import Descent
-from shallow_ae._solvers.gradient_descent.stopping import has_peaked, has_settled
+from shallow_ae._solvers.gradient_descent.fit import has_settled
+from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae.datasets import make_listens
+from shallow_ae.models.early_stopping import has_peaked
 
 VARIANT = {"dropout": 0.2, "diagonal_slack": 0.3, "user_exponent": 0.4, "item_exponent": 0.3}
 # Descents of n steps may be rounding(n) apart: see test_gradient.py. Scores of models so near are
@@ -237,7 +238,7 @@ def test_a_failing_pass_leaves_the_model_as_it_was(X):
 def interrupting(monkeypatch, at, act):
     """Have `act` called in the leader's thread before its dispatch number `at`."""
     calls = []
-    advance = Descent._advance
+    advance = DescentLoop._advance
 
     def interrupted(self, *arguments):
         calls.append(arguments)
@@ -245,7 +246,7 @@ def interrupting(monkeypatch, at, act):
             act()
         advance(self, *arguments)
 
-    monkeypatch.setattr(Descent, "_advance", interrupted)
+    monkeypatch.setattr(DescentLoop, "_advance", interrupted)
 
 
 @pytest.fixture(autouse=True)

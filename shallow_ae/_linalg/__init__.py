@@ -1,1 +1,1 @@
-"""Linear algebra: csr rows, Gram matrices and inverses. No users, items or models."""
+"""Linear algebra: csr rows, Gram matrices, inverses. It knows no users and no items."""

@@ -1,4 +1,4 @@
-"""Rows of csr matrices: as arrays for compiled functions, and sums over rows and columns."""
+"""Csr matrices: arrays for compiled functions, and sums over rows and columns."""
 
 from __future__ import annotations
 

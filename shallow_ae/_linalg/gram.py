@@ -1,4 +1,4 @@
-"""Weighted Gram matrices of sparse rows, added up in the lower triangle of a dense buffer."""
+"""Weighted Gram matrices X'WX of sparse rows, added to a dense lower triangle."""
 
 from __future__ import annotations
 

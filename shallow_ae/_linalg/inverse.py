@@ -1,4 +1,4 @@
-"""The inverse of a symmetric positive definite matrix, in its own memory.
+"""The inverse of a symmetric positive definite matrix, computed in place.
 
 A blocked sweep: with B the inverse of a diagonal block A_kk, one step is, for all other i and j,
 
@@ -19,19 +19,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.scipy.linalg import cho_solve
 from tqdm.auto import tqdm
 
 from shallow_ae._linalg.lapack import invert_by_cholesky
-from shallow_ae._runtime.blocks import block_rows, blocks
-from shallow_ae._runtime.jax_settings import backend, jax_precision
+from shallow_ae._runtime.blocks import blocks
+from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
@@ -42,7 +37,6 @@ _NARROW, _WIDE = 256, 768
 _LARGE = 4096  # from here on, blocks are wide
 _APART = 8192  # from here on, threads share a matrix, and do not have one each
 _TILE_ROWS, _TILE_COLUMNS = 256, 512
-_DEVICE_WIDTH = 1024
 
 
 def negated_inverse(A: Array, *, verbose: int = 0) -> None:
@@ -61,7 +55,9 @@ def negated_inverse(A: Array, *, verbose: int = 0) -> None:
         If A is not positive definite in its type.
     """
     if backend() != "cpu":
-        _sweep_on_device(A)
+        from shallow_ae._linalg.device_inverse import negated_inverse_on_device
+
+        negated_inverse_on_device(A)
     elif n_threads() == 1 and is_small(len(A)):
         _invert_on_one_thread(A, verbose)
     else:
@@ -181,48 +177,3 @@ def _symmetric(lower: Array) -> Array:
 def _check(is_definite: bool, dtype: Any) -> None:
     if not is_definite:
         raise np.linalg.LinAlgError(f"The matrix is not positive definite in {dtype}.")
-
-
-def _sweep_on_device(A: Array) -> None:
-    with jax_precision(A.dtype):
-        swept = _sweep(jax.device_put(A))
-    for rows in blocks(len(A), block_rows(*A.shape)):
-        A[rows] = swept[rows]
-
-
-@partial(jax.jit, donate_argnums=0)
-def _sweep(A: jax.Array) -> jax.Array:
-    """Return -A^-1; NaN if A is not positive definite. Of A, only the lower triangle is read.
-
-    Both triangles are worked on: twice the multiplications, in few and large products.
-    """
-    n = len(A)
-    A = jnp.tril(A) + jnp.tril(A, -1).T
-
-    def sweep_block(start: Any, width: int, A: jax.Array) -> jax.Array:
-        rows = lax.dynamic_slice(A, (start, 0), (width, n))
-        block = lax.dynamic_slice(rows, (0, start), (width, width))
-        inverse = cho_solve((jnp.linalg.cholesky(block), True), jnp.eye(width, dtype=A.dtype))
-        scaled = inverse @ rows
-
-        def update(first: Any, height: int, A: jax.Array) -> jax.Array:
-            tile = lax.dynamic_slice(A, (first, 0), (height, n))
-            left = lax.dynamic_slice(rows, (0, first), (width, height))
-            return lax.dynamic_update_slice(A, tile - left.T @ scaled, (first, 0))
-
-        A = _for_blocks(n, update, A)
-        scaled = lax.dynamic_update_slice(scaled, -inverse, (0, start))
-        A = lax.dynamic_update_slice(A, scaled.T, (0, start))
-        return lax.dynamic_update_slice(A, scaled, (start, 0))
-
-    return _for_blocks(n, sweep_block, A)
-
-
-def _for_blocks(
-    n: int, body: Callable[[Any, int, jax.Array], jax.Array], A: jax.Array
-) -> jax.Array:
-    """Return A after body(start, width, A) for blocks that cover `range(n)`."""
-    n_full, rest = divmod(n, _DEVICE_WIDTH)
-    if n_full:
-        A = lax.fori_loop(0, n_full, lambda k, A: body(k * _DEVICE_WIDTH, _DEVICE_WIDTH, A), A)
-    return body(n_full * _DEVICE_WIDTH, rest, A) if rest else A

@@ -1,4 +1,4 @@
-"""LAPACK's inverse of a positive definite matrix, where it lies and without Python's lock.
+"""LAPACK's inverse of a positive definite matrix, in place and without Python's lock.
 
 scipy's own wrappers keep the lock while they compute, so that threads with a matrix each would take
 turns. These are the functions that scipy offers to compiled code, called by their addresses.

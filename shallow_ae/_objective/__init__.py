@@ -1,1 +1,1 @@
-"""The objective, the data it is over, and its solution. No solver."""
+"""The objective, its training data and its solution. It knows no solver."""

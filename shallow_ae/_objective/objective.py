@@ -1,14 +1,63 @@
-"""How much each user and each item counts."""
+"""The objective: its parameters, and the weights and penalties of users and items.
+
+For rows x_u with weights w_u that sum to n, the objective is
+
+    (1/n) * sum_u w_u ||x_u - x_u P||^2  +  (1/n) * sum_i Lambda_i ||P_i||^2,
+    Lambda_i = n * regularization + dropout / (1 - dropout) * G_ii,    G = X'WX,
+
+over P with 0 <= diag(P) <= diagonal_slack, where P_i is row i of P.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import column_squares, items_per_user, sum_by_item
 from shallow_ae._typing import Array, Interactions
+
+
+class Objective(NamedTuple):
+    """The parameters that decide which weights are the best ones, whatever the solver."""
+
+    regularization: float
+    dropout: float
+    diagonal_slack: float
+    user_exponent: float
+    item_exponent: float
+
+    @property
+    def inverse_key(self) -> tuple[float, float, float]:
+        """Return the parameters that an inverse depends on: objectives with equal ones share it."""
+        return self.user_exponent, self.regularization, self.dropout
+
+    def check_has_closed_form(self) -> None:
+        """Raise an error if nothing is penalised: the closed form does not exist then."""
+        if not self.regularization and not self.dropout:
+            raise ValueError(
+                "`regularization`=0 must be > 0 here (unless `dropout` is): the closed form does "
+                "not exist at 0. Start at 0.02."
+            )
+
+    def penalty(self, gram_diagonal: Array, n: float) -> Array:
+        """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
+        if not np.isfinite(gram_diagonal).all():
+            raise ValueError(too_large(gram_diagonal.dtype))
+        share = self.dropout / (1 - self.dropout)
+        penalty = n * self.regularization + share * gram_diagonal.astype(np.float64)
+        check_regularization(self.regularization, gram_diagonal + penalty, gram_diagonal.dtype)
+        return np.where(penalty > 0, penalty, 1.0)
+
+    def not_positive_definite(self, dtype: np.dtype[Any]) -> ValueError:
+        """Return the error for a matrix that rounding has made impossible to invert."""
+        wider = ", or pass float64 data" if dtype == np.float32 else ""
+        return ValueError(
+            f"`regularization`={self.regularization:g} is too small for these data in {dtype}: "
+            "the matrix to be inverted is not positive definite after rounding. Raise it"
+            f"{wider}."
+        )
 
 
 def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) -> Array:

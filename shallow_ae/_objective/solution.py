@@ -1,121 +1,86 @@
-"""What every minimum in closed form is made of, whichever systems it comes from."""
+"""The solution of the objective: weights, and how exact they are."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from shallow_ae._objective.objective import check_regularization, count_scale, too_large
+from shallow_ae._objective.objective import Objective, count_scale
+from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
-from shallow_ae._weights.item_weights import Weights
+from shallow_ae._weights.item_weights import WeightMatrix
 
-# What the residual, and the share of rounding, may be. In trials, weights were off by less than the
-# first, and by a quarter to four times the second, relative to the largest.
-_INEXACT = {"float32": 1e-2, "float64": 1e-6}
-
-
-class Objective(NamedTuple):
-    """What the minimum depends on beside the data."""
-
-    regularization: float
-    dropout: float
-    diagonal_slack: float
-    user_exponent: float
-    item_exponent: float
-
-
-def objective_of(model: Any) -> Objective:
-    """Return what the minimum depends on of a model's parameters."""
-    return Objective(*(float(getattr(model, name)) for name in Objective._fields))
+# The largest residual and the largest share of rounding without a warning. In trials, weights were
+# off by less than the residual, and by a quarter to four times the share of rounding, relative to
+# the largest weight.
+_LARGEST_ERROR = {"float32": 1e-2, "float64": 1e-6}
 
 
 class Solution(NamedTuple):
-    """The weights at the minimum, and what is known about them."""
+    """The weights at the minimum of the objective."""
 
-    weights: Weights
-    diagonal: Array  # of P, which the weights leave out
-    objective: float
-    residual: float | None  # of what was solved, relative; None if not looked at
-    rounding: float | None = None  # what it moves weights by, relative, where residuals are blind
+    weights: WeightMatrix  # P, without its diagonal
+    diagonal: Array  # of P
+    objective: float  # its value at P
+    residual: float | None  # relative, of the systems that were solved; None if not computed
+    rounding: float | None = None  # the share by which it moves weights, where known
+
+    def warn_if_inexact(self, dtype: np.dtype[Any], regularization: float) -> None:
+        """Warn if the weights are further off than the type of the data explains."""
+        most = _LARGEST_ERROR[dtype.name]
+        found = {
+            "their relative residual is": self.residual,
+            "rounding moves them by about": self.rounding,
+        }
+        for what, size in found.items():
+            if size is not None and not size <= most:
+                wider = ", or pass float64 data" if dtype == np.float32 else ""
+                warn_caller(
+                    f"The weights are inexact: {what} {size:.1e}, expected at most {most:.0e} in "
+                    f"{dtype}. Raise `regularization`={regularization:g}{wider}."
+                )
+                return
 
 
 class ColumnScaling(NamedTuple):
-    """What turns an inverse into weights, one number an item, in float64."""
+    """Numbers for each item, in float64, that turn the inverse C into P_ij = -C_ij * s_j."""
 
     penalty: Array  # Lambda
     inverse_diagonal: Array  # C_jj
-    columns: Array  # s_j
-    counts: Array  # users ** item_exponent
+    multipliers: Array  # s_j = max((1 - diagonal_slack) / C_jj, Lambda_j)
+    item_scale: Array  # (users of the item) ** item_exponent
     slack: float  # diagonal_slack
 
-    def minimum(
-        self, weights: Weights, n: float, residual: float | None, unexplained: Array
+    def solution(
+        self, weights: WeightMatrix, n: float, residual: float | None, unexplained: Array
     ) -> Solution:
-        """Return the minimum, with `unexplained` the 1 / C_jj - Lambda_j.
+        """Return the solution, given `unexplained` = 1 / C_jj - Lambda_j.
 
-        That is what an item's column has left of its square. The caller knows it better than by
-        that difference, of which nothing may be left where values are small.
+        `unexplained` is the part of an item's square that the other items do not explain. The
+        caller computes it, as the difference is lost to rounding where values are small.
         """
-        own = self.columns * self.inverse_diagonal
+        own = self.multipliers * self.inverse_diagonal
         beyond = np.maximum(unexplained - self.slack / self.inverse_diagonal, 0)  # s_j - Lambda_j
         errors = (beyond**2 + self.penalty * unexplained) * self.inverse_diagonal
         return Solution(weights, 1 - own, float(errors.sum() / n), residual)
 
 
-def penalty_of(gram_diagonal: Array, n: float, parameters: Objective) -> Array:
-    """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
-    if not np.isfinite(gram_diagonal).all():
-        raise ValueError(too_large(gram_diagonal.dtype))
-    share = parameters.dropout / (1 - parameters.dropout)
-    penalty = n * parameters.regularization + share * gram_diagonal.astype(np.float64)
-    check_regularization(parameters.regularization, gram_diagonal + penalty, gram_diagonal.dtype)
-    return np.where(penalty > 0, penalty, 1.0)
-
-
 def column_scaling(
-    inverse_diagonal: Array, penalty: Array, item_counts: Array, parameters: Objective
+    inverse_diagonal: Array, penalty: Array, item_counts: Array, objective: Objective
 ) -> ColumnScaling:
+    """Return the scaling for an inverse with this diagonal.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the diagonal is not positive, as that of an inverse must be.
+    """
     inverse_diagonal = inverse_diagonal.astype(np.float64)
     if not (inverse_diagonal > 0).all():
         raise np.linalg.LinAlgError("The inverse has a diagonal that is not positive.")
-    columns = np.maximum((1 - parameters.diagonal_slack) / inverse_diagonal, penalty)
-    counts = count_scale(item_counts, parameters.item_exponent)
-    return ColumnScaling(penalty, inverse_diagonal, columns, counts, parameters.diagonal_slack)
-
-
-def check_has_minimum(parameters: Objective) -> None:
-    if not parameters.regularization and not parameters.dropout:
-        raise ValueError(
-            "`regularization`=0 must be > 0 here (unless `dropout` is): the closed form does not "
-            "exist at 0. Start at 0.02."
-        )
-
-
-def indefinite(regularization: float, dtype: np.dtype[Any]) -> str:
-    wider = ", or pass float64 data" if dtype == np.float32 else ""
-    return (
-        f"`regularization`={regularization:g} is too small for these data in {dtype}: the matrix "
-        f"to be inverted is not positive definite after rounding. Raise it{wider}."
+    multipliers = np.maximum((1 - objective.diagonal_slack) / inverse_diagonal, penalty)
+    item_scale = count_scale(item_counts, objective.item_exponent)
+    return ColumnScaling(
+        penalty, inverse_diagonal, multipliers, item_scale, objective.diagonal_slack
     )
-
-
-def warn_if_inexact(
-    minimum: Solution, dtype: np.dtype[Any], regularization: float, *, stacklevel: int
-) -> None:
-    """Warn if weights are further off than the type of the data explains."""
-    most = _INEXACT[dtype.name]
-    found = {
-        "their relative residual is": minimum.residual,
-        "rounding moves them by about": minimum.rounding,
-    }
-    for what, size in found.items():
-        if size is not None and not size <= most:
-            wider = ", or pass float64 data" if dtype == np.float32 else ""
-            warnings.warn(
-                f"The weights are inexact: {what} {size:.1e}, expected at most {most:.0e} in "
-                f"{dtype}. Raise `regularization`={regularization:g}{wider}.",
-                stacklevel=stacklevel + 1,
-            )
-            return

@@ -1,12 +1,11 @@
-"""What an exact model keeps of what it has learned from, so that users can come and go.
+"""Training data kept for `partial_fit` and `forget`: the rows, or their Gram matrix.
 
-The rows themselves, or their Gram matrix where that is no larger. Both are immutable: an update
-that fails leaves the model with what it had.
+A model keeps the Gram matrix where that is no larger than the rows. Both are immutable: an update
+returns new training data, and one that fails leaves the model with what it had.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -17,25 +16,26 @@ from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import mirror_and_scale
 from shallow_ae._objective.objective import check_finite, exponent_of, item_counts, user_weights
+from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 
 GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
 
 
 class TrainingRows(NamedTuple):
-    """The rows learned from, with their sample weights."""
+    """The training rows with their sample weights."""
 
     X: sp.csr_array[Any]
     sample_weight: Array
 
     @property
     def n_rows(self) -> int:
-        """Return how many rows were learned from."""
+        """Return the number of rows."""
         return int(self.X.shape[0])
 
     @property
     def n_entries(self) -> int:
-        """Return how many numbers are kept."""
+        """Return how many numbers are stored."""
         return int(self.X.nnz)
 
     @property
@@ -49,34 +49,22 @@ class TrainingRows(NamedTuple):
         return item_counts(self.X, self.sample_weight)
 
     def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
-        """Return the rows that count and their weights, which sum to `n_rows`."""
+        """Return the rows of nonzero weight and their weights, which sum to the number of rows."""
         weights = user_weights(self.X, self.sample_weight, user_exponent)
         counting = weights > np.finfo(weights.dtype).tiny  # 1 / w is finite
         return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
 
-    def apart_from(self, X: Any, sample_weight: Any) -> TrainingRows:
-        """Return the same rows in memory that what they were checked from has no part in."""
-        mine = self.X
-        shares = mine.data.base is not None  # a longer array, without its zeros
-        if isinstance(X, sp.csr_array | sp.csr_matrix):
-            arrays = ((getattr(mine, n), getattr(X, n)) for n in ("data", "indices", "indptr"))
-            shares |= any(np.may_share_memory(*pair) for pair in arrays)
-        mine = mine.copy() if shares else mine
-        return TrainingRows(
-            mine, self.sample_weight if sample_weight is None else self.sample_weight.copy()
-        )
-
     def learn(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingData:
-        """Return the history with rows added."""
-        return rows_or_gram(*self.plus(X, sample_weight), user_exponent)
+        """Return the training data with rows added."""
+        return rows_or_gram(self.plus(X, sample_weight), user_exponent)
 
     def forget(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingData:
-        """Return the history without rows, each of which it must have."""
-        return rows_or_gram(*self.minus(X, sample_weight), user_exponent)
+        """Return the training data without rows, each of which must be among them."""
+        return rows_or_gram(self.minus(X, sample_weight), user_exponent)
 
     def plus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return all rows, these too."""
@@ -87,12 +75,12 @@ class TrainingRows(NamedTuple):
         """Return the other rows, if each of these is there."""
         X = X.astype(self.X.dtype, copy=False)
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
-        places: dict[tuple[bytes, ...], list[int]] = {}
-        for place in np.flatnonzero(np.isin(known, sought, kind="sort")).tolist():
-            places.setdefault(_row_key(self.X, self.sample_weight, place), []).append(place)
+        rows_of_key: dict[tuple[bytes, ...], list[int]] = {}
+        for row in np.flatnonzero(np.isin(known, sought, kind="sort")).tolist():
+            rows_of_key.setdefault(_row_key(self.X, self.sample_weight, row), []).append(row)
         kept = np.ones(self.n_rows, dtype=bool)
         for row in range(X.shape[0]):
-            found = places.get(_row_key(X, sample_weight, row))
+            found = rows_of_key.get(_row_key(X, sample_weight, row))
             if not found:
                 raise ValueError(
                     f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the "
@@ -121,13 +109,13 @@ class TrainingGram:
 
     @property
     def n_entries(self) -> int:
-        """Return how many numbers are kept."""
+        """Return how many numbers are stored."""
         return self.matrix.size
 
     def learn(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:
-        """Return the history with rows added."""
+        """Return the training data with rows added."""
         self._check_exponent(user_exponent)
         both = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=1)
         with np.errstate(divide="ignore"):
@@ -137,7 +125,7 @@ class TrainingGram:
     def forget(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:
-        """Return the history without rows. Rows that it cannot have had are an error."""
+        """Return the training data without rows; ones that cannot be in the sum are an error."""
         X = X.astype(self.dtype, copy=False)  # as it was learned
         self._check_exponent(user_exponent)
         before = self._in_units_for(sample_weight)
@@ -152,16 +140,15 @@ class TrainingGram:
             )
         _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * before.total_weight)
         if (held & (left < 1e-8 * before.largest)).any():
-            warnings.warn(
+            warn_caller(
                 "What was forgotten was so large that rounding it away leaves the rest with less "
-                "than eight digits. Call `fit` on the rest.",
-                stacklevel=4,
+                "than eight digits. Call `fit` on the rest."
             )
         rest._clear(~held)
         return rest
 
     def without(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingGram:
-        """Return the history without rows that are known to be in it."""
+        """Return the training data without rows that are known to be in the sum."""
         rest = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=-1)
         rest._clear(rest.n_users <= 0)
         return rest
@@ -218,11 +205,32 @@ class TrainingGram:
 TrainingData: TypeAlias = TrainingRows | TrainingGram
 
 
-def training_data(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> TrainingData:
-    """Return a history of rows, with memory of its own."""
+def own_rows(
+    X: sp.csr_array[Any], sample_weight: Array, given_X: Any, given_weight: Any
+) -> TrainingRows:
+    """Return checked rows in memory that nobody else changes.
+
+    They are copied if they share memory with what the caller passed, or are part of a longer array.
+    """
+    is_shared = X.data.base is not None
+    if isinstance(given_X, sp.csr_array | sp.csr_matrix):
+        names = ("data", "indices", "indptr")
+        is_shared |= any(np.may_share_memory(getattr(X, n), getattr(given_X, n)) for n in names)
+    weights = sample_weight if given_weight is None else sample_weight.copy()
+    return TrainingRows(X.copy() if is_shared else X, weights)
+
+
+def training_data(
+    X: sp.csr_array[Any],
+    sample_weight: Array,
+    user_exponent: float,
+    given_X: Any,
+    given_weight: Any,
+) -> TrainingData:
+    """Return what a model keeps of checked rows, in memory that nobody else changes."""
     if keeps_gram(X.nnz, X.shape[1]):
-        return rows_or_gram(X, sample_weight, user_exponent)
-    return TrainingRows(X.copy(), sample_weight.copy())
+        return gram_of(X, sample_weight, user_exponent, GRAM_DTYPE)
+    return own_rows(X, sample_weight, given_X, given_weight)
 
 
 def keeps_gram(n_entries: int, n_items: int) -> bool:
@@ -230,10 +238,11 @@ def keeps_gram(n_entries: int, n_items: int) -> bool:
     return n_entries >= n_items**2
 
 
-def rows_or_gram(X: sp.csr_array[Any], sample_weight: Array, user_exponent: float) -> TrainingData:
-    if not keeps_gram(X.nnz, X.shape[1]):
-        return TrainingRows(X, sample_weight)
-    return gram_of(X, sample_weight, user_exponent, GRAM_DTYPE)
+def rows_or_gram(rows: TrainingRows, user_exponent: float) -> TrainingData:
+    """Return the smaller of the rows and their Gram matrix."""
+    if not keeps_gram(rows.n_entries, rows.X.shape[1]):
+        return rows
+    return gram_of(*rows, user_exponent, GRAM_DTYPE)
 
 
 def gram_of(
@@ -241,8 +250,17 @@ def gram_of(
 ) -> TrainingGram:
     """Return the Gram matrix of rows, summed in a type of its own."""
     n_items = X.shape[1]
-    zeros, matrix = np.zeros(n_items), np.zeros((n_items, n_items), dtype)
-    nothing = TrainingGram(matrix, 0, 0, zeros, zeros, zeros, user_exponent, X.dtype, exponent=0)
+    nothing = TrainingGram(
+        matrix=np.zeros((n_items, n_items), dtype),
+        total_weight=0,
+        n_rows=0,
+        item_counts=np.zeros(n_items),
+        largest=np.zeros(n_items),
+        n_users=np.zeros(n_items),
+        user_exponent=user_exponent,
+        dtype=X.dtype,
+        exponent=0,
+    )
     return nothing.learn(X, sample_weight, user_exponent)
 
 

@@ -1,1 +1,1 @@
-"""The machine: threads, memory, speed, compiled functions and JAX. No matrices or models."""
+"""The machine: threads, memory, speed, compiled functions, JAX. It knows no matrix."""

@@ -1,4 +1,4 @@
-"""Slices of something large, small enough for cache and memory, and their sharing among threads."""
+"""Row blocks that fit in cache and memory, and work on them shared among threads."""
 
 from __future__ import annotations
 

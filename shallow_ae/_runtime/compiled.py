@@ -1,4 +1,4 @@
-"""Functions compiled to machine code by Numba, for loops that no array operation has."""
+"""The decorator for functions that Numba compiles to machine code."""
 
 from __future__ import annotations
 

@@ -1,12 +1,14 @@
-"""JAX's settings while something is computed, and whether JAX can be used at all.
+"""JAX: its precision, its backend, and whether a process can use it.
 
-JAX's globals are never touched. JAX starts when it first computes, and its threads have no part in
-a process that is forked afterwards: there, it would wait for them forever.
+JAX's globals are never touched. JAX is imported when it is first used, and starts when it first
+computes. Its threads have no part in a process that is forked afterwards: there, it would wait for
+them forever.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,7 +16,6 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-import jax
 import numpy as np
 
 _is_started = False
@@ -28,6 +29,8 @@ def jax_precision(dtype: Any) -> Iterator[None]:
     It computes in float64 where the data are, and full products always; what is handed over between
     it and NumPy is meant to be.
     """
+    import jax
+
     start_jax()
     with (
         jax.enable_x64(dtype == np.float64),
@@ -61,10 +64,22 @@ def backend() -> str:
 
     Other backends are plugins of JAX, which it finds as this does.
     """
-    if jax.config.values.get("jax_platforms") == "cpu" or not _has_plugins():
+    if _platforms() == "cpu" or not _has_plugins():
         return "cpu"
+    import jax
+
     start_jax()
     return str(jax.default_backend())
+
+
+def _platforms() -> str | None:
+    """Return which backends JAX is set to; the environment variable is read at its import."""
+    if "jax" not in sys.modules:
+        return os.environ.get("JAX_PLATFORMS")
+    import jax
+
+    platforms: str | None = jax.config.values.get("jax_platforms")
+    return platforms
 
 
 @cache

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies, for estimates and for choices between two ways."""
+"""The speed of matrix products on this machine, and the relative cost of other operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many threads work at once, and how they share matrix products with BLAS."""
+"""Worker threads, with BLAS on one thread each, and out of reach of keyboard interrupts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Three ways to the solution, and what each costs. No estimator, no evaluation."""
+"""Three solvers, independent of each other. They know no estimator and return solutions."""

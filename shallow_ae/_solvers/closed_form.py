@@ -1,4 +1,4 @@
-"""The minimum of the objective in closed form, by one inverse of the smaller side.
+"""The solution in closed form, by one inverse of items x items or users x users.
 
 With G = X'WX over rows whose weights w_u sum to n, and
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,16 +28,8 @@ import scipy.sparse as sp
 from shallow_ae._linalg.csr import column_squares
 from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import invert, mirror_and_scale, negated_inverse
-from shallow_ae._objective.objective import check_item_exponent
-from shallow_ae._objective.solution import (
-    ColumnScaling,
-    Objective,
-    Solution,
-    check_has_minimum,
-    column_scaling,
-    indefinite,
-    penalty_of,
-)
+from shallow_ae._objective.problem import Problem
+from shallow_ae._objective.solution import ColumnScaling, Solution
 from shallow_ae._objective.training_data import TrainingData, TrainingGram, TrainingRows
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.memory import release_free_memory
@@ -51,51 +43,28 @@ Product: TypeAlias = Callable[[Array], Array]
 _PROBES = 8
 _COLUMNS = 128
 
-# So many times its rounding error is what the objective must have left of a difference from the
-# penalty. Less is left where values are small; it is computed from the products of items then.
+# The least that the objective must be of its difference from the penalty, in rounding errors of
+# that difference. It is smaller where values are small; then it is computed from the Gram matrix.
 _LEAST_LEFT = 1e4
 
 
-def minimize(history: TrainingData, parameters: Objective, *, verbose: int = 0) -> Solution:
-    """Return the minimum for what was learned from.
+def solve(problem: Problem[TrainingData], *, verbose: int = 0) -> Solution:
+    """Return the solution with its residual.
 
     Raises
     ------
     ValueError
-        If there is none, or none that the type of the data can tell.
+        If the type of the data is too coarse for the problem.
     """
-    return next(_minima(history, [parameters], verbose, has_residual=True))
+    return next(_solutions_of([problem], verbose, has_residual=True))
 
 
-def minimize_each(history: TrainingData, settings: Sequence[Objective]) -> Iterator[Solution]:
-    """Yield the minimum for each of the settings of one inverse, without its residual.
+def solve_each(problems: Sequence[Problem[TrainingData]]) -> Iterator[Solution]:
+    """Yield the solutions of problems on the same data that share an inverse, without residuals.
 
-    Its `user_exponent` must be that of a history that is a Gram matrix.
+    Their objectives have one `inverse_key`, and its `user_exponent` is that of a Gram matrix.
     """
-    return _minima(history, settings, 0, has_residual=False)
-
-
-def inverse_of(parameters: Objective) -> tuple[float, float, float]:
-    """Return what an inverse depends on: settings for which it is equal can share a primal one."""
-    return parameters.user_exponent, parameters.regularization, parameters.dropout
-
-
-def _minima(
-    history: TrainingData, settings: Sequence[Objective], verbose: int, *, has_residual: bool
-) -> Iterator[Solution]:
-    """Yield the minimum for each of the settings that can share an inverse."""
-    check_has_minimum(settings[0])
-    counts = history.item_counts
-    for parameters in settings:
-        check_item_exponent(counts, parameters.item_exponent, history.dtype)
-    try:
-        if isinstance(history, TrainingRows) and is_dual(*history.X.shape):
-            for parameters in settings:
-                yield _dual(history, counts, parameters, verbose, has_residual=has_residual)
-        else:
-            yield from _primal(history, counts, settings, verbose, has_residual=has_residual)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(indefinite(settings[0].regularization, history.dtype)) from error
+    return _solutions_of(problems, 0, has_residual=False)
 
 
 def is_dual(n_users: int, n_items: int) -> bool:
@@ -103,70 +72,141 @@ def is_dual(n_users: int, n_items: int) -> bool:
     return n_users < n_items
 
 
-def _primal(
-    history: TrainingData,
-    item_counts: Array,
-    settings: Sequence[Objective],
-    verbose: int,
-    *,
-    has_residual: bool,
+def _solutions_of(
+    problems: Sequence[Problem[TrainingData]], verbose: int, *, has_residual: bool
 ) -> Iterator[Solution]:
-    A, n, times_gram = _normal_matrix(history, settings[0].user_exponent)
-    gram_diagonal = A.diagonal().astype(np.float64)
-    penalty = penalty_of(A.diagonal(), n, settings[0])
-    A[np.diag_indices_from(A)] += penalty.astype(A.dtype)
-    negated_inverse(A, verbose=verbose)
-    inverse_diagonal = -A.diagonal()
-    for parameters in settings:
-        P = A if parameters is settings[-1] else A.copy()
-        scales = column_scaling(inverse_diagonal, penalty, item_counts, parameters)
-        rows, columns = 1 / scales.counts, scales.columns * scales.counts
+    first = problems[0]
+    try:
+        inverse = _inverse_of(first, verbose)
+        for problem in problems:
+            # The last solution is written over the inverse, which nobody needs after it.
+            overwrite = problem is problems[-1]
+            yield inverse.solution(problem, overwrite=overwrite, has_residual=has_residual)
+    except np.linalg.LinAlgError as error:
+        raise first.objective.not_positive_definite(first.dtype) from error
+
+
+def _inverse_of(problem: Problem[TrainingData], verbose: int) -> PrimalInverse | DualInverse:
+    data = problem.data
+    if isinstance(data, TrainingRows) and is_dual(*data.X.shape):
+        return DualInverse(cast("Problem[TrainingRows]", problem), verbose)
+    return PrimalInverse(problem, verbose)
+
+
+class PrimalInverse:
+    """The inverse C of the items x items matrix A, factorised once for all problems that share it.
+
+    It is stored negated, as the lower triangle of an array.
+    """
+
+    def __init__(self, problem: Problem[TrainingData], verbose: int) -> None:
+        A, self._n, self._times_gram = _normal_matrix(problem.data, problem.objective.user_exponent)
+        self._gram_diagonal = A.diagonal().astype(np.float64)
+        self._penalty = problem.objective.penalty(A.diagonal(), self._n)
+        A[np.diag_indices_from(A)] += self._penalty.astype(A.dtype)
+        negated_inverse(A, verbose=verbose)
+        self._diagonal = -A.diagonal()
+        self._negated = A
+
+    def solution(
+        self, problem: Problem[TrainingData], *, overwrite: bool, has_residual: bool
+    ) -> Solution:
+        """Return the solution of a problem; `overwrite` uses up the inverse for it."""
+        P = self._negated if overwrite else self._negated.copy()
+        scaling, penalty = problem.scaling(self._diagonal, self._penalty), self._penalty
+        rows, columns = 1 / scaling.item_scale, scaling.multipliers * scaling.item_scale
         mirror_and_scale(P, rows.astype(P.dtype), columns.astype(P.dtype))
         np.fill_diagonal(P, 0)
-        times_inverse = _times_inverse(P, scales, rows, columns)
-        residual = _residual(times_inverse, times_gram, penalty) if has_residual else None
-        unexplained = 1 / scales.inverse_diagonal - penalty
-        if unexplained.sum() < _LEAST_LEFT * np.finfo(A.dtype).eps * penalty.sum():
-            solutions = partial(_solutions, P, rows, columns * scales.inverse_diagonal)
-            unexplained = gram_diagonal - _explained(times_gram, solutions, len(penalty))
-        yield scales.minimum(DenseWeights(P), n, residual, np.maximum(unexplained, 0))
-        del P, times_inverse  # before the next copy takes its memory
+        residual = None
+        if has_residual:
+            times_inverse = _times_inverse(P, scaling, rows, columns)
+            residual = _residual(times_inverse, self._times_gram, penalty)
+        unexplained = 1 / scaling.inverse_diagonal - penalty
+        if unexplained.sum() < _LEAST_LEFT * np.finfo(P.dtype).eps * penalty.sum():
+            regressions = partial(_regressions, P, rows, columns * scaling.inverse_diagonal)
+            explained = _explained(self._times_gram, regressions, len(penalty))
+            unexplained = self._gram_diagonal - explained
+        return scaling.solution(DenseWeights(P), self._n, residual, np.maximum(unexplained, 0))
 
 
-def _solutions(P: Array, rows: Array, columns: Array, block: slice) -> Array:
+class DualInverse:
+    """The inverse M of the users x users matrix, for all problems that share it."""
+
+    def __init__(self, problem: Problem[TrainingRows], verbose: int) -> None:
+        objective = problem.objective
+        self._X, self._user_weights = X, weights = problem.data.weighted(objective.user_exponent)
+        self._n = float(weights.sum(dtype=np.float64))
+        self._penalty = objective.penalty(column_squares(X, weights), self._n)
+        self._M = np.zeros((X.shape[0], X.shape[0]), X.dtype)
+        self._items = X.T.tocsr()
+        add_gram(self._items, (1 / self._penalty).astype(X.dtype), self._M)
+        self._M[np.diag_indices_from(self._M)] += 1 / weights
+        invert(self._M, verbose=verbose)
+        self._explained = _quadratic_forms(X, self._items, self._M) / self._penalty
+
+    def solution(
+        self,
+        problem: Problem[TrainingData],
+        *,
+        overwrite: bool,  # is for naught: all solutions share M
+        has_residual: bool,
+    ) -> Solution:
+        """Return the solution of a problem: a product with M that is not multiplied out."""
+        penalty, explained, dtype = self._penalty, self._explained, self._X.dtype
+        scaling = problem.scaling((1 - explained) / penalty, penalty)
+        input_scale = 1 / (penalty * scaling.item_scale)
+        output_scale = scaling.multipliers * scaling.item_scale / penalty
+        diagonal = explained * scaling.multipliers / penalty
+        scales = (scale.astype(dtype) for scale in (input_scale, output_scale, diagonal))
+        weights = DualWeights(self._items, self._M, *scales)
+        residual = None
+        if has_residual:
+            times_gram = _times_gram(self._X, self._user_weights)
+            residual = _residual(self._times_inverse, times_gram, penalty)
+        unexplained = penalty * explained / (1 - explained)
+        return scaling.solution(weights, self._n, residual, unexplained)
+
+    def _times_inverse(self, V: Array) -> Array:
+        """Return C V for the inverse C of the items x items matrix."""
+        penalty, M = self._penalty[:, None], self._M
+        U: Array = self._items @ (M @ (self._X @ (V / penalty)).astype(M.dtype))
+        return np.asarray((V - U) / penalty)
+
+
+def _regressions(P: Array, rows: Array, columns: Array, block: slice) -> Array:
     """Return the ridge regressions of some items on all others, which P has been scaled from."""
-    solutions: Array = P[:, block] / rows[:, None]
-    solutions /= columns[None, block]
-    return solutions
+    weights: Array = P[:, block] / rows[:, None]
+    weights /= columns[None, block]
+    return weights
 
 
-def _explained(times_gram: Product, solutions: Callable[[slice], Array], n_items: int) -> Array:
+def _explained(times_gram: Product, regressions: Callable[[slice], Array], n_items: int) -> Array:
     """Return what each item's regression w on the others explains of its square, g' w."""
     explained = np.empty(n_items)
     for block in blocks(n_items, _COLUMNS):
-        products = times_gram(solutions(block))
+        products = times_gram(regressions(block))
         explained[block] = products[block].diagonal()
     return explained
 
 
-def _times_inverse(P: Array, scales: ColumnScaling, rows: Array, columns: Array) -> Product:
+def _times_inverse(P: Array, scaling: ColumnScaling, rows: Array, columns: Array) -> Product:
     """Return the product with the inverse that P has been scaled from."""
 
     def times_inverse(V: Array) -> Array:
         U: Array = P @ (V / columns[:, None]).astype(P.dtype)
-        return scales.inverse_diagonal[:, None] * V - U / rows[:, None]
+        return scaling.inverse_diagonal[:, None] * V - U / rows[:, None]
 
     return times_inverse
 
 
-def _normal_matrix(history: TrainingData, user_exponent: float) -> tuple[Array, float, Product]:
+def _normal_matrix(data: TrainingData, user_exponent: float) -> tuple[Array, float, Product]:
     """Return G, to be overwritten, the sum n of the weights, and the product with G."""
-    if isinstance(history, TrainingGram):
-        scale = history.n_rows / history.total_weight
-        A = np.empty(history.matrix.shape, history.dtype)
-        np.multiply(history.matrix, scale, out=A, casting="same_kind")
-        return A, float(history.n_rows), _times_matrix(history.matrix, scale)
-    X, weights = history.weighted(user_exponent)
+    if isinstance(data, TrainingGram):
+        scale = data.n_rows / data.total_weight
+        A = np.empty(data.matrix.shape, data.dtype)
+        np.multiply(data.matrix, scale, out=A, casting="same_kind")
+        return A, float(data.n_rows), _times_matrix(data.matrix, scale)
+    X, weights = data.weighted(user_exponent)
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
     add_gram(X, weights, A)
@@ -180,43 +220,6 @@ def _times_matrix(matrix: Array, scale: float) -> Product:
 
 def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
     return lambda V: np.asarray(X.T @ (weights[:, None] * (X @ V)))
-
-
-def _dual(
-    history: TrainingRows,
-    item_counts: Array,
-    parameters: Objective,
-    verbose: int,
-    *,
-    has_residual: bool,
-) -> Solution:
-    X, weights = history.weighted(parameters.user_exponent)
-    n_users = X.shape[0]
-    n = float(weights.sum(dtype=np.float64))
-    penalty = penalty_of(column_squares(X, weights), n, parameters)
-    shrink = (1 / penalty).astype(X.dtype)
-    K = np.zeros((n_users, n_users), X.dtype)
-    items = X.T.tocsr()
-    add_gram(items, shrink, K)
-    K[np.diag_indices_from(K)] += 1 / weights
-    invert(K, verbose=verbose)
-    explained = _quadratic_forms(X, items, K) / penalty
-    scales = column_scaling((1 - explained) / penalty, penalty, item_counts, parameters)
-    input_scale = 1 / (penalty * scales.counts)
-    output_scale = scales.columns * scales.counts / penalty
-    diagonal = explained * scales.columns / penalty
-    dual = DualWeights(
-        items, K, *(scale.astype(X.dtype) for scale in (input_scale, output_scale, diagonal))
-    )
-
-    def times_inverse(V: Array) -> Array:
-        U: Array = items @ (K @ (X @ (V / penalty[:, None])).astype(K.dtype))
-        return np.asarray((V - U) / penalty[:, None])
-
-    residual = None
-    if has_residual:
-        residual = _residual(times_inverse, _times_gram(X, weights), penalty)
-    return scales.minimum(dual, n, residual, penalty * explained / (1 - explained))
 
 
 def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -> Array:

@@ -1,7 +1,9 @@
-"""What each solver takes for given data, before anything is allocated."""
+"""The cost of each solver, and the errors where memory is short."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +13,9 @@ from shallow_ae._linalg.csr import sum_by_item
 from shallow_ae._linalg.gram import gram_bytes, gram_work
 from shallow_ae._linalg.inverse import inverse_bytes
 from shallow_ae._objective.training_data import keeps_gram
-from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, block_rows
+from shallow_ae._runtime.blocks import block_rows
 from shallow_ae._runtime.jax_settings import backend
-from shallow_ae._runtime.memory import Need, check_neighbors_fit
+from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._runtime.speed import (
     COST_LIST_LOOKUP,
     COST_SMALL_SYSTEM,
@@ -23,9 +25,8 @@ from shallow_ae._runtime.speed import (
 )
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.closed_form import is_dual
-from shallow_ae._solvers.gradient_descent.loop import descent_cost
-from shallow_ae._solvers.gradient_descent.minibatches import choose_layout
-from shallow_ae._solvers.neighborhood.fit import by_popularity, lay_out
+from shallow_ae._solvers.gradient_descent.sizes import choose_layout, descent_bytes, descent_work
+from shallow_ae._solvers.neighborhood.fit import by_popularity
 from shallow_ae._typing import Interactions
 
 
@@ -54,12 +55,22 @@ class Cost(NamedTuple):
     seconds: float
 
 
-def plan(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
-    """Return the cost of each solver on checked rows."""
+class MemoryNeed(NamedTuple):
+    """The memory of a fit: a matrix of n^2 numbers, and everything else."""
+
+    n: int
+    of_what: str  # "users" or "items"
+    itemsize: int
+    bytes: int  # in all
+
+
+def dense_costs(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
+    """Return the cost of "sgd" and of "exact" on checked rows."""
     rate = multiplications_per_second(X.dtype)
     layout = choose_layout(X, backend())
-    n_bytes, work = descent_cost(X, batch_size, max_iter, layout)
+    work = descent_work(X, batch_size, max_iter, layout)
     seconds = work * (COST_SPARSE_DENSE if layout == "sparse" else 1) / rate
+    n_bytes = descent_bytes(X, batch_size, max_iter, layout)
     kept = X.shape[1] ** 2 * X.dtype.itemsize
     return {
         "sgd": Cost(layout, n_bytes, kept, work, seconds),
@@ -83,13 +94,37 @@ def _exact_cost(X: sp.csr_array[Any], rate: float) -> Cost:
     )
 
 
-def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -> Need:
+def neighborhood_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
+    """Return the cost of a fit on the neighbors of each item, on checked rows."""
+    n_users, n_items = X.shape
+    itemsize = X.dtype.itemsize
+    n_neighbors = min(n_neighbors, n_items - 1)
+    rows = by_popularity(X)
+    lengths = np.diff(X.indptr).astype(np.int64)
+    systems = np.minimum(sum_by_item(X, lengths - 1), n_neighbors)
+    if n_neighbors == n_items - 1:  # within reach or not
+        systems[:] = n_neighbors
+    n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
+    is_listed = ~rows.layout.is_dense
+    searched = int(systems.sum() * rows.layout.lengths[is_listed].sum() / n_items)
+    kept = X.nnz * (itemsize + 4) + 12 * n_users + n_items * (n_neighbors * (itemsize + 4) + 8)
+    work = COST_SPARSE_SPARSE * n_pairs + COST_SMALL_SYSTEM * solving + COST_LIST_LOOKUP * searched
+    return Cost(
+        "nearest",
+        rows.solver_bytes(n_neighbors),
+        kept,
+        n_pairs + solving,
+        work / multiplications_per_second(X.dtype),
+    )
+
+
+def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -> MemoryNeed:
     """Return the memory that gradient descent on checked rows takes."""
-    n_bytes, _ = descent_cost(X, batch_size, max_iter, layout)
-    return Need(X.shape[1], "items", X.dtype.itemsize, n_bytes)
+    n_bytes = descent_bytes(X, batch_size, max_iter, layout)
+    return MemoryNeed(X.shape[1], "items", X.dtype.itemsize, n_bytes)
 
 
-def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
+def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> MemoryNeed:
     """Return the memory that an exact fit takes."""
     n_users, n_items = shape
     of_gram = keeps_gram(n_entries, n_items)
@@ -100,7 +135,7 @@ def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> Need:
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
     beside = transposed + max(gram_bytes(n, itemsize), inverse_bytes(n, itemsize), of_products)
     n_bytes = _kept_bytes(n_users, n_items, n_entries, itemsize) + beside
-    return Need(n, "users" if dual else "items", itemsize, n_bytes)
+    return MemoryNeed(n, "users" if dual else "items", itemsize, n_bytes)
 
 
 def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> int:
@@ -110,36 +145,43 @@ def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> in
     return n_items**2 * itemsize + (n_items**2 * 8 if keeps_gram(n_entries, n_items) else rows)
 
 
-def nearest_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
-    """Return what a fit on the nearest of each item takes beside checked rows."""
-    n_users, n_items = X.shape
-    itemsize = X.dtype.itemsize
-    n_neighbors = min(n_neighbors, n_items - 1)
-    _, ordered = by_popularity(X)
-    layout = lay_out(ordered)
-    lengths = np.diff(X.indptr).astype(np.int64)
-    systems = np.minimum(sum_by_item(X, lengths - 1), n_neighbors)
-    if n_neighbors == n_items - 1:  # within reach or not
-        systems[:] = n_neighbors
-    n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
-    is_listed = ~layout.is_dense
-    searched = int(systems.sum() * layout.lengths[is_listed].sum() / n_items)
-    rows = X.nnz * (itemsize + 4) + 4 * n_users
-    weights = n_items * (n_neighbors * (itemsize + 4) + 8)
-    scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
-    arranging = 2 * rows + max(X.nnz * itemsize, 40 * min(X.nnz, ENTRIES_PER_BLOCK))
-    fitting = 2 * rows + layout.bytes(itemsize) + weights + n_threads() * scratch
-    vectors = 160 * n_items + 40 * n_users  # some twenty of them
-    work = COST_SPARSE_SPARSE * n_pairs + COST_SMALL_SYSTEM * solving + COST_LIST_LOOKUP * searched
-    return Cost(
-        "nearest",
-        rows + vectors + max(arranging, fitting, 3 * weights),
-        rows + 8 * n_users + weights,
-        n_pairs + solving,
-        work / multiplications_per_second(X.dtype),
+def check_memory(
+    solver: str, need: MemoryNeed, others: Mapping[str, Callable[[], MemoryNeed]]
+) -> None:
+    """Raise a MemoryError that says what would fit, if `need` does not.
+
+    The needs of the `others` are asked for then only.
+    """
+    free = free_memory()
+    if need.bytes <= free:
+        return
+    for_matrix = free - (need.bytes - need.n**2 * need.itemsize)
+    fitting = int((max(0, for_matrix) / need.itemsize) ** 0.5)
+    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # what is beside them varies a little
+    most = "frequent" if need.of_what == "items" else "active"
+    ways = [f"keep the {fitting:,} most {most} {need.of_what}"] * bool(fitting)
+    if need.itemsize > 4:
+        ways.append(f"pass float32 data ({gib(need.bytes / 2)})")
+    ways.append("fit a SparseShallowAutoEncoder, which keeps `n_neighbors` weights an item")
+    needs = {name: of_other().bytes for name, of_other in others.items()}
+    ways += [f"set `solver`={name!r} ({gib(size)})" for name, size in needs.items() if size <= free]
+    raise MemoryError(
+        f"solver={solver!r} needs {gib(need.bytes)} for {need.n:,} {need.of_what} and "
+        f"{gib(free)} are free. You can {', or '.join(ways)}."
     )
 
 
-def check_nearest(X: sp.csr_array[Any], n_neighbors: int) -> None:
-    """Raise a MemoryError if a fit on the nearest of each item does not fit."""
-    check_neighbors_fit(X.shape[1], n_neighbors, lambda number: nearest_cost(X, number).bytes)
+def check_neighbors_fit(
+    n_items: int, n_neighbors: int, bytes_of: Callable[[int], int], free: int
+) -> None:
+    """Raise a MemoryError if so many neighbors do not fit in `free` bytes, with how many would."""
+    n_neighbors = min(n_neighbors, max(1, n_items - 1))
+    n_bytes = bytes_of(n_neighbors)
+    if n_bytes <= free:
+        return
+    fitting = bisect_right(range(1, n_neighbors), free, key=bytes_of)
+    way = f" You can set `n_neighbors` to {fitting}." if fitting > 0 else ""
+    raise MemoryError(
+        f"`n_neighbors`={n_neighbors} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} "
+        f"are free.{way}"
+    )

@@ -1,1 +1,1 @@
-"""Item weights: the forms that P takes, and the best items by their scores. No training."""
+"""Item weights and the rankings they give. It knows no training."""

@@ -1,4 +1,4 @@
-"""What may be recommended to whom: the items seen, the deny list and the allow list."""
+"""Candidate filtering: seen items, allow list, deny list."""
 
 from __future__ import annotations
 

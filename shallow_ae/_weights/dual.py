@@ -1,4 +1,4 @@
-"""The item weights P by an inverse of users x users."""
+"""Item weights as a product with an inverse of users x users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import (
     DenseWeights,
-    Weights,
+    WeightMatrix,
     check_dense_fits,
     fits,
 )
@@ -93,7 +93,7 @@ class DualWeights(NamedTuple):
         columns[np.arange(len(columns))[block], np.arange(columns.shape[1])] = 0
         return columns
 
-    def formed(self) -> DenseWeights:
+    def materialized(self) -> DenseWeights:
         """Return P, in blocks of columns.
 
         Raises
@@ -111,13 +111,13 @@ class DualWeights(NamedTuple):
         map_on_threads(fill, blocks(n_items, _WIDTH))
         return DenseWeights(P)
 
-    def ready_for(self, X: sp.csr_array[Any]) -> Weights:
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return dense weights if forming and using them takes less than doing without."""
         n_items, n_users = self.items.shape
         without = X.shape[0] * (n_users**2 + COST_SPARSE_DENSE * self.items.nnz)
         with_them = COST_SPARSE_DENSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
         if with_them < without and fits(self._dense_bytes()):
-            return self.formed()
+            return self.materialized()
         return self
 
     def _scores(self, X: sp.csr_array[Any]) -> Array:

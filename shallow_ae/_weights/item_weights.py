@@ -1,4 +1,4 @@
-"""The item weights P in the form in which they were learned, and what they are used for.
+"""Item weights P as an array or a sparse matrix, and the holder that a model keeps.
 
 What is compiled is imported where it is used: Numba takes 50 MB and half a second to import, which
 a fit does without.
@@ -18,8 +18,8 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 
 
-class Weights(Protocol):
-    """What a fitted model holds."""
+class WeightMatrix(Protocol):
+    """A form of P: an array, a sparse matrix, or a product that is not multiplied out."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -49,10 +49,10 @@ class Weights(Protocol):
     def columns(self, block: slice) -> Array:
         """Return columns of P, as an array."""
 
-    def formed(self) -> Formed:
-        """Return P as such, in the form that it is shown in."""
+    def materialized(self) -> Materialized:
+        """Return P as an array or a sparse matrix."""
 
-    def ready_for(self, X: sp.csr_array[Any]) -> Weights:
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return the form in which the scores of all rows of X take least time."""
 
 
@@ -108,11 +108,11 @@ class DenseWeights(NamedTuple):
         """Return columns of P, not a copy of them."""
         return self.P[:, block]
 
-    def formed(self) -> DenseWeights:
+    def materialized(self) -> DenseWeights:
         """Return these weights."""
         return self
 
-    def ready_for(self, X: sp.csr_array[Any]) -> Weights:
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these weights."""
         return self
 
@@ -174,16 +174,47 @@ class SparseWeights(NamedTuple):
         """Return columns of P, as an array."""
         return np.asarray(self.P[:, block].toarray())
 
-    def formed(self) -> SparseWeights:
+    def materialized(self) -> SparseWeights:
         """Return these weights."""
         return self
 
-    def ready_for(self, X: sp.csr_array[Any]) -> Weights:
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these weights."""
         return self
 
 
-Formed: TypeAlias = DenseWeights | SparseWeights
+Materialized: TypeAlias = DenseWeights | SparseWeights
+
+
+class ItemWeights:
+    """The item weights of one fit, held in the form that is cheapest to use.
+
+    Weights that are not multiplied out become an array when `item_weights_` is asked for, or when
+    that takes less time than to score all rows without it. The array is kept.
+    """
+
+    def __init__(self, form: WeightMatrix) -> None:
+        self._form = form
+
+    @property
+    def form(self) -> WeightMatrix:
+        """Return the present form."""
+        return self._form
+
+    @property
+    def is_materialized(self) -> bool:
+        """Return whether P is there as an array or a sparse matrix."""
+        return isinstance(self._form, DenseWeights | SparseWeights)
+
+    def materialized(self) -> Materialized:
+        """Return P as an array or a sparse matrix, and keep that form."""
+        self._form = form = self._form.materialized()
+        return form
+
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
+        """Return the form in which the scores of all rows of X take least time, and keep it."""
+        self._form = form = self._form.cheapest_for(X)
+        return form
 
 
 def fits(needed: int) -> bool:

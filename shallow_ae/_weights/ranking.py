@@ -1,4 +1,4 @@
-"""The best items of rows by given weights, and the parts that a score consists of."""
+"""The best items for each row, and the contributions that a score consists of."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
-from shallow_ae._weights.item_weights import DenseWeights, Weights
+from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
 
 
 def best_items(
-    weights: Weights, X: sp.csr_array[Any], k: int, allowed: CandidateFilter, *, verbose: int = 0
+    weights: WeightMatrix,
+    X: sp.csr_array[Any],
+    k: int,
+    allowed: CandidateFilter,
+    *,
+    verbose: int = 0,
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
     check_rows(weights, X)
@@ -45,7 +50,7 @@ def popular_items(
 
 
 def explain_scores(
-    weights: Weights, X: sp.csr_array[Any], items: Array, k: int
+    weights: WeightMatrix, X: sp.csr_array[Any], items: Array, k: int
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` entries of each row that add most to the scores of `items`, and how much.
 
@@ -73,7 +78,7 @@ def explain_scores(
     return reasons, parts
 
 
-def check_rows(weights: Weights, X: sp.csr_array[Any]) -> None:
+def check_rows(weights: WeightMatrix, X: sp.csr_array[Any]) -> None:
     """Raise if compiled code would read beyond P, or beyond the arrays of X.
 
     X has been checked before; but the model may have been fitted to other items since, and a list
@@ -82,12 +87,14 @@ def check_rows(weights: Weights, X: sp.csr_array[Any]) -> None:
     if X.shape[1] != weights.n_inputs:
         raise RuntimeError(
             f"X has {X.shape[1]} items and the weights have {weights.n_inputs}: the model was "
-            "fitted to other items since X was checked. Ask again."
+            "refitted on different items during this call. Call the method again."
         )
     starts, n_entries = X.indptr, min(len(X.indices), len(X.data))
     is_whole = len(starts) == X.shape[0] + 1 and starts[0] == 0 and starts[-1] <= n_entries
     if not is_whole or (np.diff(starts) < 0).any():
-        raise RuntimeError("The rows of X were changed since X was checked. Ask again.")
+        raise RuntimeError("The rows of X were changed since X was checked. Call the method again.")
     used = X.indices[: starts[-1]]
     if len(used) and not 0 <= used.min() <= used.max() < X.shape[1]:
-        raise RuntimeError("The items of X were changed since X was checked. Ask again.")
+        raise RuntimeError(
+            "The items of X were changed since X was checked. Call the method again."
+        )

@@ -1,4 +1,4 @@
-"""Scores of users and the best of them, compiled, one user's row at a time.
+"""Scores and top-k selection, one user at a time, compiled.
 
 A row of scores is a sum of few rows of P. It is formed in cache, what must not be offered is struck
 out, the best are chosen, and the next user's row takes its place: no block of scores is ever

@@ -1,1 +1,1 @@
-"""Data on their way in: tables with raw ids, matrices, arguments, and how they are split."""
+"""Data: reading, validation, ids, preprocessing, splits."""

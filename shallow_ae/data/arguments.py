@@ -1,10 +1,8 @@
-"""Validation of parameters, sample weights and other arguments that are no matrix."""
+"""Validation of parameters, sample weights and other arguments."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -92,18 +90,3 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}`={value!r} must be one of {', '.join(map(repr, choices))}.")
     return value
-
-
-@contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Give the estimator its attributes back when the block raises: a failed fit changes nothing.
-
-    scikit-learn's `validate_data` sets `n_features_in_` before the fit has succeeded.
-    """
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

@@ -1,4 +1,4 @@
-"""What splits have in common: which of a user's interactions are hidden, and which users."""
+"""Which interactions and which users a split holds out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of raw ids, for everyone or for each user, as rows and columns of a matrix."""
+"""Lists of raw ids as rows and columns of a matrix."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Raw ids <-> rows and columns: from interactions to a users x items matrix and back."""
+"""IdMapper: raw ids to rows and columns of a users x items matrix, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
+from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import IndexedInteractions, encode, of_one_type, to_csr
 
@@ -145,7 +147,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         ValueError
             As `fit`, and for unknown items where `unknown="error"`.
         """
-        return self._rows_and_users(interactions, tell=True)[0]
+        return self._rows_and_users(interactions, warn=True)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -217,7 +219,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         columns : ndarray of int of shape (n,)
         """
         check_is_fitted(self)
-        return self._positions.get_indexer(index_of(items))
+        columns: NDArray[np.intp] = self._positions.get_indexer(index_of(items))
+        return columns
 
     def item_ids(self, indices: ArrayLike) -> Array:
         """Return the raw id of each column index; None where the index is -1.
@@ -290,7 +293,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         tags.input_tags.categorical = True
         return tags
 
-    def _rows_and_users(self, interactions: Any, *, tell: bool) -> tuple[sp.csr_array[Any], Array]:
+    def _rows_and_users(self, interactions: Any, *, warn: bool) -> tuple[sp.csr_array[Any], Array]:
         """Return what `transform` and `users_in` do, and read the interactions once."""
         check_is_fitted(self)
         columns = encode(interactions, self.user, self.item, self.count)
@@ -298,8 +301,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         columns = columns._replace(items=fitted[columns.items])
         known = columns.items >= 0
         if not known.all():
-            if tell:
-                self._tell_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
+            if warn:
+                self._warn_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
             columns = columns._replace(
                 users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
             )
@@ -308,12 +311,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         columns = encode(interactions, self.user, self.item, self.count)
-        self.users_ = columns.user_ids
-        self.items_ = columns.item_ids
-        self._positions = index_of(self.items_)  # whose hash table is built once
+        trial = copy(self)
+        trial.users_, trial.items_ = columns.user_ids, columns.item_ids
+        trial._positions = index_of(trial.items_)  # whose hash table is built once
+        take_over(self, trial)
         return columns
 
-    def _tell_unknown(self, n_unknown: int, n_interactions: int, ids: Array) -> None:
+    def _warn_unknown(self, n_unknown: int, n_interactions: int, ids: Array) -> None:
         message = (
             f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
             f"not seen in fit, such as {ids[0]!r}"

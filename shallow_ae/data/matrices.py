@@ -1,4 +1,4 @@
-"""Validation of matrices. What is returned is finite, floating point, and ndarray or csr_array."""
+"""Validation of matrices and frames, and alignment of columns by name."""
 
 from __future__ import annotations
 

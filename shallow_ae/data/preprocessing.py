@@ -1,8 +1,9 @@
-"""Weights for counts: what a listen more is worth."""
+"""LogCountTransformer: counts weighted by 1 + log(1 + count)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._typing import Array, Interactions
-from shallow_ae.data.arguments import unchanged_on_error
+from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import check_interactions
 
 
@@ -117,9 +118,9 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         ValueError
             For negative, infinite or NaN counts; the message says where.
         """
-        with unchanged_on_error(self):
-            self._check(X, above=0, what="counts", reset=True)
-        return self
+        trial = copy(self)
+        trial._check(X, above=0, what="counts", reset=True)
+        return take_over(self, trial)
 
     def _weighted(self, X: Any) -> Interactions:
         check_is_fitted(self)

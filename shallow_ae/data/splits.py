@@ -1,4 +1,4 @@
-"""Splits of interactions into a part to learn from and a part to be judged by.
+"""Splits of interactions into a training part and a held-out part.
 
 Interactions are a users x items matrix, or a frame with a row for each. Rows of a frame that name
 the same user and item stay together: what is hidden is an item, not one of several listens.

@@ -1,4 +1,4 @@
-"""Reading interactions: three checked columns of whatever table, ids as numbers."""
+"""Tables of interactions: three checked columns of frames, lists or arrays."""
 
 from __future__ import annotations
 

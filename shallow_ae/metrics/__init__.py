@@ -1,4 +1,4 @@
-"""Measures of ranked lists against held-out truth, and of what the lists hold."""
+"""Metrics of ranked lists."""
 
 from shallow_ae.metrics.accuracy import (
     hit_rate_score,

@@ -1,4 +1,4 @@
-"""Measures of ranked lists against held-out truth, and of what the lists have in them.
+"""Ranking metrics against held-out items: NDCG, recall, precision, hit rate, MAP, MRR.
 
 All measures against truth share one way to find the hits, their arguments and their rules:
 relevance is binary, an item that a list repeats counts at its first place only, and users without

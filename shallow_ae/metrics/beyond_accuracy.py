@@ -1,4 +1,4 @@
-"""What is in ranked lists, whoever they are for: how much of the catalogue, how unknown, how even.
+"""Metrics of the recommended items alone: coverage, Gini coefficient, novelty.
 
 Public in :mod:`shallow_ae.metrics`.
 """

@@ -1,4 +1,4 @@
-"""The formulas of the measures: one number for each user, from the ranks of the hits."""
+"""The formula of each ranking metric: one number for each user."""
 
 from __future__ import annotations
 

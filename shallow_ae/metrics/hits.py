@@ -1,4 +1,4 @@
-"""Where ranked lists hold what was to be found: all that a measure of them counts."""
+"""Hits: the ranks at which lists hold relevant items."""
 
 from __future__ import annotations
 

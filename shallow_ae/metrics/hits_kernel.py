@@ -1,4 +1,4 @@
-"""Which places of ranked lists of item indices hold what was to be found, compiled."""
+"""Hits among item indices, compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model selection: a scorer for scikit-learn's searches, and an estimator that searches itself."""
+"""Model selection: a scorer for scikit-learn's searches, and an estimator that searches."""
 
 from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
 from shallow_ae.model_selection.scorer import RankingScorer, make_ranking_scorer

@@ -1,4 +1,4 @@
-"""Cross-validation of the exact solution, with what folds and settings have in common done once.
+"""Cross-validation of the exact solution on one Gram matrix.
 
 Users are rows: the Gram matrix of a fold's training part is that of all users less that of the
 others. Settings that differ only in how the inverse is scaled share it.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from shallow_ae._linalg.inverse import is_small
-from shallow_ae._objective.solution import objective_of
+from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import (
     GRAM_DTYPE,
     TrainingData,
@@ -27,15 +29,19 @@ from shallow_ae._objective.training_data import (
     TrainingRows,
     gram_of,
     keeps_gram,
+    own_rows,
     training_data,
 )
-from shallow_ae._runtime.memory import check_memory, free_memory, release_free_memory
+from shallow_ae._runtime.memory import free_memory, release_free_memory
 from shallow_ae._runtime.threads import map_sequential, map_single_threaded, n_threads
-from shallow_ae._solvers.closed_form import inverse_of, is_dual, minimize, minimize_each
-from shallow_ae._solvers.costs import exact_need
+from shallow_ae._solvers.closed_form import is_dual, solve, solve_each
+from shallow_ae._solvers.costs import check_memory, exact_need
 from shallow_ae._typing import Array
 from shallow_ae.evaluation import HoldoutProtocol
-from shallow_ae.models.exact import settle
+from shallow_ae.models import fit_exact
+from shallow_ae.models.autoencoder import ShallowAutoEncoder
+from shallow_ae.models.fitted import FittedState, solved_state
+from shallow_ae.models.parameters import objective_of
 
 # How much more of an item there may be in all rows than in a part that is formed as a difference:
 # two digits of float32 are lost then, of seven.
@@ -66,68 +72,106 @@ class Outcome(NamedTuple):
     score_times: NDArray[np.float64]
 
 
+class Figures(NamedTuple):
+    """What one setting has come to in one split."""
+
+    score: float
+    fit_time: float  # in seconds
+    score_time: float
+
+
+class Scoring(NamedTuple):
+    """A scorer of scikit-learn's kind and, if it is this library's own, what it measures."""
+
+    scorer: Callable[..., float]
+    protocol: HoldoutProtocol | None
+
+    @property
+    def may_run_on_threads(self) -> bool:
+        """Return whether no code of others is called, which only the caller's thread may do."""
+        return self.protocol is not None and isinstance(self.protocol.metric, str)
+
+    def of(self, test: Data) -> Callable[[ShallowAutoEncoder], float]:
+        """Return the function that scores a model on the rows of a test part."""
+        protocol = self.protocol
+        if protocol is None:
+            held_out = () if test.y is None else (test.y,)
+            return lambda model: float(self.scorer(model, test.X, *held_out))
+        visible, hidden = protocol.split(test.X, test.y)  # once for all settings
+
+        def score(model: ShallowAutoEncoder) -> float:
+            weights = model._fitted.weights.cheapest_for(visible)
+            return protocol.score_weights(weights, visible, hidden)
+
+        return score
+
+
 def cross_validate(
-    models: Sequence[Any], data: Data, splits: Splits, scoring: Any, *, verbose: int
+    models: Sequence[ShallowAutoEncoder],
+    data: Data,
+    splits: Splits,
+    scoring: Scoring,
+    *,
+    verbose: int,
 ) -> tuple[Outcome, TrainingGram | None]:
     """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
-
-    `scoring` is a HoldoutProtocol or a scorer of scikit-learn's kind.
 
     Raises
     ------
     MemoryError
         If not even one inverse at a time fits.
     """
-    inverses = [inverse_of(objective_of(model)) for model in models]
-    order = sorted(range(len(models)), key=inverses.__getitem__)
-    groups = [list(group) for _, group in groupby(order, inverses.__getitem__)]
-    is_apart = _works_apart(data, splits, scoring, copies=len(groups) < len(models))
+    objectives = [objective_of(model) for model in models]
+    order = sorted(range(len(models)), key=lambda i: objectives[i].inverse_key)
+    groups = [list(g) for _, g in groupby(order, lambda i: objectives[i].inverse_key)]
+    on_threads = _may_run_on_threads(data, splits, scoring, copies=len(groups) < len(models))
     outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
     gram = None
     with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
-        for exponent, of_exponent in groupby(groups, lambda group: inverses[group[0]][0]):
-            alike, gram = list(of_exponent), None
-            run = (
-                map_single_threaded
-                if is_apart and len(alike) >= n_threads() > 1
-                else map_sequential
-            )
+        for exponent, alike in groupby(groups, lambda g: objectives[g[0]].user_exponent):
+            of_exponent, gram = list(alike), None
+            run = map_sequential
+            if on_threads and len(of_exponent) >= n_threads() > 1:
+                run = map_single_threaded
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
-                try:
-                    history, score = (
-                        _history(data, train, gram),
-                        _score_interactions(data.of(test), scoring),
-                    )
-                    trial = partial(_fit_and_score, models, history, score)
-                    run(trial, alike, partial(_note, outcome, fold, bar))
-                except ValueError as error:
-                    error.add_note(
-                        f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
-                        f"and {len(test):,} to be judged by. (Where users of few items, or weights "
-                        "of 0, stand together, cv=KFold(shuffle=True) parts them.)"
-                    )
-                    raise
-                del history, score, trial  # before the next ones take their memory
+                with _split_in_errors(fold, splits):
+                    part, score = _training_part(data, train, gram), scoring.of(data.of(test))
+                    trial = partial(_fit_and_score, models, part, score)
+                    run(trial, of_exponent, partial(_note, outcome, fold, bar))
+                del part, score, trial  # before the next ones take their memory
                 release_free_memory()  # which the C library keeps for each thread
     return outcome, gram
 
 
-def _note(
-    outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list[tuple[float, ...]]
-) -> None:
-    """Write down what a group of models has come to in a split."""
-    for array, column in zip(outcome, zip(*figures, strict=True), strict=True):
-        array[group, fold] = column
+@contextmanager
+def _split_in_errors(fold: int, splits: Splits) -> Iterator[None]:
+    """Add a note to errors that says which split they come from."""
+    try:
+        yield
+    except ValueError as error:
+        train, test = splits[fold]
+        error.add_note(
+            f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
+            f"and {len(test):,} to be judged by. (Where users of few items, or weights "
+            "of 0, stand together, cv=KFold(shuffle=True) parts them.)"
+        )
+        raise
+
+
+def _note(outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list[Figures]) -> None:
+    """Write down the figures of a group of models in a split."""
+    outcome.scores[group, fold] = [of_model.score for of_model in figures]
+    outcome.fit_times[group, fold] = [of_model.fit_time for of_model in figures]
+    outcome.score_times[group, fold] = [of_model.score_time for of_model in figures]
     bar.update(len(group))
 
 
-def _works_apart(data: Data, splits: Splits, scoring: Any, *, copies: bool) -> bool:
+def _may_run_on_threads(data: Data, splits: Splits, scoring: Scoring, *, copies: bool) -> bool:
     """Return whether each thread may take an inverse for itself, and the search gains by it.
 
-    What others have written, a scorer or a metric, is called by the caller's thread only. `copies`
-    says whether settings share an inverse, of which all but one then scale a copy.
+    `copies` says whether settings share an inverse, of which all but one then scale a copy.
 
     Raises
     ------
@@ -147,37 +191,52 @@ def _works_apart(data: Data, splits: Splits, scoring: Any, *, copies: bool) -> b
     further = (n_threads() - 1) * each
     if duals:  # all threads may score by P
         further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
-    is_ours = isinstance(scoring, HoldoutProtocol) and isinstance(scoring.metric, str)
-    return is_ours and is_small(max(sides)) and need.bytes + further <= free_memory()
+    fits = need.bytes + further <= free_memory()
+    return scoring.may_run_on_threads and is_small(max(sides)) and fits
 
 
 def _fit_and_score(
-    models: Sequence[Any], history: TrainingData, score: Callable[[Any], float], group: list[int]
-) -> Iterator[tuple[float, float, float]]:
-    """Yield the figures of an Outcome for each of the models in a group that share an inverse.
+    models: Sequence[ShallowAutoEncoder],
+    data: TrainingData,
+    score: Callable[[ShallowAutoEncoder], float],
+    group: list[int],
+) -> Iterator[Figures]:
+    """Yield the figures of each of the models in a group that share an inverse.
 
     Nothing of a model is kept, so that the next one takes its memory.
     """
-    minima = minimize_each(history, [objective_of(models[i]) for i in group])
-    for i in group:
+    counts = data.item_counts
+    problems = [problem_of(data, objective_of(models[i]), counts) for i in group]
+    solutions = solve_each(problems)
+    for i, problem in zip(group, problems, strict=True):
         began = time.perf_counter()
-        trained = settle(copy(models[i]), history, next(minima))
+        trained = copy(models[i])
+        trained._fitted = solved_state(problem, next(solutions))
         fitted = time.perf_counter()
         found = score(trained)
         del trained
-        yield found, fitted - began, time.perf_counter() - fitted
+        yield Figures(found, fitted - began, time.perf_counter() - fitted)
 
 
-def fit_summed(model: Any, data: Data, gram: TrainingGram | None) -> Any:
-    """Return the model fitted to all rows, whose Gram matrix may be there already."""
-    parameters = objective_of(model)
-    if gram is None or gram.user_exponent != parameters.user_exponent:
-        history = training_data(data.X, data.sample_weight, parameters.user_exponent)
-        return settle(model, history, minimize(history, parameters))
-    minimum = minimize(gram, parameters)
+def fit_on_all_rows(
+    model: ShallowAutoEncoder,
+    data: Data,
+    gram: TrainingGram | None,
+    given_X: Any,
+    given_weight: Any,
+) -> FittedState:
+    """Return the state after learning from all rows, whose Gram matrix may be there already."""
+    objective = objective_of(model)
+    if gram is None or gram.user_exponent != objective.user_exponent:
+        exponent = objective.user_exponent
+        kept = training_data(data.X, data.sample_weight, exponent, given_X, given_weight)
+        return fit_exact.fit(model, kept)
+    problem = problem_of(gram, objective)
+    state = solved_state(problem, solve(problem))
     if keeps_gram(data.X.nnz, data.X.shape[1]):
-        return settle(model, gram, minimum)
-    return settle(model, training_data(data.X, data.sample_weight, gram.user_exponent), minimum)
+        return state
+    rows = own_rows(data.X, data.sample_weight, given_X, given_weight)
+    return replace(state, training_data=rows, item_counts=rows.item_counts)
 
 
 def _gram(data: Data, user_exponent: float) -> TrainingGram:
@@ -187,8 +246,8 @@ def _gram(data: Data, user_exponent: float) -> TrainingGram:
     return gram_of(data.X, data.sample_weight, user_exponent, dtype)
 
 
-def _history(data: Data, train: Any, gram: TrainingGram | None) -> TrainingData:
-    """Return what is learned from some rows: by way of the others, where these are fewer."""
+def _training_part(data: Data, train: Any, gram: TrainingGram | None) -> TrainingData:
+    """Return the training data of some rows: as a difference, where the other rows are fewer."""
     if not data.sample_weight[train].any():
         raise ValueError("`sample_weight` is 0 for all users to learn from.")
     if gram is None or is_dual(len(train), data.X.shape[1]):
@@ -203,12 +262,3 @@ def _history(data: Data, train: Any, gram: TrainingGram | None) -> TrainingData:
             return rest
     part = data.of(train)
     return gram_of(part.X, part.sample_weight, gram.user_exponent, gram.matrix.dtype)
-
-
-def _score_interactions(test: Data, scoring: Any) -> Callable[[Any], float]:
-    """Return the function that scores a model on the rows of a test part."""
-    if isinstance(scoring, HoldoutProtocol):
-        visible, hidden = scoring.split(test.X, test.y)  # once for all settings
-        return lambda model: model._score_heldout(visible, hidden, scoring)
-    held_out = () if test.y is None else (test.y,)
-    return lambda model: float(scoring(model, test.X, *held_out))

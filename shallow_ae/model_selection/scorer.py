@@ -1,4 +1,4 @@
-"""What scikit-learn's searches and cross-validation need to know of recommendations."""
+"""make_ranking_scorer: a scorer for scikit-learn's searches and cross-validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.matrices import aligned_by_name, canonical
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import RecommenderMixin
-from shallow_ae.pipeline import RecommenderPipeline, working_steps
+from shallow_ae.pipeline import score_interactions, working_steps
 
 
 class RankingScorer(HoldoutProtocol):
@@ -40,8 +40,7 @@ class RankingScorer(HoldoutProtocol):
         if not isinstance(steps[-1], RecommenderMixin):
             raise TypeError(f"Expected an estimator that recommends, got {steps[-1]!r}.")
         if isinstance(steps[0], IdMapper):
-            pipeline = RecommenderPipeline([(str(place), step) for place, step in enumerate(steps)])
-            return pipeline._score_interactions(X, y, self)
+            return score_interactions(steps, X, y, self)
         X, y = (aligned_by_name(steps[0], given) for given in (X, y))
         names = list(X.columns) if isinstance(X, pd.DataFrame) else None
         if sp.issparse(X):

@@ -1,1 +1,1 @@
-"""The estimators."""
+"""The estimators: they check, call a solver, and store what it returns."""

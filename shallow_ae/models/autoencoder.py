@@ -1,4 +1,4 @@
-"""The estimator: dense item-item weights of a shallow linear autoencoder."""
+"""ShallowAutoEncoder: weights between all items, by gradient descent or in closed form."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any, Self
 
+import scipy.sparse as sp
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._solvers.costs import Cost, plan
-from shallow_ae._solvers.gradient_descent.fit import Training
+from shallow_ae._objective.training_data import TrainingData, training_data
+from shallow_ae._solvers.costs import Cost, dense_costs
+from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_integer, check_sample_weight
+from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import check_interactions
-from shallow_ae.models.exact import fit_exactly
+from shallow_ae.models import fit_exact, fit_sgd
+from shallow_ae.models.fitted import FittedAttribute
 from shallow_ae.models.parameters import check_parameters
-from shallow_ae.models.pruning import SparsifyMixin
+from shallow_ae.models.pruning import prune
 from shallow_ae.models.recommender import RecommenderMixin
-from shallow_ae.models.updates import UpdatesMixin
+from shallow_ae.models.sparse import SparseShallowAutoEncoder
 
 
-class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEstimator):
+def _has_training_data(model: Any) -> bool:
+    """Return True if a model can be pruned; scikit-learn reports the error of one that cannot."""
+    if getattr(getattr(model, "_fitted", None), "training_data", None) is None:
+        raise AttributeError(
+            "`sparsify` requires a model fitted with solver='exact'. Set `solver` and call `fit`."
+        )
+    return True
+
+
+class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     """Recommend with one learned weight for every pair of items.
 
     Each user's row of interactions is rebuilt from itself without using an item to predict
@@ -137,6 +153,14 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
     array([[1]])
     """
 
+    residual_ = FittedAttribute[float]()
+    learning_rate_ = FittedAttribute[float]()
+    loss_curve_ = FittedAttribute["list[float]"]()
+    validation_curve_ = FittedAttribute["list[float]"]()
+    validation_steps_ = FittedAttribute["list[int]"]()
+    n_iter_ = FittedAttribute[int]()
+    batch_layout_ = FittedAttribute[str]()
+
     def __init__(
         self,
         regularization: float = 0.02,
@@ -230,15 +254,154 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
         if self.solver == "exact":
             if callback is not None:
                 raise ValueError("`callback` is called between steps: solver='exact' has none.")
-            return self._become(fit_exactly(*self._checked(X, sample_weight, reset=True)))
-        continues = self.warm_start and hasattr(self, "_weights")
-        checked = self._checked(X, sample_weight, reset=not continues)
-        training = Training(*checked, continues=continues)
-        training.fit(callback, callback_every)
-        self._become(training.model)
-        if training.interrupt:
-            raise training.interrupt
+            trial = copy(self)
+            checked = check_interactions(trial, X, reset=True)
+            weights = check_sample_weight(sample_weight, checked.shape[0])
+            fit_exact.check_fit_fits(trial, checked)
+            rows = sp.csr_array(checked)
+            return self._solve(
+                trial, training_data(rows, weights, self.user_exponent, X, sample_weight)
+            )
+        fit_sgd.check_callback(callback, callback_every)
+        before = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
+        trial = copy(self)
+        X = check_interactions(trial, X, reset=before is None)
+        weights = check_sample_weight(sample_weight, X.shape[0])
+        trial._fitted, interrupt = fit_sgd.fit(trial, X, weights, before, callback, callback_every)
+        take_over(self, trial)
+        if interrupt:
+            raise interrupt
         return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Go on learning from further rows.
+
+        With "exact", the model becomes that of a `fit` on all rows so far. With "sgd", each user is
+        taken once, in batches of at most `batch_size` in random order, with steps of
+        `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
+        these rows, or as before if that is shorter. `max_iter` and `tol` play no part.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of further users, with the items of the first call.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; with "sgd", only ratios within one call matter to a step.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As in `fit`, where `early_stopping` is set with "sgd", and where an exact update follows
+            a fit by "sgd"; the estimator is then as before.
+        """
+        check_parameters(self)
+        is_fitted = hasattr(self, "_fitted")
+        if self.solver == "exact":
+            if not is_fitted:
+                return self.fit(X, y, sample_weight)
+            trial, rows, weights, kept = self._checked_update(X, sample_weight)
+            fit_exact.check_update_fits(kept, rows, is_added=True)
+            return self._solve(trial, kept.learn(rows, weights, self.user_exponent))
+        if self.early_stopping:
+            raise ValueError(
+                "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
+            )
+        trial = copy(self)
+        X = check_interactions(trial, X, reset=not is_fitted)
+        weights = check_sample_weight(sample_weight, X.shape[0])
+        before = self._fitted if is_fitted else None
+        trial._fitted = fit_sgd.single_pass(trial, X, weights, before)
+        return take_over(self, trial)
+
+    def forget(self, X: Any, sample_weight: Any = None) -> Self:
+        """Become the model of a `fit` without the rows given, which it has learned from.
+
+        The model keeps its rows, or their Gram matrix where that is no larger (n_items^2 <=
+        interactions). With rows, the result is bit for bit the fit without those given. With the
+        Gram matrix it is that to the rounding of float64, relative to the largest sum there was:
+        a warning says where that is less than eight digits.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
+            forgotten as are given.
+        sample_weight : array-like of shape (n_users,), default=None
+            The weights that they had; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model was not fitted by "exact", has not learned from one of the rows, or would
+            have nobody left to learn from; the estimator is then as before. Where the Gram matrix
+            is kept, only rows that cannot have been there are noticed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+        >>> model = ShallowAutoEncoder(solver="exact").fit(X).forget(X[1:2])
+        >>> expected = ShallowAutoEncoder(solver="exact").fit(X[[0, 2]])
+        >>> bool(np.allclose(model.item_weights_, expected.item_weights_))
+        True
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        trial, rows, weights, kept = self._checked_update(X, sample_weight)
+        fit_exact.check_update_fits(kept, rows, is_added=False)
+        return self._solve(trial, kept.forget(rows, weights, self.user_exponent))
+
+    @available_if(_has_training_data)  # type: ignore[untyped-decorator]
+    def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
+        """Return a model with the largest weights only, to serve from.
+
+        Only models fitted with "exact" have this method. The weights are those of the exact
+        solution: the weights that are kept do not make up for those that are left out, as they do
+        where :class:`~shallow_ae.SparseShallowAutoEncoder` fits as few.
+
+        Parameters
+        ----------
+        n_neighbors : int, default=100
+            Weights to keep of each column of `item_weights_`, the largest by absolute value, equal
+            ones by rising index.
+
+        Returns
+        -------
+        pruned : SparseShallowAutoEncoder
+            Fitted. Its `loss_curve_` holds the objective with all weights and with those kept. It
+            keeps no rows: `partial_fit` and `forget` are this model's.
+
+        Raises
+        ------
+        AttributeError
+            If the model was not fitted by "exact".
+        MemoryError
+            If the weights to keep do not fit in the free memory.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = sp.random_array((500, 100), density=0.1, rng=0)
+        >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+        >>> pruned = model.sparsify(20)
+        >>> all_weights, kept = pruned.loss_curve_
+        >>> pruned.item_weights_.nnz, bool(all_weights < kept)
+        (2000, True)
+        """
+        check_parameters(self)
+        return prune(self, check_integer("n_neighbors", n_neighbors, low=1))
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Return what fitting to `X` takes, without doing it.
@@ -265,9 +428,22 @@ class ShallowAutoEncoder(SparsifyMixin, UpdatesMixin, RecommenderMixin, BaseEsti
         """
         check_parameters(self)
         X = check_interactions(copy(self), X, reset=True)
-        return plan(X, self.batch_size, self.max_iter)
+        return dense_costs(X, self.batch_size, self.max_iter)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+    def _solve(self, trial: Self, data: TrainingData) -> Self:
+        """Learn in closed form from checked training data, and nothing else."""
+        trial._fitted = fit_exact.fit(trial, data)
+        return take_over(self, trial)
+
+    def _checked_update(
+        self, X: Any, sample_weight: Any
+    ) -> tuple[Self, sp.csr_array[Any], Array, TrainingData]:
+        """Return a copy to be trained, checked rows and weights, and what was learned from."""
+        kept = self._fitted.training_data
+        if self.solver != "exact" or kept is None:
+            raise ValueError(
+                "Exact updates need a model fitted with solver='exact': set it and call `fit`."
+            )
+        rows = sp.csr_array(check_interactions(self, X, reset=False))
+        weights = check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
+        return copy(self), rows, weights, kept

@@ -1,4 +1,4 @@
-"""The ranges of the estimators' parameters, each in one place."""
+"""The range of each parameter, and the objective that the parameters define."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from shallow_ae._objective.objective import Objective
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer, check_real
 
 _positive = partial(check_real, low=0, open_low=True)
@@ -38,3 +39,8 @@ def check_parameters(estimator: Any) -> None:
     for name, value in estimator.get_params(deep=False).items():
         if name in _CHECKS:
             _CHECKS[name](name, value)
+
+
+def objective_of(estimator: Any) -> Objective:
+    """Return the objective that an estimator's parameters define."""
+    return Objective(*(float(getattr(estimator, name)) for name in Objective._fields))

@@ -1,4 +1,4 @@
-"""What every fitted item-item model can do: score, recommend, explain, be judged."""
+"""RecommenderMixin: predict, recommend, similar_items, explain, score."""
 
 from __future__ import annotations
 
@@ -17,36 +17,44 @@ from shallow_ae._weights.candidates import (
     candidate_filter,
     check_items,
 )
-from shallow_ae._weights.item_weights import Formed, Weights
 from shallow_ae._weights.ranking import best_items, check_rows, explain_scores
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.models.fitted import FittedAttribute, FittedState
 
 
 class RecommenderMixin:
-    """Methods of a scikit-learn estimator whose scores are X P; `fit` sets these attributes."""
+    """Methods of a scikit-learn estimator whose scores are X P, once `fit` has set its state."""
 
-    _weights: Weights
-    item_counts_: Array
+    _fitted: FittedState
     n_features_in_: int
+
+    item_counts_ = FittedAttribute[Array]()
+    n_samples_seen_ = FittedAttribute[int]()
 
     @property
     def item_weights_(self) -> Array | sp.csr_array[Any]:
-        """P, of shape (n_items, n_items); after a dual fit, formed when first asked for."""
-        weights = self._weights
-        formed = weights.formed()
-        self._store(formed, instead_of=weights)
-        return formed.P
+        """P, of shape (n_items, n_items); multiplied out when first asked for after a dual fit."""
+        return self._fitted.weights.materialized().P
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.sparse = True
+        return tags
 
     def __dir__(self) -> Iterable[str]:
-        """Return the names of all attributes, but not of one that asking for would form.
+        """Return the names of the attributes that are there without being computed first.
 
-        scikit-learn asks for all of them, in `dir` as well as to display the model.
+        scikit-learn asks for the value of each name, in `dir` as well as to display the model.
         """
-        weights = getattr(self, "_weights", None)
-        unformed = set() if isinstance(weights, Formed) else {"item_weights_"}
-        return set(object.__dir__(self)) - unformed
+        names = set(object.__dir__(self))
+        if not hasattr(self, "_fitted") or not self._fitted.weights.is_materialized:
+            names.discard("item_weights_")
+        return {name for name in names if not name.endswith("_") or hasattr(self, name)}
 
     def predict(self, X: Any) -> Array:
         """Return the score of every item for every user, X P.
@@ -62,8 +70,9 @@ class RecommenderMixin:
             Of the weights' type. Dense: `recommend` needs no such array.
         """
         check_is_fitted(self)
+        state = self._fitted
         X = sp.csr_array(check_interactions(self, X, reset=False))
-        weights = self._ready_weights(X)
+        weights = state.weights.cheapest_for(X)
         check_rows(weights, X)
         return weights.scores(X)
 
@@ -137,9 +146,9 @@ class RecommenderMixin:
                [ 0]])
         """
         k = check_integer("k", k, low=1)
-        X = self._rows(X)
+        X = checked_rows(self, X)
         allowed = candidate_filter(X, exclude_seen, candidates, exclude)
-        items, scores = self._best(X, k, allowed, verbose=verbose)
+        items, scores = rank(self, X, k, allowed, verbose=verbose)
         return (items, scores) if return_scores else items
 
     def similar_items(
@@ -151,7 +160,7 @@ class RecommenderMixin:
         exclude: Any = None,
         return_scores: bool = False,
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], Array]:
-        """Return the `k` items that each of the items speaks for most.
+        """Return, for each given item, the `k` items with the largest weights.
 
         It is what `recommend` answers to a user who has met that item only: the largest weights in
         its row of P.
@@ -186,16 +195,16 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        weights = self._weights  # of one fit, even if another one ends while `items` are read
+        weights = self._fitted.weights  # of one fit, even if another ends while `items` are read
+        n_items, dtype = weights.form.n_inputs, weights.form.dtype
         listed = as_indices("items", items)
-        asked = check_items("items", listed, weights.n_inputs)
+        asked = check_items("items", listed, n_items)
         if asked.shape != listed.shape:
             raise ValueError("`items` must be a list of item indices >= 0: a row for each of them.")
-        ones = np.ones(len(asked), weights.dtype)
-        shape = (len(asked), weights.n_inputs)
-        X = sp.csr_array((ones, asked, np.arange(len(asked) + 1)), shape=shape)
+        ones, ends = np.ones(len(asked), dtype), np.arange(len(asked) + 1)
+        X = sp.csr_array((ones, asked, ends), shape=(len(asked), n_items))
         allowed = candidate_filter(X, True, candidates, exclude)
-        similar, scores = best_items(self._ready(weights, X), X, k, allowed)
+        similar, scores = best_items(weights.cheapest_for(X), X, k, allowed)
         return (similar, scores) if return_scores else similar
 
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
@@ -234,7 +243,7 @@ class RecommenderMixin:
         True
         """
         k = check_integer("k", k, low=1)
-        X, weights = self._rows(X), self._weights
+        X, weights = checked_rows(self, X), self._fitted.weights.form
         asked, n_users = as_indices("items", items), X.shape[0]
         if asked.ndim not in (1, 2) or len(asked) != n_users:
             raise ValueError(
@@ -272,38 +281,26 @@ class RecommenderMixin:
             If no user has held-out items.
         """
         check_is_fitted(self)
+        state = self._fitted
         X = check_interactions(self, X, reset=False)
-        ruler = HoldoutProtocol()
-        return self._score_heldout(*ruler.split(X, aligned_by_name(self, y)), ruler)
+        protocol = HoldoutProtocol()
+        visible, hidden = protocol.split(X, aligned_by_name(self, y))
+        return protocol.score_weights(state.weights.cheapest_for(visible), visible, hidden)
 
-    def _score_heldout(
-        self, visible: sp.csr_array[Any], hidden: sp.csr_array[Any], ruler: HoldoutProtocol
-    ) -> float:
-        """Return how well hidden items of checked rows are found from the others."""
-        items, _ = self._best(visible, ruler.k, candidate_filter(visible))
-        return ruler.measure(hidden, items)
 
-    def _rows(self, X: Any) -> sp.csr_array[Any]:
-        """Return the checked rows of X, a frame's columns aligned by name."""
-        check_is_fitted(self)
-        return sp.csr_array(check_interactions(self, aligned_by_name(self, X), reset=False))
+def checked_rows(model: RecommenderMixin, X: Any) -> sp.csr_array[Any]:
+    """Return the checked rows of X, a frame's columns aligned by name."""
+    check_is_fitted(model)
+    return sp.csr_array(check_interactions(model, aligned_by_name(model, X), reset=False))
 
-    def _best(
-        self, X: sp.csr_array[Any], k: int, allowed: CandidateFilter, *, verbose: int = 0
-    ) -> tuple[NDArray[np.int64], Array]:
-        """Return items and scores of the best `k` of each of the checked rows."""
-        return best_items(self._ready_weights(X), X, k, allowed, verbose=verbose)
 
-    def _ready_weights(self, X: sp.csr_array[Any]) -> Weights:
-        """Return the weights for scoring all rows of X, in the form that is cheapest for them."""
-        return self._ready(self._weights, X)
-
-    def _ready(self, weights: Weights, X: sp.csr_array[Any]) -> Weights:
-        """Return these weights in the form that is cheapest for all rows of X."""
-        return self._store(weights.ready_for(X), weights)
-
-    def _store(self, weights: Weights, instead_of: Weights) -> Weights:
-        """Keep weights in another form, unless the model was fitted again in the meantime."""
-        if self._weights is instead_of:
-            self._weights = weights
-        return weights
+def rank(
+    model: RecommenderMixin,
+    X: sp.csr_array[Any],
+    k: int,
+    allowed: CandidateFilter,
+    *,
+    verbose: int = 0,
+) -> tuple[NDArray[np.int64], Array]:
+    """Return items and scores of the best `k` of each of the checked rows."""
+    return best_items(model._fitted.weights.cheapest_for(X), X, k, allowed, verbose=verbose)

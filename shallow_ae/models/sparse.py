@@ -1,4 +1,4 @@
-"""The estimator for large catalogues: a few item-item weights for each item."""
+"""SparseShallowAutoEncoder: weights between each item and its nearest items only."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._objective.solution import objective_of, warn_if_inexact
-from shallow_ae._objective.training_data import TrainingRows
-from shallow_ae._solvers.costs import Cost, check_nearest, nearest_cost
-from shallow_ae._solvers.neighborhood.fit import minimize_nearest
+from shallow_ae._objective.problem import problem_of
+from shallow_ae._objective.training_data import TrainingRows, own_rows
+from shallow_ae._runtime.memory import free_memory
+from shallow_ae._solvers.costs import Cost, check_neighbors_fit, neighborhood_cost
+from shallow_ae._solvers.neighborhood.fit import NeighborhoodSolver
+from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_sample_weight
+from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import check_interactions
-from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.fitted import FittedAttribute, solved_state
+from shallow_ae.models.parameters import check_parameters, objective_of
 from shallow_ae.models.recommender import RecommenderMixin
-from shallow_ae.models.updates import AtOnceMixin
 
 
-class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
+class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     """Recommend with the weights between each item and its nearest only.
 
     It minimises what :class:`~shallow_ae.ShallowAutoEncoder` minimises, for each item by the
@@ -100,6 +104,9 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
     ((4, 4), 7)
     """
 
+    residual_ = FittedAttribute[float]()
+    loss_curve_ = FittedAttribute["list[float]"]()
+
     def __init__(
         self,
         regularization: float = 0.02,
@@ -150,10 +157,9 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
             or by how far the systems' residuals move the solutions.
         """
         check_parameters(self)
-        model, rows = self._checked_rows(X, sample_weight, reset=True)
-        model._learn(rows)
-        model._history = rows.apart_from(X, sample_weight)
-        return self._become(model)
+        free = free_memory()  # before anything is copied that the cost includes
+        trial = copy(self)
+        return self._learn(trial, _checked_rows(trial, X, sample_weight), free)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Become the model of a `fit` on all rows so far and these.
@@ -179,12 +185,11 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         ValueError, MemoryError
             As in `fit`.
         """
-        if not hasattr(self, "_weights"):
+        if not hasattr(self, "_fitted"):
             return self.fit(X, y, sample_weight)
         check_parameters(self)
-        self._check_history()
-        model, rows = self._checked_rows(X, sample_weight, is_update=True)
-        return self._become(model._learn(self._history.plus(*rows)))
+        kept, rows, weights = self._checked_update(X, sample_weight)
+        return self._learn(copy(self), kept.plus(rows, weights), free_memory())
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Become, bit for bit, the model of a `fit` without the rows given.
@@ -222,9 +227,8 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_parameters(self)
-        self._check_history()
-        model, rows = self._checked_rows(X, sample_weight, is_update=True)
-        return self._become(model._learn(self._history.minus(*rows)))
+        kept, rows, weights = self._checked_update(X, sample_weight)
+        return self._learn(copy(self), kept.minus(rows, weights), free_memory())
 
     def plan(self, X: Any) -> Cost:
         """Return what fitting to `X` takes, without doing it.
@@ -251,38 +255,42 @@ class SparseShallowAutoEncoder(AtOnceMixin, RecommenderMixin, BaseEstimator):
         True
         """
         check_parameters(self)
-        rows = sp.csr_array(check_interactions(copy(self), X, reset=True))
-        return nearest_cost(rows, self.n_neighbors)
+        rows = _checked_rows(copy(self), X, None)
+        return neighborhood_cost(rows.X, self.n_neighbors)
 
-    def _checked_rows(self, X: Any, sample_weight: Any, **how: bool) -> tuple[Self, TrainingRows]:
-        """Return a copy of this estimator to be trained, with checked rows, perhaps of X itself."""
-        model, rows, weights = self._checked(X, sample_weight, **how)
-        rows = sp.csr_array(rows)
-        if rows.nnz <= np.iinfo(np.int32).max:
-            narrow = (array.astype(np.int32, copy=False) for array in (rows.indices, rows.indptr))
-            rows = sp.csr_array((rows.data, *narrow), rows.shape)
-        return model, TrainingRows(rows, weights)
+    def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
+        """Learn from these rows and no others, where that fits in so much free memory."""
+        problem = problem_of(data, objective_of(self))
+        solver = NeighborhoodSolver(problem)
+        check_neighbors_fit(data.X.shape[1], self.n_neighbors, solver.rows.solver_bytes, free)
+        solution = solver.solve(self.n_neighbors, verbose=self.verbose)
+        trial._fitted = solved_state(problem, solution)
+        return take_over(self, trial)
 
-    def _learn(self, history: TrainingRows) -> Self:
-        """Learn from these rows and no others, in place."""
-        check_nearest(history.X, self.n_neighbors)
-        minimum = minimize_nearest(
-            history, objective_of(self), self.n_neighbors, verbose=self.verbose
-        )
-        warn_if_inexact(minimum, history.dtype, self.regularization, stacklevel=3)
-        self._history, self._weights = history, minimum.weights
-        self.item_counts_, self.n_samples_seen_ = history.item_counts, history.n_rows
-        self.residual_, self.loss_curve_ = minimum.residual, [minimum.objective]
-        return self
-
-    def _check_history(self) -> None:
-        if not hasattr(self, "_history"):
+    def _checked_update(
+        self, X: Any, sample_weight: Any
+    ) -> tuple[TrainingRows, sp.csr_array[Any], Array]:
+        """Return the rows learned from, and checked rows with their weights."""
+        kept = self._fitted.training_data
+        if not isinstance(kept, TrainingRows):
             raise ValueError(
                 "A model made by `sparsify` keeps no rows: update the model that it was made from "
                 "and make it again."
             )
+        rows = _narrowed(sp.csr_array(check_interactions(self, X, reset=False)))
+        return kept, rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+
+def _checked_rows(trial: SparseShallowAutoEncoder, X: Any, sample_weight: Any) -> TrainingRows:
+    """Return checked rows in memory of their own; nothing else of the check is left."""
+    rows = _narrowed(sp.csr_array(check_interactions(trial, X, reset=True)))
+    weights = check_sample_weight(sample_weight, rows.shape[0])
+    return own_rows(rows, weights, X, sample_weight)
+
+
+def _narrowed(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
+    """Return rows with indices of 32 bits, where these are enough."""
+    if X.nnz > np.iinfo(np.int32).max:
+        return X
+    narrow = (array.astype(np.int32, copy=False) for array in (X.indices, X.indptr))
+    return sp.csr_array((X.data, *narrow), X.shape)

@@ -1,1 +1,1 @@
-"""Minibatch gradient descent in JAX."""
+"""The solver for `solver="sgd"`: minibatch gradient descent."""

@@ -1,31 +1,25 @@
-"""The loop around the gradient steps: threads, divergence, and what may end it early."""
+"""The loop over gradient steps: column blocks on threads, divergence, interrupts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from shallow_ae._runtime.jax_settings import backend, jax_precision
+from shallow_ae._runtime.jax_settings import jax_precision
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import n_threads, off_main_thread
-from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream, batch_cost
+from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream
+from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import steps
-from shallow_ae._typing import Array, Interactions
+from shallow_ae._typing import Array
 
-# A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
-# that the sparse indices are read too often. Accelerators want large products and few transfers.
-_BLOCK_BYTES = 2**21
-_BLOCK_COLUMNS = (64, 512)
-_ACCELERATOR_BLOCK_BYTES = 2**28
-# Steps at once. More would gain little, for by then it is the products that take the time.
-_STEPS = 8
-_STACK_BYTES = 2**26
 _DIVERGED = 100  # times the usual loss
 
 
@@ -37,8 +31,8 @@ class Dispatch(NamedTuple):
     zero_losses: list[float]  # of each step's batch with zero weights
 
 
-class Descent:
-    """Gradient descent on the n_items^2 weights P, in place.
+class DescentLoop:
+    """Takes the steps of gradient descent on the n_items^2 weights P, in place.
 
     The steps of one dispatch are taken off the main thread, the only one that Python interrupts:
     a KeyboardInterrupt never leaves columns at different steps.
@@ -46,7 +40,7 @@ class Descent:
 
     def __init__(
         self,
-        feed: MinibatchStream,
+        stream: MinibatchStream,
         learning_rates: Array,
         diagonal_slack: float,
         *,
@@ -61,13 +55,13 @@ class Descent:
         is free again when theirs is needed.
         """
         self.losses: list[float] = []  # before each step, on its batch
-        self._feed = feed
+        self._stream = stream
         self._learning_rates = learning_rates
         self._slack = diagonal_slack
-        self._dtype = feed.dtype
-        self._n_items = feed.n_items
+        self._dtype = stream.dtype
+        self._n_items = stream.n_items
         self._width = block_columns(self._n_items, self._dtype)
-        self.whole = True  # every column of P has been through the same steps
+        self._columns_in_step = True  # every column of P has been through the same steps
         longest = min([len(learning_rates), at_once, *pauses])
         # Of few different lengths: another one would have the steps compiled anew.
         dispatches = self._plan(min(at_once, 1 << (longest - 1).bit_length()), pauses)
@@ -76,10 +70,10 @@ class Descent:
         self._on_block(np.zeros((self._n_items, self._width), self._dtype), first, 0, 0)
         release_free_memory()
 
-    def run(self, P: Array, look: Callable[[], bool]) -> bool:
+    def run(self, P: Array, on_pause: Callable[[], bool]) -> bool:
         """Take the steps on `P`; return whether they were interrupted.
 
-        `look` is called now and then, at each pause among others, and ends the descent by
+        `on_pause` is called now and then, at each pause among others, and ends the descent by
         returning True. So does a KeyboardInterrupt, when the steps under way are done; it is raised
         where that leaves nothing to keep.
 
@@ -93,18 +87,36 @@ class Descent:
         with ThreadPoolExecutor(n_threads()) as workers:
             try:
                 for dispatch in self._dispatches:
-                    self.whole = False
+                    self._columns_in_step = False
                     off_main_thread(partial(self._advance, P, dispatch, workers))
-                    if look():
+                    if on_pause():
                         break
             except KeyboardInterrupt:
-                if not (self.whole and self.losses):
+                if not (self._columns_in_step and self.losses):
                     raise
                 interrupted = True
             # One more step, of length 0, for the loss that the last one has led to.
             standing = dispatch._replace(learning_rates=np.zeros_like(dispatch.learning_rates))
             self._check(self._step(P, standing, 1, workers)[0], dispatch.zero_losses[0])
         return interrupted
+
+    @contextmanager
+    def changed(
+        self, change: Callable[[], object], change_back: Callable[[], object]
+    ) -> Iterator[None]:
+        """Change the weights while the descent pauses, and change them back.
+
+        An interrupt in the midst of either change leaves weights that are of no use.
+        """
+        self._columns_in_step = False
+        change()
+        self._columns_in_step = True
+        try:
+            yield
+        finally:
+            self._columns_in_step = False
+            change_back()
+            self._columns_in_step = True
 
     def _plan(self, size: int, pauses: list[int]) -> Iterator[Dispatch]:
         n_steps = len(self._learning_rates)
@@ -114,7 +126,7 @@ class Descent:
             rates = np.zeros(size, self._dtype)
             rates[: end - first] = self._learning_rates[first:end]
             with jax_precision(self._dtype):
-                batches, zero_losses = self._feed.take(end - first, size)
+                batches, zero_losses = self._stream.take(end - first, size)
             yield Dispatch(batches, rates, zero_losses)
             first = end
 
@@ -123,7 +135,7 @@ class Descent:
         for value, zero_loss in zip(losses, dispatch.zero_losses, strict=True):
             self._check(value, zero_loss)
             self.losses.append(value)
-        self.whole = True
+        self._columns_in_step = True
 
     def _step(self, P: Array, dispatch: Dispatch, n_steps: int, workers: Executor) -> list[float]:
         """Take all columns through some steps; return the loss before each."""
@@ -152,7 +164,7 @@ class Descent:
 
     def _check(self, value: float, zero_loss: float) -> None:
         start = self.losses[0] if self.losses else value
-        usual = max(start, self._feed.zero_loss, zero_loss)
+        usual = max(start, self._stream.zero_loss, zero_loss)
         if np.isfinite(value) and value <= _DIVERGED * usual:
             return
         raise ValueError(
@@ -160,32 +172,3 @@ class Descent:
             f"gradient descent diverges with steps of {self._learning_rates[0]:.3g}. Lower "
             "`learning_rate` or leave it at 'auto'; if it is, raise `batch_size`."
         )
-
-
-def descent_cost(X: Interactions, batch_size: int, n_steps: int, layout: str) -> tuple[int, int]:
-    """Return bytes, the weights included, and multiplications of so many steps on batches of X."""
-    n_items, itemsize = X.shape[1], int(X.dtype.itemsize)
-    n_entries, n_bytes = batch_cost(X, batch_size, layout)
-    # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
-    of_block = (
-        (6 * n_items + min(batch_size, X.shape[0])) * block_columns(n_items, X.dtype) * itemsize
-    )
-    of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
-    return (
-        n_items**2 * itemsize + n_threads() * of_block + of_batches,
-        n_steps * (2 * n_entries * n_items + 2 * n_items**2),
-    )
-
-
-def steps_at_once(batch_bytes: int) -> int:
-    """Return how many steps at most a dispatch has."""
-    return max(1, min(_STEPS, _STACK_BYTES // max(1, batch_bytes)))
-
-
-def block_columns(n_items: int, dtype: Any) -> int:
-    """Return how many columns of P make a block, so that the last one is nearly full."""
-    on_cpu = backend() == "cpu"
-    fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
-    block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
-    width = max(fewest, min(most, block_bytes // (n_items * int(dtype.itemsize))))
-    return -(-n_items // -(-n_items // width))

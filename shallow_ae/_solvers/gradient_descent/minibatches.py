@@ -1,4 +1,4 @@
-"""Minibatches of users for the gradient: rows of X as stacked arrays of few distinct shapes.
+"""Minibatches of users, as stacked arrays of few distinct shapes.
 
 JAX compiles the steps for each shape and keeps what it has compiled. So batches are filled up with
 users of no interactions and of weight 0, and their stored entries with zeros: to powers of two
@@ -18,16 +18,13 @@ from jax.experimental.sparse import BCSR
 
 from shallow_ae._linalg.csr import row_squares
 from shallow_ae._objective.objective import item_penalty
+from shallow_ae._solvers.gradient_descent.sizes import (
+    ENTRIES,
+    expected_entries,
+    n_rows_stored,
+    rounded_up,
+)
 from shallow_ae._typing import Array, Interactions
-
-# On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured
-# on two cores with 2,048 and 4,096 items.
-_DENSE_FROM = 0.2
-
-# Rows and entries of the smallest batches, and up to where they are powers of two.
-_ROWS = (64, 1024)
-_ENTRIES = (1024, 2**15)
-_DEVIATIONS = 3  # beyond the mean of what batches store, so that nearly all have one shape
 
 
 class Csr(NamedTuple):
@@ -56,7 +53,7 @@ class Batches(NamedTuple):
 class MinibatchStream:
     """Hands out the rows of X as stacks of batches.
 
-    `user_weights` have a mean of 1; `users` yields the rows of each batch, as `draw_users` does.
+    `user_weights` have a mean of 1; `users` yields the rows of each batch, like `sample_batches`.
     """
 
     def __init__(
@@ -114,8 +111,8 @@ class MinibatchStream:
         if self._layout == "dense":
             return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
         # Never fewer than before: another number would have the steps compiled anew.
-        expected = _expected_entries(self._X, len(self._weights[users[0]]))
-        stored = [_rounded_up(n, *_ENTRIES) for n in (expected, *(part.nnz for part in rows))]
+        expected = expected_entries(self._X, len(self._weights[users[0]]))
+        stored = [rounded_up(n, *ENTRIES) for n in (expected, *(part.nnz for part in rows))]
         self._n_stored = max(self._n_stored, *stored)
         columns = _padded((part.T.tocsr() for part in rows), len(rows), self._n_stored)
         return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
@@ -127,42 +124,7 @@ class MinibatchStream:
         return rows.toarray() if isinstance(rows, sp.csr_array) else rows
 
 
-def choose_layout(X: Interactions, backend: str) -> str:
-    """Return "sparse" or "dense": the form of batches whose products are the faster.
-
-    Accelerators always get "dense": JAX multiplies csr there by way of an array with a row of
-    weights for each interaction, which costs more memory than the weights themselves.
-    """
-    share = _n_stored(X) / (X.shape[0] * X.shape[1])
-    return "sparse" if backend == "cpu" and share < _DENSE_FROM else "dense"
-
-
-def batch_cost(X: Interactions, batch_size: int, layout: str) -> tuple[int, int]:
-    """Return how many entries a batch of average users stores, and in how many bytes."""
-    n_users, n_items = X.shape
-    n_rows, itemsize = min(batch_size, n_users), int(X.dtype.itemsize)
-    n_filled = n_rows_stored(n_rows, batch_size)
-    if layout == "dense":
-        return n_rows * n_items, n_filled * n_items * itemsize
-    entries = _n_stored(X) * n_rows // n_users
-    n_stored = _rounded_up(_expected_entries(X, n_rows), *_ENTRIES)
-    return entries, 2 * n_stored * (itemsize + 4) + 4 * (n_filled + n_items)
-
-
-def n_rows_stored(n_rows: int, batch_size: int) -> int:
-    """Return how many rows a batch of so many users is filled up to."""
-    return min(_rounded_up(n_rows, *_ROWS), max(n_rows, batch_size))
-
-
-def _expected_entries(X: Interactions, n_rows: int) -> int:
-    """Return how many entries hardly any batch of so many users exceeds."""
-    if n_rows >= X.shape[0]:
-        return _n_stored(X)
-    lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
-    return int(n_rows * lengths.mean() + _DEVIATIONS * np.sqrt(n_rows) * lengths.std())
-
-
-def draw_users(n_users: int, batch_size: int, rng: np.random.Generator) -> Iterator[Any]:
+def sample_batches(n_users: int, batch_size: int, rng: np.random.Generator) -> Iterator[Any]:
     """Yield the rows of each batch: drawn with replacement, or all of them and no draw.
 
     All of them when `batch_size` reaches `n_users`: then a weight of 2 for a user is exactly the
@@ -178,17 +140,6 @@ def partition_users(n_users: int, batch_size: int, rng: np.random.Generator) -> 
     """Return the rows of batches that take each user once, equally many but for one."""
     n_batches = -(-n_users // batch_size)
     return [slice(None)] if n_batches == 1 else np.array_split(rng.permutation(n_users), n_batches)
-
-
-def _n_stored(X: Interactions) -> int:
-    return int(X.nnz) if isinstance(X, sp.csr_array) else int(np.count_nonzero(X))
-
-
-def _rounded_up(n: int, least: int, most: int) -> int:
-    """Return `n` rounded up to a power of two up to `most`, beyond it to four binary digits."""
-    if n <= most:
-        return max(least, 1 << max(0, int(n) - 1).bit_length())
-    return n + -n % (1 << (int(n).bit_length() - 4))
 
 
 def _filled_up(rows: Any, n_rows: int) -> Any:

@@ -1,4 +1,4 @@
-"""Minibatch gradient descent on the shallow autoencoder's objective, in JAX.
+"""The loss and one gradient step in JAX, the random start, the longest safe step.
 
 For a batch of users x_u whose weights w_u sum to 1 on average over batches, the objective is
 

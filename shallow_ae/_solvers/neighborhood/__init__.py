@@ -1,1 +1,1 @@
-"""One small system for each item, on its nearest items."""
+"""The solver for large catalogues: each item's nearest items only."""

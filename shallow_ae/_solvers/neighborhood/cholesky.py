@@ -1,4 +1,4 @@
-"""One small system A w = g, by a Cholesky factorization A = R'R, compiled.
+"""One small linear system A w = g, by a Cholesky factorization A = R'R, compiled.
 
 A call of LAPACK takes longer than a system of a few dozen unknowns, and its threads get in the way
 of ours. A is given by what is on and above its diagonal, with g as one more column at its right.
@@ -53,12 +53,12 @@ def substitute_back(matrix: Array, m: int, solution: Array) -> None:
 
 
 @compiled
-def correct(matrix: Array, m: int, missed: Array, correction: Array) -> float:
-    """Write A^-1 of what a solution misses; return its largest entry. R is kept."""
+def correct(matrix: Array, m: int, residual: Array, correction: Array) -> float:
+    """Write A^-1 times the residual; return its largest entry. R is kept."""
     for index in range(m):
-        own = missed[index] / matrix[index, index]
+        own = residual[index] / matrix[index, index]
         matrix[index, m] = own
-        row, below = matrix[index, index + 1 : m], missed[index + 1 :]
+        row, below = matrix[index, index + 1 : m], residual[index + 1 :]
         for column in range(len(row)):
             below[column] -= own * row[column]
     substitute_back(matrix, m, correction)
@@ -75,18 +75,18 @@ def largest_of(values: Array) -> float:
 
 
 @compiled
-def missed_of(upper: Array, given: Array, solution: Array, missed: Array) -> float:
+def write_residual(upper: Array, given: Array, solution: Array, residual: Array) -> float:
     """Write A w - g, and return its square, for what is on and above the diagonal of A."""
     m = len(solution)
-    missed[:] = 0
+    residual[:] = 0
     for index in range(m):
-        weight, row, below = solution[index], upper[index, index + 1 : m], missed[index + 1 :]
-        missed[index] += upper[index, index] * weight + dot(row, solution[index + 1 :])
+        weight, row, below = solution[index], upper[index, index + 1 : m], residual[index + 1 :]
+        residual[index] += upper[index, index] * weight + dot(row, solution[index + 1 :])
         for column in range(len(row)):
             below[column] += weight * row[column]
     for index in range(m):
-        missed[index] -= given[index]
-    return squared(missed)
+        residual[index] -= given[index]
+    return squared(residual)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The minimum for weights between each item and its nearest only, by one small system an item.
+"""The solution on the nearest items: one small linear system for each item.
 
 With A = G + diag(Lambda), N are the `n_neighbors` items i that share a user with item j and have
 the largest |G_ij| / sqrt(A_ii). With w the solution of A[N, N] w = G[N, j], the inverse for N and j
@@ -8,27 +8,22 @@ closed form.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import column_squares, csr_arrays, sum_by_item
-from shallow_ae._objective.objective import check_item_exponent
-from shallow_ae._objective.solution import (
-    ColumnScaling,
-    Objective,
-    Solution,
-    check_has_minimum,
-    column_scaling,
-    indefinite,
-    penalty_of,
-)
+from shallow_ae._objective.problem import Problem
+from shallow_ae._objective.solution import ColumnScaling, Solution
 from shallow_ae._objective.training_data import TrainingRows
-from shallow_ae._runtime.blocks import blocks, entry_blocks, share_rows
-from shallow_ae._runtime.threads import map_on_threads
+from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, blocks, entry_blocks, share_rows
+from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import SparseWeights
+
+if TYPE_CHECKING:
+    from shallow_ae._solvers.neighborhood.systems import Solutions, Systems
 
 _PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each
 _ROWS_PER_TASK = 2048
@@ -37,83 +32,92 @@ _ROWS_PER_TASK = 2048
 _ARRAY_BYTES = 4
 
 
-class _Arranged(NamedTuple):
-    """What counts of what was learned from, with the items by falling popularity."""
-
-    item_at: Array
-    users: sp.csr_array[Any]
-    places: sp.csr_array[Any]  # the same by item, times the users' weights
-
-
 class Layout(NamedTuple):
-    """How the lower triangle of G is kept, a number for each place."""
+    """The form of each row of the lower triangle of G, over items by falling popularity."""
 
     is_dense: Array
     lengths: Array  # of lists, at most
 
     def bytes(self, itemsize: int) -> int:
-        """Return what it takes."""
+        """Return the memory of the triangle."""
         n_dense = np.flatnonzero(self.is_dense).sum()
         return int(n_dense * itemsize + self.lengths[~self.is_dense].sum() * (4 + itemsize))
 
 
-def minimize_nearest(
-    history: TrainingRows, parameters: Objective, n_neighbors: int, *, verbose: int = 0
-) -> Solution:
-    """Return the minimum for what was learned from.
+class SortedRows(NamedTuple):
+    """Rows with their columns by falling popularity: rank 0 is the item with most users."""
 
-    Raises
-    ------
-    ValueError
-        If there is none, or none that the type of the data can tell.
-    """
-    check_has_minimum(parameters)
-    item_counts = history.item_counts
-    check_item_exponent(item_counts, parameters.item_exponent, history.dtype)
-    arranged, n, gram_diagonal = _arrange(history, parameters.user_exponent)
-    penalty = penalty_of(gram_diagonal, n, parameters)
-    diagonal = (gram_diagonal + penalty).astype(history.dtype)
-    systems = _systems(arranged, diagonal)
-    solutions = _solve(systems, min(n_neighbors, len(diagonal) - 1), verbose)
-    del arranged, systems  # which may be larger than the weights
-    unexplained = diagonal - solutions.explained  # 1 / C_jj
-    if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
-        raise ValueError(indefinite(parameters.regularization, history.dtype))
-    scales = column_scaling(1 / unexplained, penalty, item_counts, parameters)
-    rounding = _rounding(solutions, scales)
-    missed, sought = solutions.missed.sum(), solutions.sought.sum()
-    residual = float(np.sqrt(missed / sought)) if sought else 0.0
-    _scale(solutions, scales)
-    left = np.maximum(gram_diagonal - solutions.explained, 0)
-    minimum = scales.minimum(SparseWeights(_as_csr(solutions)), n, residual, left)
-    return minimum._replace(rounding=rounding)
+    X: sp.csr_array[Any]
+    item_of: Array  # of each rank
+    layout: Layout
+
+    def solver_bytes(self, n_neighbors: int) -> int:
+        """Return the memory that a solution takes beside the caller's rows, at its peak.
+
+        It includes these rows and the rows that the model keeps.
+        """
+        (n_users, n_items), itemsize, n_entries = self.X.shape, self.X.dtype.itemsize, self.X.nnz
+        n_neighbors = min(n_neighbors, n_items - 1)
+        rows = n_entries * (itemsize + 4) + 4 * n_users
+        weights = n_items * (n_neighbors * (itemsize + 4) + 8)
+        scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
+        arranging = 2 * rows + max(n_entries * itemsize, 40 * min(n_entries, ENTRIES_PER_BLOCK))
+        fitting = 2 * rows + self.layout.bytes(itemsize) + weights + n_threads() * scratch
+        vectors = 160 * n_items + 40 * n_users  # some twenty of them
+        return rows + vectors + max(arranging, fitting, 3 * weights)
 
 
-def _arrange(history: TrainingRows, user_exponent: float) -> tuple[_Arranged, float, Array]:
-    """Return it with the sum of the users' weights and the diagonal of G."""
-    X, user_weights = history.weighted(user_exponent)
-    n, gram_diagonal = float(user_weights.sum(dtype=np.float64)), column_squares(X, user_weights)
-    item_at, users = by_popularity(X)
-    del X  # a copy, where users of no weight are left out
-    data = np.repeat(user_weights, np.diff(users.indptr))
-    data *= users.data
-    weighted = sp.csr_array((data, users.indices, users.indptr), users.shape)
-    return _Arranged(item_at, users, weighted.T.tocsr()), n, gram_diagonal
+class NeighborhoodSolver:
+    """Solves one problem. It sorts the rows first, so that memory can be checked before `solve`."""
+
+    def __init__(self, problem: Problem[TrainingRows]) -> None:
+        X, self._user_weights = problem.data.weighted(problem.objective.user_exponent)
+        self._problem = problem
+        self._n = float(self._user_weights.sum(dtype=np.float64))
+        self._gram_diagonal = column_squares(X, self._user_weights)
+        self.rows = by_popularity(X)
+
+    def solve(self, n_neighbors: int, *, verbose: int = 0) -> Solution:
+        """Return the solution. The sorted rows are used up.
+
+        Raises
+        ------
+        ValueError
+            If the type of the data is too coarse for the problem.
+        """
+        objective, dtype = self._problem.objective, self._problem.dtype
+        n, gram_diagonal = self._n, self._gram_diagonal
+        penalty = objective.penalty(gram_diagonal, n)
+        diagonal = (gram_diagonal + penalty).astype(dtype)
+        systems = _systems(self.rows, self._user_weights, diagonal)
+        solutions = _solve_systems(systems, min(n_neighbors, len(diagonal) - 1), verbose)
+        del self.rows, systems  # which may be larger than the weights
+        unexplained = diagonal - solutions.explained  # 1 / C_jj
+        if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
+            raise objective.not_positive_definite(dtype)
+        scaling = self._problem.scaling(1 / unexplained, penalty)
+        rounding = _rounding(solutions, scaling)
+        residual_sq, rhs_sq = solutions.residual_sq.sum(), solutions.rhs_sq.sum()
+        residual = float(np.sqrt(residual_sq / rhs_sq)) if rhs_sq else 0.0
+        _scale(solutions, scaling)
+        left = np.maximum(gram_diagonal - solutions.explained, 0)
+        solution = scaling.solution(SparseWeights(_as_csr(solutions)), n, residual, left)
+        return solution._replace(rounding=rounding)
 
 
-def by_popularity(X: sp.csr_array[Any]) -> tuple[Array, sp.csr_array[Any]]:
-    """Return the items by falling number of users, and X with its columns in that order."""
-    item_at = np.argsort(-sum_by_item(X, np.ones(X.shape[0])), kind="stable")
-    place_of, places = _inverse(item_at), np.empty(X.nnz, np.int32)
+def by_popularity(X: sp.csr_array[Any]) -> SortedRows:
+    """Return rows with their items by falling number of users."""
+    item_of = np.argsort(-sum_by_item(X, np.ones(X.shape[0])), kind="stable")
+    rank_of, ranks = _inverse(item_of), np.empty(X.nnz, np.int32)
     for _, entries in entry_blocks(X.indptr):
-        places[entries] = place_of[X.indices[entries]]
-    ordered = sp.csr_array((X.data.copy(), places, X.indptr), shape=X.shape)
+        ranks[entries] = rank_of[X.indices[entries]]
+    ordered = sp.csr_array((X.data.copy(), ranks, X.indptr), shape=X.shape)
     ordered.sort_indices()
-    return item_at.astype(np.int32), ordered
+    return SortedRows(ordered, item_of.astype(np.int32), _lay_out(ordered))
 
 
-def lay_out(X: sp.csr_array[Any]) -> Layout:
-    """Choose a form for each row of the triangle, for columns of X by falling popularity."""
+def _lay_out(X: sp.csr_array[Any]) -> Layout:
+    """Choose a form for each row of the triangle."""
     n_items, itemsize = X.shape[1], X.dtype.itemsize
     index, pairs = np.arange(n_items), np.zeros(n_items)
     for rows, entries in entry_blocks(X.indptr):
@@ -124,14 +128,17 @@ def lay_out(X: sp.csr_array[Any]) -> Layout:
     return Layout(index * itemsize <= _ARRAY_BYTES * lengths * (4 + itemsize), lengths)
 
 
-def _systems(arranged: _Arranged, diagonal: Array) -> Any:
-    """Return what all systems are taken from, with the triangle filled."""
-    from shallow_ae._solvers.neighborhood.gram_triangle import Triangle, fill_triangle
-    from shallow_ae._solvers.neighborhood.kernels import Systems
+def _systems(rows: SortedRows, user_weights: Array, diagonal: Array) -> Systems:
+    """Return the systems of all items, with the triangle filled."""
+    from shallow_ae._solvers.neighborhood.gram_triangle import fill_triangle
+    from shallow_ae._solvers.neighborhood.systems import Systems, Triangle
 
-    item_at, dtype = arranged.item_at, diagonal.dtype
-    users, places = csr_arrays(arranged.users, dtype), csr_arrays(arranged.places, dtype)
-    is_dense, lengths = lay_out(arranged.users)
+    dtype, (is_dense, lengths) = diagonal.dtype, rows.layout
+    lengths = lengths.copy()
+    users, items = (
+        csr_arrays(rows.X, dtype),
+        csr_arrays(_weighted_items(rows.X, user_weights), dtype),
+    )
     starts = np.zeros(len(is_dense), np.int64)
     for chosen, size in ((is_dense, np.arange(len(is_dense))), (~is_dense, lengths)):
         ends = np.cumsum(size[chosen])
@@ -141,18 +148,25 @@ def _systems(arranged: _Arranged, diagonal: Array) -> Any:
     listed, values = np.empty(n_listed, np.int32), np.empty(n_listed, dtype)
     triangle = Triangle(is_dense, starts, lengths, dense, listed, values)
 
-    def fill(rows: slice) -> None:
-        fill_triangle(users, places, triangle, rows.start, rows.stop)
+    def fill(part: slice) -> None:
+        fill_triangle(users, items, triangle, part.start, part.stop)
 
     map_on_threads(fill, blocks(len(is_dense), _ROWS_PER_TASK))
-    own = diagonal[item_at]
+    own = diagonal[rows.item_of]
     nearness = (1 / np.sqrt(own)).astype(own.dtype)
-    place_of = _inverse(item_at)
-    return Systems(users, places, triangle, own, nearness, place_of, item_at)
+    return Systems(users, items, triangle, own, nearness, _inverse(rows.item_of), rows.item_of)
 
 
-def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
-    from shallow_ae._solvers.neighborhood.kernels import Solutions, solve
+def _weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[Any]:
+    """Return the transpose of the rows times the weights of their users."""
+    data = np.repeat(user_weights, np.diff(X.indptr))
+    data *= X.data
+    return sp.csr_array((data, X.indices, X.indptr), X.shape).T.tocsr()
+
+
+def _solve_systems(systems: Systems, n_neighbors: int, verbose: int) -> Solutions:
+    from shallow_ae._solvers.neighborhood.kernels import solve
+    from shallow_ae._solvers.neighborhood.systems import Solutions
 
     n_items = len(systems.diagonal)
     solutions = Solutions(
@@ -169,29 +183,29 @@ def _solve(systems: Any, n_neighbors: int, verbose: int) -> Any:
     return solutions
 
 
-def _rounding(solutions: Any, scales: ColumnScaling) -> float:
+def _rounding(solutions: Solutions, scaling: ColumnScaling) -> float:
     """Return how far rounding may move a weight, relative to the largest.
 
-    What float arithmetic misses of a system is of the size of its rounding errors, those of its
-    entries too, so that the correction it calls for is of the size of what these do to weights.
+    The residual of a system in float arithmetic is of the size of the rounding errors, those of its
+    entries included: the correction it calls for is of the size of what these do to weights.
     """
-    own = scales.columns * scales.inverse_diagonal
+    own = scaling.multipliers * scaling.inverse_diagonal
     largest = (own * solutions.largest).max()
-    return float((own * solutions.moved).max() / largest) if largest else 0.0
+    return float((own * solutions.correction_max).max() / largest) if largest else 0.0
 
 
-def _scale(solutions: Any, scales: ColumnScaling) -> None:
+def _scale(solutions: Solutions, scaling: ColumnScaling) -> None:
     """Turn the solutions into weights, in place."""
-    own = scales.columns * scales.inverse_diagonal * scales.counts
-    scales_rows = (scales.counts != 1).any()
+    own = scaling.multipliers * scaling.inverse_diagonal * scaling.item_scale
+    scales_rows = (scaling.item_scale != 1).any()
     for part in blocks(len(own), _PER_TASK):
         weights = solutions.weights[part]
         weights *= own[part, None]
         if scales_rows:
-            weights /= scales.counts[solutions.neighbors[part]]
+            weights /= scaling.item_scale[solutions.neighbors[part]]
 
 
-def _as_csr(solutions: Any) -> sp.csr_array[Any]:
+def _as_csr(solutions: Solutions) -> sp.csr_array[Any]:
     """Return P: the solutions are its columns."""
     n_items, most = solutions.neighbors.shape
     indptr = np.concatenate([[0], np.cumsum(solutions.n_neighbors)])

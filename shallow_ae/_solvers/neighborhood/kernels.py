@@ -1,4 +1,4 @@
-"""One small ridge regression an item, on its nearest items only, compiled.
+"""One ridge regression for each item on its nearest items, compiled.
 
 For an item j, the products of its column with all others are summed up from its users' rows, the
 nearest are chosen among them, and with N for these the system
@@ -21,48 +21,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._solvers.neighborhood.cholesky import (
     correct,
     dot,
     factorize,
     largest_of,
-    missed_of,
     squared,
     substitute_back,
+    write_residual,
 )
-from shallow_ae._solvers.neighborhood.gram_triangle import Triangle
+from shallow_ae._solvers.neighborhood.systems import Solutions, Systems, Triangle
 from shallow_ae._typing import Array
 from shallow_ae._weights.top_k import keep_best, sum_sparse
 
 _LINE = 16  # numbers of four bytes in a line of cache
-_SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `rank` is not
-
-
-class Systems(NamedTuple):
-    """What all systems are taken from. A place is an item's rank by popularity, from 0."""
-
-    users: CsrArrays  # each one's places, rising, and values
-    places: CsrArrays  # each one's users and values, these times the users' weights
-    triangle: Triangle
-    diagonal: Array  # of A, by place
-    nearness: Array  # what |G_ij| is multiplied by to compare the i, by place
-    place_of: NDArray[np.int32]
-    item_at: NDArray[np.int32]
-
-
-class Solutions(NamedTuple):
-    """The solutions of some items, a row each."""
-
-    neighbors: NDArray[np.int32]  # items
-    weights: Array
-    n_neighbors: NDArray[np.int64]  # how many of a row there are; -1 for no solution
-    explained: NDArray[np.float64]  # G[j, N] w
-    missed: NDArray[np.float64]  # ||A[N, N] w - G[N, j]||^2
-    sought: NDArray[np.float64]  # ||G[N, j]||^2
-    largest: NDArray[np.float64]  # of the weights
-    moved: NDArray[np.float64]  # the largest entry of A^-1 of what is missed: of rounding's size
+_SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `position` is not
 
 
 class _Workspace(NamedTuple):
@@ -75,11 +49,11 @@ class _Workspace(NamedTuple):
     values: Array
     best: NDArray[np.int64]
     best_values: Array
-    nearest: NDArray[np.int32]  # places, by rising popularity
+    nearest: NDArray[np.int32]  # ranks, by rising popularity
     given: Array
     solution: Array
-    rank: NDArray[np.int32]  # of a place among the nearest; -1 for others
-    sieve: NDArray[np.bool_]  # for a place's last bits, whether one of the nearest has them
+    position: NDArray[np.int32]  # of a rank among the nearest; -1 for others
+    sieve: NDArray[np.bool_]  # for a rank's last bits, whether one of the nearest has them
     matrix: Array  # A[N, N] from the diagonal on, then its factor; one more column at its right
     upper: Array  # A[N, N] again
 
@@ -90,8 +64,8 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
     most = solutions.neighbors.shape[1]
     space = _space_for(len(systems.diagonal), most, systems.diagonal.dtype)
     for row in range(len(solutions.neighbors)):
-        place = systems.place_of[first + row]
-        m = _choose(systems, place, most, space)
+        rank = systems.rank_of[first + row]
+        m = _choose(systems, rank, most, space)
         _fill_matrix(systems, m, space)
         _copy_upper(space.matrix, space.upper, m)
         if not factorize(space.matrix, m):
@@ -101,14 +75,14 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
         substitute_back(space.matrix, m, solution)
         for index in range(m):
             solutions.weights[row, index] = solution[index]
-            solutions.neighbors[row, index] = systems.item_at[space.nearest[index]]
+            solutions.neighbors[row, index] = systems.item_of[space.nearest[index]]
         solutions.n_neighbors[row] = m
         solutions.explained[row] = dot(given, solution)
-        solutions.sought[row] = squared(given)
-        missed = space.values[:m]
-        solutions.missed[row] = missed_of(space.upper, given, solution, missed)
+        solutions.rhs_sq[row] = squared(given)
+        residual = space.values[:m]
+        solutions.residual_sq[row] = write_residual(space.upper, given, solution, residual)
         solutions.largest[row] = largest_of(solution)
-        solutions.moved[row] = correct(space.matrix, m, missed, space.best_values[:m])
+        solutions.correction_max[row] = correct(space.matrix, m, residual, space.best_values[:m])
 
 
 @compiled
@@ -132,14 +106,14 @@ def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
 
 
 @compiled
-def _choose(systems: Systems, place: int, most: int, space: _Workspace) -> int:
-    """Write the nearest places with their products; return how many these are."""
+def _choose(systems: Systems, rank: int, most: int, space: _Workspace) -> int:
+    """Write the nearest ranks with their products; return how many these are."""
     row, reached = space.row, space.reached
-    n = sum_sparse(systems.places, place, systems.users, row, reached, space.is_reached)
+    n = sum_sparse(systems.items, rank, systems.users, row, reached, space.is_reached)
     if most >= len(row) - 1:
-        m = _take_all(place, len(row), space.nearest)
+        m = _take_all(rank, len(row), space.nearest)
     else:
-        m = _take_nearest(systems, place, n, space)
+        m = _take_nearest(systems, rank, n, space)
     for index in range(m):
         space.given[index] = row[space.nearest[index]]
     for index in range(n):
@@ -149,44 +123,44 @@ def _choose(systems: Systems, place: int, most: int, space: _Workspace) -> int:
 
 
 @compiled
-def _take_all(place: int, n: int, nearest: Array) -> int:
+def _take_all(rank: int, n: int, nearest: Array) -> int:
     m = 0
     for other in range(n - 1, -1, -1):
-        if other != place:
+        if other != rank:
             nearest[m] = other
             m += 1
     return m
 
 
 @compiled
-def _take_nearest(systems: Systems, place: int, n: int, space: _Workspace) -> int:
+def _take_nearest(systems: Systems, rank: int, n: int, space: _Workspace) -> int:
     n_others = 0
     for index in range(n):
         other = space.reached[index]
-        if other != place:
-            space.items[n_others] = systems.item_at[other]
+        if other != rank:
+            space.items[n_others] = systems.item_of[other]
             space.values[n_others] = abs(space.row[other]) * systems.nearness[other]
             n_others += 1
     m = keep_best(space.values, space.items, n_others, space.best, space.best_values)
     for index in range(m):
-        space.nearest[index] = systems.place_of[space.best[index]]
+        space.nearest[index] = systems.rank_of[space.best[index]]
     _sort_falling(space.nearest, m)
     return m
 
 
 @compiled
-def _sort_falling(places: Array, n: int) -> None:
+def _sort_falling(ranks: Array, n: int) -> None:
     """Sort the first `n`, by Shell's method: NumPy's takes seconds to compile."""
     gap = 1
     while gap < n:
         gap = 3 * gap + 1
     while gap > 0:
         for index in range(gap, n):
-            moved, place = places[index], index
-            while place >= gap and places[place - gap] < moved:
-                places[place] = places[place - gap]
+            moved, place = ranks[index], index
+            while place >= gap and ranks[place - gap] < moved:
+                ranks[place] = ranks[place - gap]
                 place -= gap
-            places[place] = moved
+            ranks[place] = moved
         gap //= 3
 
 
@@ -197,26 +171,31 @@ def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
     The nearest are in order of rising popularity: what a row of the triangle holds, the products
     with the more popular, belongs to the right of the diagonal.
     """
-    triangle, nearest, rank, may_be_near = systems.triangle, space.nearest, space.rank, space.sieve
+    triangle, nearest, position, may_be_near = (
+        systems.triangle,
+        space.nearest,
+        space.position,
+        space.sieve,
+    )
     space.values[0] = _touch_lists(triangle, nearest, m)
     for index in range(m):
-        rank[nearest[index]] = index
+        position[nearest[index]] = index
         may_be_near[nearest[index] & _SIEVE] = True
     for index in range(m):
-        place, row = nearest[index], space.matrix[index]
-        start = triangle.starts[place]
-        if triangle.is_dense[place]:
+        rank, row = nearest[index], space.matrix[index]
+        start = triangle.starts[rank]
+        if triangle.is_dense[rank]:
             for column in range(index + 1, m):
                 row[column] = triangle.dense[start + nearest[column]]
         else:
             row[index:m] = 0
-            for entry in range(start, start + triangle.lengths[place]):
-                other = triangle.places[entry]
-                if may_be_near[other & _SIEVE] and rank[other] >= 0:
-                    row[rank[other]] = triangle.values[entry]
-        row[index], row[m] = systems.diagonal[place], space.given[index]
+            for entry in range(start, start + triangle.lengths[rank]):
+                other = triangle.ranks[entry]
+                if may_be_near[other & _SIEVE] and position[other] >= 0:
+                    row[position[other]] = triangle.values[entry]
+        row[index], row[m] = systems.diagonal[rank], space.given[index]
     for index in range(m):
-        rank[nearest[index]] = -1
+        position[nearest[index]] = -1
         may_be_near[nearest[index] & _SIEVE] = False
 
 
@@ -228,11 +207,11 @@ def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
     """
     total = triangle.values.dtype.type(0)
     for index in range(m):
-        place = nearest[index]
-        if not triangle.is_dense[place]:
-            start = triangle.starts[place]
-            for entry in range(start, start + triangle.lengths[place], _LINE):
-                total += triangle.values[entry] + triangle.places[entry]
+        rank = nearest[index]
+        if not triangle.is_dense[rank]:
+            start = triangle.starts[rank]
+            for entry in range(start, start + triangle.lengths[rank], _LINE):
+                total += triangle.values[entry] + triangle.ranks[entry]
     return total
 
 

@@ -1,0 +1,48 @@
+"""An objective over training data, checked once for a solver in closed form."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from shallow_ae._objective.objective import Objective, check_item_exponent
+from shallow_ae._objective.solution import ColumnScaling, column_scaling
+from shallow_ae._objective.training_data import TrainingData
+from shallow_ae._typing import Array
+
+_Data = TypeVar("_Data", bound=TrainingData)
+_Data_co = TypeVar("_Data_co", bound=TrainingData, covariant=True)
+
+
+class Problem(NamedTuple, Generic[_Data_co]):
+    """What a solver in closed form minimises."""
+
+    objective: Objective
+    data: _Data_co
+    item_counts: Array  # users of each item, their sample weights summed
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the type of the data."""
+        return self.data.dtype
+
+    def scaling(self, inverse_diagonal: Array, penalty: Array) -> ColumnScaling:
+        """Return the numbers that turn the inverse into weights."""
+        return column_scaling(inverse_diagonal, penalty, self.item_counts, self.objective)
+
+
+def problem_of(
+    data: _Data, objective: Objective, item_counts: Array | None = None
+) -> Problem[_Data]:
+    """Return the problem after its checks; `item_counts` saves counting the items again.
+
+    Raises
+    ------
+    ValueError
+        If the objective has no closed form, or its `item_exponent` is too large for the data.
+    """
+    objective.check_has_closed_form()
+    counts = data.item_counts if item_counts is None else item_counts
+    check_item_exponent(counts, objective.item_exponent, data.dtype)
+    return Problem(objective, data, counts)

@@ -1,0 +1,113 @@
+"""Sizes of minibatches and column blocks, and what steps on them cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.threads import n_threads
+from shallow_ae._typing import Interactions
+
+# On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured
+# on two cores with 2,048 and 4,096 items.
+_DENSE_FROM = 0.2
+
+# Rows and entries of the smallest batches, and up to where they are powers of two.
+_ROWS = (64, 1024)
+ENTRIES = (1024, 2**15)
+_DEVIATIONS = 3  # beyond the mean of what batches store, so that nearly all have one shape
+
+# A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
+# that the sparse indices are read too often. Accelerators want large products and few transfers.
+_BLOCK_BYTES = 2**21
+_BLOCK_COLUMNS = (64, 512)
+_ACCELERATOR_BLOCK_BYTES = 2**28
+# Steps at once. More would gain little, for by then it is the products that take the time.
+_STEPS = 8
+_STACK_BYTES = 2**26
+
+
+def choose_layout(X: Interactions, backend: str) -> str:
+    """Return "sparse" or "dense": the form of batches whose products are the faster.
+
+    Accelerators always get "dense": JAX multiplies csr there by way of an array with a row of
+    weights for each interaction, which costs more memory than the weights themselves.
+    """
+    share = _n_stored(X) / (X.shape[0] * X.shape[1])
+    return "sparse" if backend == "cpu" and share < _DENSE_FROM else "dense"
+
+
+def batch_entries(X: Interactions, batch_size: int, layout: str) -> int:
+    """Return how many numbers of a batch of average users are multiplied."""
+    n_users, n_items = map(int, X.shape)
+    n_rows = min(batch_size, n_users)
+    return n_rows * n_items if layout == "dense" else _n_stored(X) * n_rows // n_users
+
+
+def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
+    """Return the memory of a batch."""
+    n_users, n_items = map(int, X.shape)
+    n_rows, itemsize = min(batch_size, n_users), int(X.dtype.itemsize)
+    n_filled = n_rows_stored(n_rows, batch_size)
+    if layout == "dense":
+        return n_filled * n_items * itemsize
+    n_stored = rounded_up(expected_entries(X, n_rows), *ENTRIES)
+    return 2 * n_stored * (itemsize + 4) + 4 * (n_filled + n_items)
+
+
+def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
+    """Return the memory of so many steps on batches of X, the weights included."""
+    (n_users, n_items), itemsize = map(int, X.shape), int(X.dtype.itemsize)
+    n_bytes = batch_bytes(X, batch_size, layout)
+    # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
+    n_numbers = 6 * n_items + min(batch_size, n_users)
+    of_block = n_numbers * block_columns(n_items, X.dtype) * itemsize
+    of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
+    return n_items**2 * itemsize + n_threads() * of_block + of_batches
+
+
+def descent_work(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
+    """Return the multiplications of so many steps on batches of X."""
+    n_items = int(X.shape[1])
+    return n_steps * (2 * batch_entries(X, batch_size, layout) * n_items + 2 * n_items**2)
+
+
+def n_rows_stored(n_rows: int, batch_size: int) -> int:
+    """Return how many rows a batch of so many users is filled up to."""
+    return min(rounded_up(n_rows, *_ROWS), max(n_rows, batch_size))
+
+
+def expected_entries(X: Interactions, n_rows: int) -> int:
+    """Return how many entries hardly any batch of so many users exceeds."""
+    if n_rows >= X.shape[0]:
+        return _n_stored(X)
+    lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
+    return int(n_rows * lengths.mean() + _DEVIATIONS * np.sqrt(n_rows) * lengths.std())
+
+
+def steps_at_once(batch_bytes: int) -> int:
+    """Return how many steps at most a dispatch has."""
+    return max(1, min(_STEPS, _STACK_BYTES // max(1, batch_bytes)))
+
+
+def block_columns(n_items: int, dtype: Any) -> int:
+    """Return how many columns of P make a block, so that the last one is nearly full."""
+    on_cpu = backend() == "cpu"
+    fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
+    block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
+    width = max(fewest, min(most, block_bytes // (n_items * int(dtype.itemsize))))
+    return -(-n_items // -(-n_items // width))
+
+
+def _n_stored(X: Interactions) -> int:
+    return int(X.nnz) if isinstance(X, sp.csr_array) else int(np.count_nonzero(X))
+
+
+def rounded_up(n: int, least: int, most: int) -> int:
+    """Return `n` rounded up to a power of two up to `most`, beyond it to four binary digits."""
+    if n <= most:
+        return max(least, 1 << max(0, int(n) - 1).bit_length())
+    return n + -n % (1 << (int(n).bit_length() - 4))

@@ -1,0 +1,50 @@
+"""Fits in closed form: memory check, solution, fitted state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._objective.problem import problem_of
+from shallow_ae._objective.training_data import TrainingData
+from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._solvers.closed_form import solve
+from shallow_ae._solvers.costs import MemoryNeed, check_memory, descent_need, exact_need
+from shallow_ae._solvers.gradient_descent.sizes import choose_layout
+from shallow_ae._typing import Interactions
+from shallow_ae.models.fitted import FittedState, solved_state
+from shallow_ae.models.parameters import objective_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from shallow_ae.models.autoencoder import ShallowAutoEncoder
+
+
+def check_fit_fits(model: ShallowAutoEncoder, X: Interactions) -> None:
+    """Raise a MemoryError if a fit to checked rows does not fit in the free memory."""
+
+    def by_descent() -> MemoryNeed:
+        layout = choose_layout(X, backend())
+        return descent_need(X, model.batch_size, model.max_iter, layout)
+
+    n_entries = X.nnz if sp.issparse(X) else np.count_nonzero(X)
+    need = exact_need(X.shape, int(n_entries), X.dtype.itemsize)
+    check_memory("exact", need, {"sgd": by_descent})
+
+
+def check_update_fits(kept: TrainingData, rows: sp.csr_array, *, is_added: bool) -> None:
+    """Raise a MemoryError if a fit to other training data does not fit in the free memory."""
+    n_rows, n_entries, itemsize = kept.n_rows, kept.n_entries, kept.dtype.itemsize
+    if is_added:
+        n_rows, n_entries = n_rows + rows.shape[0], n_entries + rows.nnz
+        itemsize = np.result_type(rows.dtype, kept.dtype).itemsize
+    check_memory("exact", exact_need((n_rows, rows.shape[1]), n_entries, itemsize), {})
+
+
+def fit(model: ShallowAutoEncoder, data: TrainingData) -> FittedState:
+    """Return the state after learning from this training data alone."""
+    problem = problem_of(data, objective_of(model))
+    return solved_state(problem, solve(problem, verbose=model.verbose))

@@ -1,0 +1,264 @@
+"""Fits by gradient descent: checks, callbacks, fitted state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+
+from shallow_ae._objective.objective import (
+    check_item_exponent,
+    check_regularization,
+    item_counts,
+    scale_by_counts,
+    user_weights,
+)
+from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.warnings import warn_caller
+from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
+from shallow_ae._solvers.gradient_descent.sizes import choose_layout
+from shallow_ae._typing import Array, Interactions
+from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
+from shallow_ae.data.arguments import check_integer
+from shallow_ae.models.early_stopping import EarlyStopping, hold_out
+from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.parameters import objective_of
+
+if TYPE_CHECKING:
+    from shallow_ae._solvers.gradient_descent.fit import GradientDescent, Monitor
+    from shallow_ae.models.autoencoder import ShallowAutoEncoder
+
+
+def check_callback(callback: Any, callback_every: int) -> None:
+    """Raise an error unless a callback can be called, every so many steps."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"`callback`={callback!r} must be a function of the model.")
+    check_integer("callback_every", callback_every, low=1)
+
+
+def fit(
+    model: ShallowAutoEncoder,
+    X: Interactions,
+    sample_weight: Array,
+    before: FittedState | None,
+    callback: Callable[[ShallowAutoEncoder], object] | None,
+    callback_every: int,
+) -> tuple[FittedState, KeyboardInterrupt | None]:
+    """Return the state after `max_iter` steps on checked rows, or fewer, and an interrupt.
+
+    An interrupt ends the descent as a pause does; the caller raises it when the state is kept.
+    """
+    from shallow_ae._solvers.gradient_descent.fit import LossPlateau
+
+    training = _Training(model, X, sample_weight, before)
+    monitors: list[Monitor] = []
+    if training.early_stopping:
+        monitors.append(training.early_stopping)
+    elif model.tol is not None:
+        monitors.append(LossPlateau(model.tol, model.n_iter_no_change))
+    if callback:
+        monitors.append(_Callback(callback, callback_every, model, training))
+    rate = training.descent.learning_rate()
+    training.learning_rate = rate
+    found = training.descent.run(rate, model.max_iter, monitors)
+    losses, is_interrupted, n_steps = found.losses, found.is_interrupted, len(found.losses)
+    if model.tol is not None and not (found.is_ended or is_interrupted):
+        warn_caller(
+            f"`max_iter`={model.max_iter} steps were taken before training settled to within "
+            f"`tol`={model.tol:g}. Raise `max_iter`, or `tol`.",
+            ConvergenceWarning,
+        )
+    if training.early_stopping and not is_interrupted:
+        best = training.early_stopping.best_step(n_steps)
+        if best < n_steps:
+            # The best weights are computed anew and not kept: that would need a second matrix.
+            del found
+            found = training.descent.run(rate, best)
+            is_interrupted, n_steps = found.is_interrupted, len(found.losses)
+    interrupt = None
+    if is_interrupted:
+        interrupt = KeyboardInterrupt(
+            f"The weights are those after step {n_steps} of {model.max_iter}."
+        )
+    return training.state(found.weights, found.diagonal, losses, n_steps), interrupt
+
+
+def single_pass(
+    model: ShallowAutoEncoder,
+    X: Interactions,
+    sample_weight: Array,
+    before: FittedState | None,
+) -> FittedState:
+    """Return the state after steps that take each user of checked rows once."""
+    training = _Training(model, X, sample_weight, before, is_stream=True)
+    rate = training.descent.learning_rate()
+    if before and model.learning_rate == "auto":
+        rate = min(rate, before.learning_rate or math.inf)
+    training.learning_rate = rate
+    found = training.descent.single_pass(rate)
+    if found.is_interrupted:  # nobody could tell which of the users were learned from
+        raise KeyboardInterrupt
+    return training.state(found.weights, found.diagonal, found.losses, len(found.losses))
+
+
+class _Training:
+    """What a fit by gradient descent needs, checked, and the states on its way."""
+
+    def __init__(
+        self,
+        model: ShallowAutoEncoder,
+        X: Interactions,
+        sample_weight: Array,
+        before: FittedState | None,
+        *,
+        is_stream: bool = False,
+    ) -> None:
+        from shallow_ae._solvers.gradient_descent.fit import (
+            DescentOptions,
+            GradientDescent,
+            RandomStreams,
+        )
+
+        seed = check_random_state(model.random_state).randint(np.iinfo(np.int32).max)
+        random = RandomStreams(seed, before.n_iter if before else 0)
+        self.early_stopping: EarlyStopping | None = None
+        self.learning_rate = 0.0
+        self._before, self._is_stream = before, is_stream
+        self._n_samples = X.shape[0]
+        self._objective = objective = objective_of(model)
+        if model.early_stopping and not is_stream:
+            users = hold_out(
+                X, sample_weight, model.validation_fraction, seed, random.held_out_users()
+            )
+            X, sample_weight = users.X, users.sample_weight
+            tol = model.tol or 0.0
+            self.early_stopping = EarlyStopping(users, model.n_iter_no_change, tol)
+        counts = item_counts(X, sample_weight)
+        weights = user_weights(X, sample_weight, objective.user_exponent)
+        self._layout = choose_layout(X, backend())
+        check_item_exponent(counts, objective.item_exponent, X.dtype)
+        check_regularization(objective.regularization, objective.regularization, X.dtype)
+        self._check_memory(model, X)
+        self._counts = counts + before.item_counts if before and is_stream else counts
+        options = DescentOptions(
+            learning_rate=model.learning_rate,
+            learning_rate_decay=model.learning_rate_decay,
+            max_iter=model.max_iter,
+            batch_size=model.batch_size,
+            init_scale=model.init_scale,
+            layout=self._layout,
+            verbose=model.verbose,
+        )
+        self.descent = GradientDescent(
+            X,
+            weights,
+            self._counts,
+            objective,
+            options,
+            random,
+            start=(lambda: _unscaled_weights(before, X.dtype)) if before else None,
+            n_steps_before=before.n_decays if before else 0,
+        )
+
+    def _check_memory(self, model: ShallowAutoEncoder, X: Interactions) -> None:
+        need = descent_need(X, model.batch_size, model.max_iter, self._layout)
+        n_entries = X.nnz if sp.issparse(X) else X.size
+        check_memory(
+            "sgd", need, {"exact": lambda: exact_need(X.shape, n_entries, X.dtype.itemsize)}
+        )
+
+    def state(
+        self, weights: DenseWeights, diagonal: Array, losses: list[float], n_steps: int
+    ) -> FittedState:
+        """Return the state of a model with these weights, which so many steps have led to."""
+        scores = self.early_stopping.scores if self.early_stopping else []
+        scored = self.early_stopping.steps(len(losses)) if self.early_stopping else []
+        state = FittedState(
+            weights=ItemWeights(weights),
+            diagonal=diagonal,
+            objective=self._objective,
+            item_counts=self._counts,
+            n_samples_seen=self._n_samples,
+            loss_curve=losses,
+            n_iter=n_steps,
+            n_decays=0 if self._is_stream else n_steps,
+            learning_rate=self.learning_rate,
+            batch_layout=self._layout,
+            validation_curve=list(scores),
+            validation_steps=scored,
+        )
+        return (
+            _continued(self._before, state, adds_users=self._is_stream) if self._before else state
+        )
+
+
+def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> FittedState:
+    """Return the state of a fit that goes on from another one, whose curves it continues."""
+    n_before = len(before.loss_curve)
+    return replace(
+        state,
+        n_samples_seen=state.n_samples_seen + before.n_samples_seen * adds_users,
+        loss_curve=before.loss_curve + state.loss_curve,
+        n_iter=before.n_iter + state.n_iter,
+        n_decays=before.n_decays + state.n_decays,
+        validation_curve=before.validation_curve + state.validation_curve,
+        validation_steps=before.validation_steps + [n_before + n for n in state.validation_steps],
+    )
+
+
+def _unscaled_weights(before: FittedState, dtype: np.dtype[Any]) -> Array:
+    """Return a copy of the weights of a fit before, with their diagonal, as descent takes them."""
+    P: Array = np.asarray(before.weights.materialized().P).astype(dtype)
+    scale_by_counts(P, before.item_counts, -before.objective.item_exponent)
+    np.fill_diagonal(P, before.diagonal)
+    return P
+
+
+class _Callback:
+    """Shows the model as trained so far to a function, which ends the fit by returning True."""
+
+    def __init__(
+        self,
+        function: Callable[[ShallowAutoEncoder], object],
+        every: int,
+        model: ShallowAutoEncoder,
+        training: _Training,
+    ) -> None:
+        self.every = every
+        self._function = function
+        self._model = model
+        self._training = training
+
+    def is_done(self, descent: GradientDescent) -> bool:
+        """Call the function where that is due, and return whether it ends the fit."""
+        if len(descent.losses) % self.every:
+            return False
+        model, losses = self._model, list(descent.losses)
+        with descent.lent_weights() as (weights, diagonal):
+            model._fitted = self._training.state(weights, diagonal, losses, len(losses))
+            try:
+                answer = self._answer()
+            finally:
+                del model._fitted  # whose weights change with the next step
+        return isinstance(answer, bool | np.bool_) and bool(answer)
+
+    def _answer(self) -> object:
+        """Return what the function answers. It looks at the model, and may not change it."""
+        model = self._model
+        parameters, state = model.get_params(deep=False), model._fitted
+        answer = self._function(model)
+        now = model.get_params(deep=False)
+        changed = [f"`{name}`" for name, value in parameters.items() if now[name] is not value]
+        changed += ["its weights"] * (model._fitted is not state)
+        if changed:
+            raise ValueError(
+                f"`callback` changed {', '.join(changed)} of the model that is being fitted. Set "
+                "parameters before `fit`, or end it by returning True and go on with `warm_start`."
+            )
+        return answer

@@ -1,0 +1,77 @@
+"""FittedState: what a fitted model consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, overload
+
+from shallow_ae._objective.objective import Objective
+from shallow_ae._objective.problem import Problem
+from shallow_ae._objective.solution import Solution
+from shallow_ae._objective.training_data import TrainingData
+from shallow_ae._typing import Array
+from shallow_ae._weights.item_weights import ItemWeights
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class FittedState:
+    """All that a fit has learned. The attributes of a model that end in an underscore show it."""
+
+    weights: ItemWeights  # P, without its diagonal
+    diagonal: Array  # of P
+    objective: Objective  # that these weights are for, whatever the parameters are now
+    item_counts: Array
+    n_samples_seen: int
+    loss_curve: list[float]
+    residual: float | None = None
+    training_data: TrainingData | None = None  # None where nothing can be added or forgotten
+    n_iter: int = 1
+    n_decays: int = 0  # steps that the learning rate has decayed by
+    learning_rate: float | None = None
+    batch_layout: str | None = None
+    validation_curve: list[float] = field(default_factory=list)
+    validation_steps: list[int] = field(default_factory=list)
+
+
+def solved_state(problem: Problem[TrainingData], solution: Solution) -> FittedState:
+    """Return the state of a model with this solution, and warn if it is inexact."""
+    data, objective = problem.data, problem.objective
+    solution.warn_if_inexact(data.dtype, objective.regularization)
+    return FittedState(
+        weights=ItemWeights(solution.weights),
+        diagonal=solution.diagonal,
+        objective=objective,
+        item_counts=problem.item_counts,
+        n_samples_seen=data.n_rows,
+        loss_curve=[solution.objective],
+        residual=solution.residual,
+        training_data=data,
+    )
+
+
+class FittedAttribute(Generic[_Value]):
+    """An attribute of a model that shows a field of its fitted state.
+
+    Before a fit, and where a fit has no such field, the model has no such attribute.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, model: None, owner: type) -> FittedAttribute[_Value]: ...
+
+    @overload
+    def __get__(self, model: Any, owner: type) -> _Value: ...
+
+    def __get__(self, model: Any, owner: type) -> FittedAttribute[_Value] | _Value:
+        if model is None:
+            return self
+        value: _Value | None = getattr(
+            getattr(model, "_fitted", None), self._name.removesuffix("_"), None
+        )
+        if value is None:
+            raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
+        return value
