@@ -18,7 +18,7 @@ from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.arguments import check_choice, check_integer
 from shallow_ae.data.id_lists import known_items, known_users, lists_of_items, truth_and_lists
-from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.ids import IdMapper, rows_and_users
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
@@ -376,7 +376,7 @@ def _read(
     steps: list[Any], interactions: Any, *, warn: bool = True
 ) -> tuple[Any, sp.csr_array[Any], Array]:
     """Return the rows as they are, as the last step takes them, and whose they are."""
-    given, users = steps[0]._rows_and_users(interactions, warn=warn)
+    given, users = rows_and_users(steps[0], interactions, warn=warn)
     X = given
     for step in steps[1:-1]:
         X = step.transform(X)

@@ -147,7 +147,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         ValueError
             As `fit`, and for unknown items where `unknown="error"`.
         """
-        return self._rows_and_users(interactions, warn=True)[0]
+        return rows_and_users(self, interactions, warn=True)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -293,21 +293,6 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         tags.input_tags.categorical = True
         return tags
 
-    def _rows_and_users(self, interactions: Any, *, warn: bool) -> tuple[sp.csr_array[Any], Array]:
-        """Return what `transform` and `users_in` do, and read the interactions once."""
-        check_is_fitted(self)
-        columns = encode(interactions, self.user, self.item, self.count)
-        fitted = self.item_index(columns.item_ids)  # looked up once an item, not a row
-        columns = columns._replace(items=fitted[columns.items])
-        known = columns.items >= 0
-        if not known.all():
-            if warn:
-                self._warn_unknown(int((~known).sum()), known.size, columns.item_ids[fitted < 0])
-            columns = columns._replace(
-                users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
-            )
-        return to_csr(columns, len(self.items_)), columns.user_ids
-
     def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         columns = encode(interactions, self.user, self.item, self.count)
@@ -317,14 +302,35 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         take_over(self, trial)
         return columns
 
-    def _warn_unknown(self, n_unknown: int, n_interactions: int, ids: Array) -> None:
-        message = (
-            f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
-            f"not seen in fit, such as {ids[0]!r}"
+
+def rows_and_users(
+    mapper: IdMapper, interactions: Any, *, warn: bool
+) -> tuple[sp.csr_array[Any], Array]:
+    """Return what `transform` and `users_in` of a fitted mapper return, and read the table once."""
+    check_is_fitted(mapper)
+    columns = encode(interactions, mapper.user, mapper.item, mapper.count)
+    fitted = mapper.item_index(columns.item_ids)  # looked up once an item, not a row
+    columns = columns._replace(items=fitted[columns.items])
+    known = columns.items >= 0
+    if not known.all():
+        if warn:
+            n_unknown, missing = int((~known).sum()), columns.item_ids[fitted < 0]
+            _report_unknown(mapper, n_unknown, known.size, missing)
+        columns = columns._replace(
+            users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
         )
-        if self.unknown == "error":
-            raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
-        warn_caller(f"{message}; they are left out.")
+    return to_csr(columns, len(mapper.items_)), columns.user_ids
+
+
+def _report_unknown(mapper: IdMapper, n_unknown: int, n_interactions: int, ids: Array) -> None:
+    """Warn that items are left out, or raise an error, as `unknown` says."""
+    message = (
+        f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
+        f"not seen in fit, such as {ids[0]!r}"
+    )
+    if mapper.unknown == "error":
+        raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
+    warn_caller(f"{message}; they are left out.")
 
 
 def index_of(ids: Iterable[Any]) -> pd.Index[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
@@ -14,6 +13,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array, Interactions
 
 
@@ -114,12 +114,10 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
             f"{given[0]!r}, expected such as {names[0]!r}."
         )
     if len(known) < len(given):
-        warnings.warn(
+        warn_caller(
             f"{len(given) - len(known):,} of {len(given):,} columns of X are items that were not "
             f"seen in fit, such as {next(n for n in given if n not in places)!r}; they are left "
-            "out.",
-            UserWarning,
-            stacklevel=4,
+            "out."
         )
     values = frame.select(known).to_numpy()
     aligned = np.zeros((len(values), len(names)), values.dtype)

@@ -19,6 +19,7 @@ from shallow_ae.data.arguments import check_integer, check_sample_weight
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
+from shallow_ae.models.callbacks import check_callback
 from shallow_ae.models.fitted import FittedAttribute
 from shallow_ae.models.parameters import check_parameters
 from shallow_ae.models.pruning import prune
@@ -262,7 +263,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             return self._solve(
                 trial, training_data(rows, weights, self.user_exponent, X, sample_weight)
             )
-        fit_sgd.check_callback(callback, callback_every)
+        check_callback(callback, callback_every)
         before = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
         trial = copy(self)
         X = check_interactions(trial, X, reset=before is None)

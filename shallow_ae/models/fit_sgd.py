@@ -25,21 +25,14 @@ from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
-from shallow_ae.data.arguments import check_integer
+from shallow_ae.models.callbacks import Callback
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
 from shallow_ae.models.fitted import FittedState
 from shallow_ae.models.parameters import objective_of
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import GradientDescent, Monitor
+    from shallow_ae._solvers.gradient_descent.fit import Monitor
     from shallow_ae.models.autoencoder import ShallowAutoEncoder
-
-
-def check_callback(callback: Any, callback_every: int) -> None:
-    """Raise an error unless a callback can be called, every so many steps."""
-    if callback is not None and not callable(callback):
-        raise TypeError(f"`callback`={callback!r} must be a function of the model.")
-    check_integer("callback_every", callback_every, low=1)
 
 
 def fit(
@@ -63,7 +56,7 @@ def fit(
     elif model.tol is not None:
         monitors.append(LossPlateau(model.tol, model.n_iter_no_change))
     if callback:
-        monitors.append(_Callback(callback, callback_every, model, training))
+        monitors.append(Callback(callback, callback_every, model, training.state))
     rate = training.descent.learning_rate()
     training.learning_rate = rate
     found = training.descent.run(rate, model.max_iter, monitors)
@@ -218,47 +211,3 @@ def _unscaled_weights(before: FittedState, dtype: np.dtype[Any]) -> Array:
     scale_by_counts(P, before.item_counts, -before.objective.item_exponent)
     np.fill_diagonal(P, before.diagonal)
     return P
-
-
-class _Callback:
-    """Shows the model as trained so far to a function, which ends the fit by returning True."""
-
-    def __init__(
-        self,
-        function: Callable[[ShallowAutoEncoder], object],
-        every: int,
-        model: ShallowAutoEncoder,
-        training: _Training,
-    ) -> None:
-        self.every = every
-        self._function = function
-        self._model = model
-        self._training = training
-
-    def is_done(self, descent: GradientDescent) -> bool:
-        """Call the function where that is due, and return whether it ends the fit."""
-        if len(descent.losses) % self.every:
-            return False
-        model, losses = self._model, list(descent.losses)
-        with descent.lent_weights() as (weights, diagonal):
-            model._fitted = self._training.state(weights, diagonal, losses, len(losses))
-            try:
-                answer = self._answer()
-            finally:
-                del model._fitted  # whose weights change with the next step
-        return isinstance(answer, bool | np.bool_) and bool(answer)
-
-    def _answer(self) -> object:
-        """Return what the function answers. It looks at the model, and may not change it."""
-        model = self._model
-        parameters, state = model.get_params(deep=False), model._fitted
-        answer = self._function(model)
-        now = model.get_params(deep=False)
-        changed = [f"`{name}`" for name, value in parameters.items() if now[name] is not value]
-        changed += ["its weights"] * (model._fitted is not state)
-        if changed:
-            raise ValueError(
-                f"`callback` changed {', '.join(changed)} of the model that is being fitted. Set "
-                "parameters before `fit`, or end it by returning True and go on with `warm_start`."
-            )
-        return answer
