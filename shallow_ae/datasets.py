@@ -27,7 +27,7 @@ from shallow_ae.data.splits import hold_out_items
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
 _LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
 _LASTFM_FILES = ("user_artists.dat", "artists.dat")
-_MOST_QUOTED = 80  # characters of a line in a message
+_MOST_QUOTED = 80  # maximum number of characters of a line quoted in a message
 _LISTENS_FORMAT = "Expected lines of `user item count`, with a finite count >= 0."
 
 
@@ -36,23 +36,22 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
 
     Parameters
     ----------
-    path : path of a text file in UTF-8, compressed where its ending says so (`.gz`, `.zip`, ...)
-        Spaces and tabs separate fields, and everything else belongs to them. Lines end with a line
-        feed, a carriage return or both. Blank lines are skipped, and a byte order mark at the
-        start of the file is no part of it.
+    path : path of a text file in UTF-8, compressed if its suffix says so (`.gz`, `.zip`, ...)
+        Spaces and tabs separate fields; all other characters belong to the fields. Lines end with a
+        line feed, a carriage return or both. Blank lines and a byte order mark at the start of the
+        file are skipped.
 
     Returns
     -------
     listens : pandas.DataFrame
-        Columns user and item (ids as strings) and count (float where the file has fractions,
-        else int), in the order of the file.
+        One row for each line, in the order of the file. The columns are user and item (ids as
+        strings) and count (float if the file has fractions, else int).
 
     Raises
     ------
     ValueError
-        For an empty file, and for lines with other than three fields or with a count that is not
-        a finite number >= 0; the message has the number of the line. For a file that is cut short,
-        damaged or not in UTF-8.
+        If the file is empty, cut short, damaged or not in UTF-8. If a line does not have three
+        fields, or its count is not a finite number >= 0; the message states the line number.
 
     Examples
     --------
@@ -84,7 +83,7 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _read_fields(path: str | PathLike[str]) -> pd.DataFrame:
-    """Return the first four fields of each line, those that it lacks as NaN."""
+    """Return the first four fields of each line; missing fields are NaN."""
     options: dict[str, Any] = {
         "sep": r"\s+",
         "header": None,
@@ -96,11 +95,11 @@ def _read_fields(path: str | PathLike[str]) -> pd.DataFrame:
         "skip_blank_lines": False,  # so that row r is line r + 1
     }
     try:
-        # pandas would make an index of all that a first line has before its last four fields.
+        # Without `usecols`, pandas would use surplus leading fields of the first line as an index.
         fields: pd.DataFrame = pd.read_csv(path, usecols=range(4), index_col=False, **options)
         return fields
     except pd.errors.ParserError:
-        pass  # no line at the beginning has as many as four fields, and so none has an index
+        pass  # the first lines have fewer than four fields, so pandas uses none as an index
     try:
         fields = pd.read_csv(path, **options)
         return fields
@@ -114,7 +113,7 @@ def _shortened(text: str) -> str:
 
 @contextmanager
 def _damage_told(path: str | PathLike[str]) -> Iterator[None]:
-    """Make a ValueError that names the file of what its decompression raises."""
+    """Convert errors of reading and decompression to a ValueError that names the file."""
     try:
         yield
     except EOFError as error:
@@ -127,35 +126,35 @@ def _damage_told(path: str | PathLike[str]) -> Iterator[None]:
         raise ValueError(_damage(path, "cut short or damaged", error)) from error
     except OSError as error:
         if error.errno is not None:
-            raise  # of the file system: nothing is said of what the file holds
+            raise  # an error of the file system, which does not concern the content
         raise ValueError(_damage(path, "damaged", error)) from error
 
 
 def _damage(path: str | PathLike[str], fault: str, error: Exception) -> str:
-    return f"{path} is {fault} ({_shortened(str(error))}). Write it, or download it, again."
+    return f"{path} is {fault} ({_shortened(str(error))}). Write or download the file again."
 
 
 def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     r"""Read a text file of `user item item ...` lines.
 
-    This is the format of held-out truth and of written recommendations.
+    Held-out items and saved recommendations have this format.
 
     Parameters
     ----------
     path : path of a text file in UTF-8
-        Spaces and tabs separate fields, and everything else belongs to them. Lines end with a line
-        feed, a carriage return or both. Blank lines are skipped, and a byte order mark at the
-        start of the file is no part of it.
+        Spaces and tabs separate fields; all other characters belong to the fields. Lines end with a
+        line feed, a carriage return or both. Blank lines and a byte order mark at the start of the
+        file are skipped.
 
     Returns
     -------
     items : dict of str to list of str
-        The items of each user in the order of the line; a user may have none.
+        The items of each user, in the order of the line. The list may be empty.
 
     Raises
     ------
     ValueError
-        Where a user has two lines; the message has the number of the second. For a file that is
+        If a user has two lines; the message states the number of the second line. If the file is
         not in UTF-8.
 
     Examples
@@ -170,7 +169,7 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {}
     with _damage_told(path), open(path, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
-            # Not `split()`, which takes any white space of Unicode for a separator.
+            # `split()` would also split at other Unicode white space.
             fields = [field for field in re.split("[ \t\n]+", line) if field]
             if not fields:
                 continue
@@ -178,7 +177,7 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
             if user in lists:
                 raise ValueError(
                     f"{path}, line {number}: a second line for user {user!r}. "
-                    "Expected one line a user: `user item item ...`."
+                    "Expected one line for each user: `user item item ...`."
                 )
             lists[user] = items
     return lists
@@ -193,35 +192,37 @@ def make_listens(
     holdout: float = 0.2,
     random_state: Any = None,
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Make believable listens and a held-out truth to find again.
+    """Generate random listens with realistic distributions, and held-out songs of each user.
 
-    Songs have a popularity with a heavy tail and belong to one of `n_groups` groups; users have a
-    taste, a share for each group, and listen to distinct songs by popularity times taste. How many
-    songs a user knows and how often each is played have heavy tails too.
+    The popularity of songs has a heavy tail, and each song belongs to one of `n_groups` groups. The
+    taste of a user is a share for each group. Users listen to distinct songs, drawn with weights
+    popularity times taste. The number of songs of a user and the play counts also have heavy tails.
 
     Parameters
     ----------
     n_users, n_items : int, default=2000, 1000
+        Number of users and of songs.
     n_groups : int, default=20
-        Groups of taste; more make the popular songs a worse guess.
+        Number of groups of songs. With more groups, recommending popular songs is less accurate.
     items_per_user : float, default=30
-        Median number of distinct songs a user, the held-out ones included.
+        Median number of distinct songs of a user, including held-out songs.
     holdout : float, default=0.2
-        Fraction of each user's songs that goes to the truth, see :func:`hold_out_items`.
+        Fraction of each user's songs to hold out, see :func:`hold_out_items`.
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same listens each time.
+        Determines the data. Pass an int for the same data in every call.
 
     Returns
     -------
     listens : pandas.DataFrame
-        Columns user, item (ids as strings) and count, in random order: the content of a file for
-        :func:`load_listens`.
+        Columns user, item (ids as strings) and count, in random order, as :func:`load_listens`
+        returns them.
     truth : dict of str to list of str
-        The held-out songs of each user, as :func:`load_item_lists` reads them.
+        The held-out songs of each user, as :func:`load_item_lists` returns them.
 
     Notes
     -----
-    Time is that of `n_users * n_items` random numbers, memory that of a block of users.
+    The time is that of drawing `n_users * n_items` random numbers. The memory is that of the
+    numbers of one block of users.
 
     Examples
     --------
@@ -265,7 +266,8 @@ def _draw_listens(
 
     users, items = [], []
     for block in blocks(n_users, block_rows(n_users, n_items)):
-        # The largest of log(weight) + Gumbel noise are a weighted draw without replacement.
+        # The items with the largest log(weight) + Gumbel noise are a weighted draw without
+        # replacement.
         keys = np.log(popularity * tastes[block][:, group])
         keys += rng.gumbel(size=keys.shape)
         ranked = np.argsort(-keys, axis=1)
@@ -283,14 +285,16 @@ def fetch_lastfm(
 ) -> Bunch:
     """Load the HetRec 2011 Last.fm data: how often each user played each artist.
 
-    1,892 users, 17,632 artists, 92,834 counts, at most 50 artists a user. Made available for
-    non-commercial use; see the README in the archive for its terms and how to cite it.
+    The data have 1,892 users, 17,632 artists and 92,834 counts, with at most 50 artists for each
+    user. They are available for non-commercial use. The README in the archive states the terms and
+    how to cite the data.
 
     Parameters
     ----------
     data_home : path, default=None
-        A folder that holds `user_artists.dat` and `artists.dat`, or into whose subfolder
-        `lastfm_2k` they are downloaded (2.6 MB). None means scikit-learn's data folder.
+        Folder that contains `user_artists.dat` and `artists.dat`. If it does not, the files are
+        read from its subfolder `lastfm_2k`, into which they are downloaded if missing (2.6 MB).
+        None means scikit-learn's data folder.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading.
 
@@ -303,9 +307,9 @@ def fetch_lastfm(
     Raises
     ------
     OSError
-        If the files are neither there nor can be downloaded; the message says what to do.
+        If the files are missing and cannot be downloaded. The message states what to do.
     ImportError
-        If they must be downloaded and pooch is not installed.
+        If the files must be downloaded and pooch is not installed.
     ValueError
         If a file is cut short or damaged.
 
@@ -322,7 +326,9 @@ def fetch_lastfm(
             break
     else:
         if not download_if_missing:
-            raise OSError(f"{_LASTFM_FILES} are not in {home}, and download_if_missing is False.")
+            raise OSError(
+                f"The files {_LASTFM_FILES} are not in {home}, and download_if_missing is False."
+            )
         _download_lastfm(folder)
     plays_path, artists_path = (folder / name for name in _LASTFM_FILES)
     users, items, counts = _read_lastfm(plays_path, ["userID", "artistID", "weight"], n_numbers=3)
@@ -337,7 +343,7 @@ def fetch_lastfm(
 
 
 def _read_lastfm(path: Path, columns: list[str], *, n_numbers: int) -> list[Any]:
-    """Return the columns of a file of Last.fm, the first of them as whole numbers."""
+    """Return the columns of a Last.fm file; the first `n_numbers` columns as whole numbers."""
     with _damage_told(path):
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     if not text.endswith("\n"):
@@ -365,7 +371,9 @@ def _download_lastfm(folder: Path) -> None:
     try:
         import pooch
     except ImportError as error:
-        raise ImportError("Downloading needs pooch: pip install 'shallow-ae[fetch]'.") from error
+        raise ImportError(
+            "The download needs pooch, which is not installed: pip install 'shallow-ae[fetch]'."
+        ) from error
     try:
         pooch.retrieve(
             _LASTFM_URL,
@@ -376,6 +384,6 @@ def _download_lastfm(folder: Path) -> None:
         )
     except (OSError, ValueError) as error:  # no network; a wrong checksum
         raise OSError(
-            f"Could not download {_LASTFM_URL}: {error}. Unpack that archive by hand and pass its "
-            "folder: fetch_lastfm(data_home=folder)."
+            f"Could not download {_LASTFM_URL}: {error}. Unpack that archive by hand and pass the "
+            "folder of its files: fetch_lastfm(data_home=folder)."
         ) from error

@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class LossCurveDisplay:
-    """The loss before each step of a fit and, with early stopping, the score of held-out users.
+    """Plot of the loss before each step and, with early stopping, the scores of held-out users.
 
-    Make one by `from_estimator`.
+    Use `from_estimator` to create it.
 
     Parameters
     ----------
@@ -22,16 +22,21 @@ class LossCurveDisplay:
     scores : array-like of shape (n_scores,), default=()
         NDCG@100 of the held-out users.
     score_steps : array-like of shape (n_scores,), default=()
-        Steps taken before each of them.
+        Number of steps taken before each score.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the loss.
     score_ax_ : matplotlib Axes or None
-        Axes with the score, if there is one: the same steps, and a scale of its own.
+        Axes with the scores, which share the x axis of the loss and have a y axis of their own.
+        None if there are no scores.
     figure_ : matplotlib Figure
-    line_, score_line_ : matplotlib Line2D, the latter or None
+        Figure that contains the axes.
+    line_ : matplotlib Line2D
+        Line of the loss.
+    score_line_ : matplotlib Line2D or None
+        Line of the scores. None if there are no scores.
 
     Examples
     --------
@@ -55,16 +60,16 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the curves of a fitted model.
+        """Plot the curves of a fitted model.
 
         Parameters
         ----------
         estimator : fitted ShallowAutoEncoder, or a pipeline or search that ends in one
-            Fitted by steps: solver="sgd".
+            The model must be fitted with solver="sgd".
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a new figure.
         **kwargs : dict
-            Of matplotlib's `plot`, for the loss.
+            Arguments of matplotlib's `plot` for the line of the loss.
 
         Returns
         -------
@@ -73,11 +78,11 @@ class LossCurveDisplay:
         Raises
         ------
         ImportError
-            Without matplotlib: `pip install shallow-ae[plot]`.
+            If matplotlib is not installed: `pip install shallow-ae[plot]`.
         ValueError
-            If the model was fitted exactly, in no steps.
+            If the model was fitted in closed form, which takes no steps.
         """
-        found = getattr(estimator, "best_estimator_", estimator)  # of a search
+        found = getattr(estimator, "best_estimator_", estimator)  # the attribute of a search
         model = found[-1] if isinstance(found, Pipeline) else found
         check_is_fitted(model, "loss_curve_")
         if hasattr(model, "residual_"):
@@ -87,14 +92,14 @@ class LossCurveDisplay:
         )
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a new figure.
         **kwargs : dict
-            Of matplotlib's `plot`, for the loss.
+            Arguments of matplotlib's `plot` for the line of the loss.
 
         Returns
         -------
@@ -117,29 +122,31 @@ class LossCurveDisplay:
 
 
 class RegularizationPathDisplay:
-    """The score of a search for each regularization, and the one that was chosen.
+    """Plot of the mean test score of a search against `regularization`, with the selected value.
 
-    Make one by `from_estimator`.
+    Use `from_estimator` to create it.
 
     Parameters
     ----------
     cv_results : dict
-        What a search has as `cv_results_`.
+        The attribute `cv_results_` of a search.
     regularization : str, default="regularization"
         Name of the parameter in `cv_results`, such as "shallowautoencoder__regularization".
     best_index : int, default=None
-        Place of the choice in `cv_results`; None means the best mean score.
+        Index of the selected setting in `cv_results`; None means the best mean score.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        Axes with the plot.
     figure_ : matplotlib Figure
+        Figure that contains the axes.
     lines_ : list of matplotlib Line2D
-        Mean scores, a line for each combination of the other parameters.
+        Mean scores, one line for each combination of the other parameters.
     bands_ : list of matplotlib FillBetweenPolyCollection
-        One standard deviation over the splits, up and down.
+        Bands of one standard deviation over the splits, above and below each line.
     best_ : matplotlib Line2D
-        The best point.
+        Vertical line at the selected value.
 
     Examples
     --------
@@ -167,16 +174,16 @@ class RegularizationPathDisplay:
 
     @classmethod
     def from_estimator(cls, search: Any, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the path of a fitted search.
+        """Plot the regularization path of a fitted search.
 
         Parameters
         ----------
-        search : fitted ShallowAutoEncoderCV, or GridSearchCV or another of scikit-learn's
-            One that has compared values of `regularization`, alone or of a pipeline's step.
+        search : fitted ShallowAutoEncoderCV, GridSearchCV or other search of scikit-learn
+            A search over values of `regularization`, of a model or of a step of a pipeline.
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a new figure.
         **kwargs : dict
-            Of matplotlib's `plot`, for the mean scores.
+            Arguments of matplotlib's `plot` for the lines of the mean scores.
 
         Returns
         -------
@@ -185,9 +192,10 @@ class RegularizationPathDisplay:
         Raises
         ------
         ImportError
-            Without matplotlib: `pip install shallow-ae[plot]`.
+            If matplotlib is not installed: `pip install shallow-ae[plot]`.
         ValueError
-            If no parameter named regularization was searched.
+            If the search did not vary exactly one parameter named `regularization`, or if it used
+            several scorers.
         """
         check_is_fitted(search, "cv_results_")
         results = search.cv_results_
@@ -196,18 +204,20 @@ class RegularizationPathDisplay:
         if len(names) != 1:
             raise ValueError(f"Expected one searched parameter `regularization`, found {searched}.")
         if "mean_test_score" not in results:
-            raise ValueError("A search by several scorers has no one path: refit it by one.")
+            raise ValueError(
+                "A search by several scorers has no one path: run the search with one scorer."
+            )
         return cls(results, names[0], search.best_index_).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the path.
+        """Plot the regularization path.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw; None makes a figure.
+            Axes to plot on; None creates a new figure.
         **kwargs : dict
-            Of matplotlib's `plot`, for the mean scores.
+            Arguments of matplotlib's `plot` for the lines of the mean scores.
 
         Returns
         -------
@@ -232,7 +242,7 @@ class RegularizationPathDisplay:
         best = int(np.nanargmax(means)) if self.best_index is None else self.best_index
         self.best_ = ax.axvline(values[best], color="gray", ls=":", label=f"best: {values[best]:g}")
         ax.set(xlabel="Regularization", ylabel="Mean test score")
-        if (values == 0).any():  # as descent takes it
+        if (values == 0).any():  # valid with solver="sgd", but not on a logarithmic axis
             ax.set_xscale("symlog", linthresh=values[values > 0].min(initial=1.0))
         else:
             ax.set_xscale("log")
@@ -240,7 +250,7 @@ class RegularizationPathDisplay:
         return self
 
     def _others(self) -> dict[str, list[int]]:
-        """Return the settings that differ in the regularization only, by what they share."""
+        """Return groups of settings that differ only in `regularization`, by a common label."""
         shared: dict[str, list[int]] = {}
         for place, params in enumerate(self.cv_results["params"]):
             if self.regularization not in params:
@@ -249,7 +259,7 @@ class RegularizationPathDisplay:
             short = {name: name.split("__")[-1] for name in others}
             if len(set(short.values())) == len(short):
                 others = {short[name]: value for name, value in others.items()}
-            if "iter" in self.cv_results:  # of a search by halving, each on more rows
+            if "iter" in self.cv_results:  # a halving search uses more rows in each iteration
                 others["iter"] = self.cv_results["iter"][place]
             label = ", ".join(f"{name}={value}" for name, value in others.items())
             shared.setdefault(label or "mean over splits", []).append(place)

@@ -38,38 +38,39 @@ def evaluate(
     no_recommendations: str = "zero",
     random_state: Any = 0,
 ) -> pd.DataFrame:
-    """Return several measures of ranked lists, and how sure they are.
+    """Return several metrics of ranked lists, optionally with confidence intervals.
 
     Parameters
     ----------
     y_true, y_rec, no_recommendations
         As for :func:`shallow_ae.ndcg_score`.
     metrics : str or sequence of str
-        Any of "ndcg", "recall", "precision", "hit_rate", "map" and "mrr", as the functions in
-        :mod:`shallow_ae.metrics` have them by default, and those with the other ideal:
-        "ndcg_full", "recall_cutoff", "map_cutoff".
+        Metric names. "ndcg", "recall", "precision", "hit_rate", "map" and "mrr" are the functions
+        in :mod:`shallow_ae.metrics` with their default `ideal`. "ndcg_full", "recall_cutoff" and
+        "map_cutoff" are the same functions with the other `ideal`.
     k : int or sequence of int, default=100
         Cutoffs.
     confidence : float, default=None
-        Adds the bootstrap interval that has the mean in it so often, such as 0.95: of the means
-        of users drawn with replacement, all but the lowest and highest (1 - confidence) / 2. All
-        measures of a cutoff see the same draws.
+        Confidence level in (0, 1), such as 0.95, of a bootstrap percentile interval for the mean.
+        Users are resampled with replacement; the interval leaves out the lowest and the highest
+        (1 - confidence) / 2 of the resampled means. All metrics of a cutoff use the same resamples.
+        None means no interval.
     n_resamples : int, default=1000
-        How many draws of as many users as there are.
+        Number of bootstrap resamples, each with as many users as the data.
     random_state : int, Generator or None, default=0
-        Of the draws.
+        Determines the bootstrap resamples.
 
     Returns
     -------
     measures : pandas.DataFrame
-        A row for each cutoff and metric, with the columns metric; k; mean; low and high, if
-        `confidence` is set; n_users, which the mean is over; and n_left_out, users without truth
-        or, with "omit", without recommendations.
+        One row for each cutoff and metric. The columns are metric; k; mean; low and high, if
+        `confidence` is set; n_users, the number of users in the mean; and n_left_out, the number of
+        users without truth or, with "omit", without recommendations.
 
     Raises
     ------
     ValueError
-        For names that are none of a metric, and as the metrics do.
+        If a metric name is unknown, or if a metric raises it.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def evaluate(
     cutoffs = list(k) if isinstance(k, Iterable) else [k]
     for argument, given in (("metrics", metrics), ("k", cutoffs)):
         if not given:
-            raise ValueError(f"`{argument}` is empty, expected one to compute or more.")
+            raise ValueError(f"`{argument}` is empty, expected at least one value.")
     for name in metrics:
         check_choice("metrics", name, tuple(MEASURES))
     check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
@@ -110,21 +111,23 @@ def evaluate(
 
 
 def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[Any, list[Any]]:
-    """Return the items of each user of a frame, in the order of its rows.
+    """Return the items of each user in a frame, in the order of the rows.
 
-    It turns held-out interactions and recommendations with raw ids into what measures take.
+    Use it to convert frames of held-out interactions or recommendations to arguments of the
+    metrics.
 
     Parameters
     ----------
     frame : DataFrame
-        A row for each user and item, of pandas, polars or any other kind that narwhals reads.
+        One row for each user and item, in a pandas or polars frame or any other kind that narwhals
+        reads.
     user, item : str, default="user", "item"
-        Names of its columns.
+        Column names.
 
     Returns
     -------
     lists : dict of user to list of items
-        Users by first appearance.
+        Users in order of first appearance.
 
     Examples
     --------
@@ -145,11 +148,13 @@ def item_lists(frame: Any, *, user: str = "user", item: str = "item") -> dict[An
 
 
 def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) -> Any:
-    """Return the ends of the percentile interval of each column's mean."""
+    """Return the lower and upper bounds of the percentile interval of each column's mean."""
     from scipy.stats import bootstrap
 
     if len(values) < 2:
-        raise ValueError("`confidence` needs two users to measure or more, found 1.")
+        raise ValueError(
+            "`confidence` needs two users to measure or more, found 1. Pass `confidence`=None."
+        )
     found = bootstrap(
         (values,),
         np.mean,
@@ -180,7 +185,7 @@ class HoldoutProtocol:
         check_random_state(self.random_state)
 
     def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
-        """Return what a model is shown of a users x items matrix, and what it is to find."""
+        """Return the visible and the hidden interactions of a users x items matrix."""
         if y is None or np.ndim(y) == 1:
             return hold_out_items(X, self.holdout, random_state=self.random_state)
         visible, hidden = canonical(X), canonical(y)
@@ -189,7 +194,7 @@ class HoldoutProtocol:
         return visible, hidden
 
     def split_pairs(self, interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:
-        """Return what a pipeline is shown of interactions, and what it is to find."""
+        """Return the visible and the hidden part of interactions with raw ids."""
         if y is None:
             parts = hold_out_pairs(
                 interactions, self.holdout, **names, random_state=self.random_state
@@ -197,18 +202,21 @@ class HoldoutProtocol:
         else:
             parts = _given_pairs(interactions, y)
         if not len(parts[1]):
-            raise ValueError("Nothing to measure: no user has two items, for one to be held out.")
+            raise ValueError(
+                "Nothing to measure: no items are held out. A user needs at least two items for "
+                "one to be held out."
+            )
         return parts
 
     def score_weights(
         self, weights: WeightMatrix, visible: sp.csr_array[Any], hidden: sp.csr_array[Any]
     ) -> float:
-        """Return how well item weights find hidden items of checked rows from the visible ones."""
+        """Return the score of item weights: recommend from visible items, compare with hidden."""
         items, _ = best_items(weights, visible, self.k, candidate_filter(visible))
         return self.measure(hidden, items)
 
     def measure(self, hidden: sp.csr_array[Any], items: NDArray[np.int64]) -> float:
-        """Return the measure of recommended items, the mean over users."""
+        """Return the metric of recommended items, averaged over users."""
         if callable(self.metric):
             return float(self.metric(hidden, items, k=self.k))
         hits = find_hits(hidden, items, self.k)
@@ -217,7 +225,7 @@ class HoldoutProtocol:
 
 
 def _given_pairs(interactions: Any, y: Any) -> tuple[Any, Any]:
-    """Return interactions without those that are held out, and those."""
+    """Return the visible interactions and the held-out interactions, as `y` specifies them."""
     if are_interactions(y):
         return interactions, y
     if isinstance(y, Mapping):
@@ -231,6 +239,6 @@ def _given_pairs(interactions: Any, y: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"`y` is an array of {given.dtype} of shape {given.shape}. Expected held-out "
             "interactions (a frame, list of tuples, dict of user to items), or an array of bool "
-            f"of shape ({len(interactions)},) that says which rows of X they are."
+            f"of shape ({len(interactions)},) that is True for the held-out rows of X."
         )
     return take_rows(interactions, ~given), take_rows(interactions, given)

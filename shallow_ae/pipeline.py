@@ -25,24 +25,25 @@ from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.recommender import RecommenderMixin, checked_rows, rank
 
-_PAIRS_AT_ONCE = 2**13  # of users and items to explain
+_PAIRS_AT_ONCE = 2**13  # pairs of a user and an item explained in one block
 
 
 class RecommenderPipeline(Pipeline):
     """A scikit-learn pipeline from interactions with raw ids to recommendations with raw ids.
 
-    The first step is an :class:`~shallow_ae.IdMapper`, the last one recommends, and those between
-    weight interactions. Everything that a :class:`~sklearn.pipeline.Pipeline` does it does too;
-    `make_recommender` builds one.
+    The first step is an :class:`~shallow_ae.IdMapper`, the last step is a recommender, and the
+    steps between them weight the interactions. The pipeline has all methods of
+    :class:`~sklearn.pipeline.Pipeline`. `make_recommender` builds one.
 
-    Interactions are any that IdMapper reads. Answers are frames of the same kind (polars for
-    polars, pandas for lists and arrays) with the columns of users and items named as in IdMapper.
-    Users need not have been there in `fit`: their answer follows from the interactions handed over.
-    Items that `fit` did not see are left out, with a warning that counts them.
+    Interactions have any form that IdMapper reads. Results are DataFrames of the same kind (polars
+    for polars, pandas for lists and arrays); their user and item columns are named as in IdMapper.
+    Users need not have been in `fit`: their recommendations are computed from the interactions that
+    are passed. Items that `fit` did not see are left out, and a warning counts them.
 
     Parameters
     ----------
     steps : list of (name, estimator)
+        The steps in order.
     memory, transform_input, verbose
         As in scikit-learn's pipeline.
 
@@ -66,18 +67,20 @@ class RecommenderPipeline(Pipeline):
     steps: list[tuple[str, Any]]
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Fit copies of all steps and take them over at once; the model learns the items' names.
+        """Fit all steps to interactions, and give the model the names of the items.
 
-        Whoever asks in the meantime is answered by the steps that were there before.
+        Copies of the steps are fitted and replace the steps of the pipeline all at once. Calls from
+        other threads during the fit use the previous steps.
 
         Parameters
         ----------
         X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
             Interactions, as for `IdMapper.fit`.
         y : None
-            Handed to the steps, for which it has no meaning.
+            Passed to the steps, which ignore it.
         **params : dict
-            Of the steps' `fit`, as in scikit-learn's pipeline: `name__parameter`.
+            Parameters of the `fit` methods of the steps, as in scikit-learn's pipeline:
+            `name__parameter`.
 
         Returns
         -------
@@ -86,13 +89,13 @@ class RecommenderPipeline(Pipeline):
         Raises
         ------
         TypeError
-            If the first step is not an IdMapper or the last one does not recommend.
+            If the first step is not an IdMapper or the last step is not a recommender.
         ValueError
-            If a step in between does not keep the items, and as the steps do. The pipeline is then
-            as before.
+            If an intermediate step changes the number of items, or if a step raises it. The
+            pipeline is then unchanged.
         KeyboardInterrupt
-            If interrupted from the keyboard. The model is then the one trained so far if it is
-            fitted by descent, else the pipeline is as before.
+            If interrupted from the keyboard. If the model is fitted by gradient descent, the
+            pipeline then keeps the weights trained so far; otherwise it is unchanged.
         """
         _check_steps(self.steps)
         trial = copy(self)
@@ -101,7 +104,7 @@ class RecommenderPipeline(Pipeline):
         try:
             Pipeline.fit(trial, X, y, **params)
         except KeyboardInterrupt:
-            if getattr(trial[-1], "_fitted", None) is not before:  # what was learned is kept
+            if getattr(trial[-1], "_fitted", None) is not before:  # keep the weights trained so far
                 self._take_over(trial)
             raise
         self._take_over(trial)
@@ -127,34 +130,38 @@ class RecommenderPipeline(Pipeline):
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
-            What each user has met so far.
+            Interactions of each user so far.
         k : int, default=100
-            Items a user.
+            Number of items for each user.
         exclude_seen : bool, default=True
-            Leave out the items that the user has in `interactions`, with a count above 0.
+            Leave out the items that the user has seen: items with a count above 0 in
+            `interactions`.
         candidates : list of ids, dict of user to list of ids, or frame, default=None
-            The only items to recommend, to everyone or to each user; a frame has a row for each
-            user and item. Users who are not in the dict or frame have none.
+            The only items to recommend: one list for all users, or items for each user. A frame has
+            a row for each user and item. Users who are missing from the dict or frame have no
+            candidates.
         exclude : list of ids, dict of user to list of ids, or frame, default=None
-            Items not to recommend, in the same forms: an earlier answer, for one.
+            Items not to recommend, in the same forms. For example, the result of an earlier call.
         no_history : {"popularity", "omit"}, default="popularity"
-            What users get who have nothing that the model knows, or nothing that the steps in
-            between leave: the items with most users in `fit`, or no rows.
+            Recommendations for users without any known item, and for users whose row is empty
+            after the intermediate steps: "popularity" recommends the items with the most users in
+            `fit`, "omit" returns no rows.
         verbose : int, default=0
             1 shows a progress bar.
 
         Returns
         -------
         recommendations : DataFrame
-            Users in order of first appearance, best items first. Columns are user and item, named
-            as in IdMapper; score; rank, from 1 on; and by_popularity, whether the user has nothing
-            known: the score is then the item's number of users in `fit`, or the sum of their
-            sample weights. Users with fewer than `k` items left to offer have fewer rows.
+            Users in order of first appearance, and for each user the best items first. The columns
+            are user and item, named as in IdMapper; score; rank, from 1; and by_popularity, which
+            is True for users without any known item. Their score is the item's number of users in
+            `fit`, or the sum of the users' sample weights. Users with fewer than `k` candidates
+            have fewer rows.
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
         check_choice("no_history", no_history, ("popularity", "omit"))
-        at = copy(self)  # with the steps of one fit, whatever happens meanwhile
+        at = copy(self)  # keeps the steps of one fit if another fit ends during this call
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
         allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
@@ -174,15 +181,16 @@ class RecommenderPipeline(Pipeline):
         items : sequence of raw ids
             Items that `fit` saw.
         k : int, default=10
-            Items each.
+            Number of similar items for each given item.
         candidates, exclude : list of ids, default=None
-            The only ones to return, and ones not to return.
+            The only items to return, and items not to return.
 
         Returns
         -------
         similar : DataFrame
-            Of the kind of `items`, if that is a Series, else of pandas. Its columns are the item,
-            named as in IdMapper; similar, the other item; score, its weight; and rank from 1 on.
+            DataFrame of the library of `items` if `items` is a Series, else a pandas DataFrame. The
+            columns are the given item, named as in IdMapper; similar, the similar item; score, the
+            weight between the two items; and rank, from 1.
 
         Raises
         ------
@@ -204,25 +212,27 @@ class RecommenderPipeline(Pipeline):
         return frame_like(items, {mapper.item: mapper.items_[asked[row]]}, columns)
 
     def explain(self, interactions: Any, items: Any, k: int = 5) -> Any:
-        """Return which of their own items speak most for items recommended to users.
+        """Return the items of a user that contribute most to the scores of recommended items.
 
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
-            What each user has met so far, as for `recommend`.
+            Interactions of each user so far, as for `recommend`.
         items : frame or sequence of raw ids
-            What to explain: a frame with a row for each user and item, as `recommend` returns it,
-            or items to explain to each user in `interactions`.
+            Items whose scores are explained: a frame with a row for each user and item, as
+            `recommend` returns it, or a list of items that is explained for every user in
+            `interactions`.
         k : int, default=5
-            Reasons each.
+            Number of contributions for each user and explained item.
 
         Returns
         -------
         reasons : DataFrame
-            For each user and item to explain, in their order, the columns user and item, named as
-            in IdMapper; reason, an item of the user; contribution, what it adds to the score; and
-            rank from 1 on, by falling contribution. With `k` no less than a user has items, the
-            contributions add up to the score. A user who has no known item has no rows.
+            Rows for each user and explained item, in the order of `items`. The columns are user and
+            item, named as in IdMapper; reason, an item of the user; contribution, the amount that
+            the reason adds to the score; and rank, from 1 by descending contribution. If `k` is at
+            least the number of a user's items, the contributions sum to the score. Users without
+            any known item have no rows.
 
         Raises
         ------
@@ -246,23 +256,24 @@ class RecommenderPipeline(Pipeline):
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean NDCG@100 of recommendations, for model selection.
+        """Return the mean NDCG@100 of the recommendations, for model selection.
 
         Parameters
         ----------
         X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
-            Interactions to recommend from.
+            Interactions from which to recommend.
         y : interactions, dict of user to list of ids, array of bool or None, default=None
-            What is to be found: held-out interactions, or which rows of `X` they are. Where None,
-            a fifth of each user's items is hidden, the same ones each time, before the first step
-            sees them.
+            Held-out interactions. An array of bool is True for the rows of `X` that are held out.
+            If None, a fifth of each user's items is held out before the first step; the split is
+            the same in every call.
 
         Returns
         -------
         ndcg : float
-            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default. Items to
-            be found that `fit` did not see, or that `X` has, are missed. Other measures, cutoffs
-            and shares: :func:`shallow_ae.make_ranking_scorer`.
+            NDCG with the ideal list cut at 100, the default of :func:`shallow_ae.ndcg_score`.
+            Held-out items that `fit` did not see, or that `X` also contains, count as misses. For
+            other metrics, cutoffs and hold-out fractions, use
+            :func:`shallow_ae.make_ranking_scorer`.
 
         Raises
         ------
@@ -291,16 +302,16 @@ def make_recommender(
     memory: Any = None,
     verbose: bool = False,
 ) -> RecommenderPipeline:
-    """Build a pipeline that recommends, its steps named as by scikit-learn's `make_pipeline`.
+    """Build a RecommenderPipeline; steps are named as in scikit-learn's `make_pipeline`.
 
     Parameters
     ----------
     *steps : estimators
-        What weights interactions, and last the model. None given means
-        `LogCountTransformer(), ShallowAutoEncoder()`. An :class:`~shallow_ae.IdMapper` is put in
-        front if the first step is none.
+        Transformers that weight interactions, and the model as the last step. No steps mean
+        `LogCountTransformer(), ShallowAutoEncoder()`. If the first step is not an
+        :class:`~shallow_ae.IdMapper`, one is added before it.
     user, item, count : str, default="user", "item", "count"
-        Names of columns, for that IdMapper.
+        Column names for the IdMapper that is added.
     memory, verbose
         As in scikit-learn's `make_pipeline`.
 
@@ -320,17 +331,19 @@ def make_recommender(
     if not isinstance(chain[0], IdMapper):
         chain = (mapper, *chain)
     elif mapper.get_params() != IdMapper().get_params():
-        raise ValueError("Name the columns either here or in the IdMapper that is the first step.")
+        raise ValueError(
+            "Name the columns either here or in the IdMapper that is the first step, not in both."
+        )
     return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
 
 
 def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
-    """Return the estimators of a pipeline's steps, without those switched off."""
+    """Return the estimators of a pipeline's steps, without "passthrough" steps."""
     return [step for _, step in steps if step not in (None, "passthrough")]
 
 
 def _check_steps(steps: list[tuple[str, Any]]) -> None:
-    """Raise a TypeError unless the first step maps ids and the last one recommends."""
+    """Raise a TypeError unless the first step is an IdMapper and the last step a recommender."""
     first, last = steps[0][1], steps[-1][1]
     if not isinstance(first, IdMapper):
         raise TypeError(
@@ -342,9 +355,9 @@ def _check_steps(steps: list[tuple[str, Any]]) -> None:
 
 
 def _name_items(mapper: IdMapper, model: Any) -> None:
-    """Tell a fitted model the names of its items, if they tell the items apart.
+    """Set the item names of a fitted model, if the names are distinct.
 
-    Raises a ValueError if the model has other items than the mapper.
+    Raises a ValueError if the model and the mapper have different numbers of items.
     """
     names = mapper.get_feature_names_out()
     if model.n_features_in_ != len(names):
@@ -359,9 +372,10 @@ def _name_items(mapper: IdMapper, model: Any) -> None:
 def score_interactions(
     steps: list[Any], interactions: Any, y: Any, protocol: HoldoutProtocol
 ) -> float:
-    """Return how well fitted steps find hidden interactions: given ones, or some that are hidden.
+    """Return the score of fitted steps on held-out interactions.
 
-    The steps are those of a RecommenderPipeline, without those switched off.
+    The steps are the steps of a RecommenderPipeline, without "passthrough" steps. `y` gives the
+    held-out interactions; None holds out a part of `interactions`.
     """
     mapper, model = steps[0], steps[-1]
     names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
@@ -375,7 +389,7 @@ def score_interactions(
 def _read(
     steps: list[Any], interactions: Any, *, warn: bool = True
 ) -> tuple[Any, sp.csr_array[Any], Array]:
-    """Return the rows as they are, as the last step takes them, and whose they are."""
+    """Return the rows of counts, the rows as input of the last step, and the users of the rows."""
     given, users = rows_and_users(steps[0], interactions, warn=warn)
     X = given
     for step in steps[1:-1]:
@@ -392,9 +406,9 @@ def _best_or_popular(
     popular: bool,
     verbose: int,
 ) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-    """Return the best items of each row, their scores, and whether anything is known of the user.
+    """Return the best items of each row, their scores, and whether the user has a known item.
 
-    Of whom nothing is, the most popular, by the number of users, or nothing.
+    Users without a known item get the items with the most users if `popular`, else no items.
     """
     known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
     items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
@@ -408,9 +422,12 @@ def _best_or_popular(
 def _reasons_of_pairs(
     model: Any, X: sp.csr_array[Any], rows: Array, items: Array, k: int
 ) -> tuple[Array, Array, Array, Array]:
-    """Return, for pairs of a row and an item: the pair, a reason, its contribution and its rank."""
+    """Return the reasons of each pair of a row and an item, with contributions and ranks.
+
+    All four arrays have one entry for each reason; the first holds the position of its pair.
+    """
     none = np.empty(0, np.intp)
-    parts = [(none, none, np.empty(0, np.float32), none)]  # where nothing is asked
+    parts = [(none, none, np.empty(0, np.float32), none)]  # the result if there are no pairs
     for block in blocks(len(rows), _PAIRS_AT_ONCE):
         reasons, contributions = model.explain(X[rows[block]], items[block], k)
         pair, place = np.nonzero(reasons >= 0)

@@ -15,7 +15,7 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
 from shallow_ae._weights.ranking import best_items
-from shallow_ae._weights.top_k import _floor, rank_stored
+from shallow_ae._weights.top_k import _score_threshold, rank_stored
 
 N_USERS, N_ITEMS = 5, 7
 SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and often equal
@@ -128,8 +128,8 @@ def test_entries_of_any_kind_are_ranked_as_python_ranks_them(values, k, dtype):
     values=arrays(np.float64, st.integers(1, 60), elements=FEW_VALUES),
     k=st.integers(1, 20),
 )
-def test_a_floor_is_reached_by_k_if_so_many_are_on_offer(values, k):
-    floor = _floor(values, len(values), k)
+def test_a_score_threshold_is_reached_by_k_if_so_many_are_on_offer(values, k):
+    floor = _score_threshold(values, len(values), k)
     n_offered = np.count_nonzero(values > -np.inf)
     assert np.isfinite(floor)
     assert np.count_nonzero(values >= floor) >= min(k, n_offered)
@@ -137,11 +137,11 @@ def test_a_floor_is_reached_by_k_if_so_many_are_on_offer(values, k):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("spread", [1, 1e-6, 1e6])
-def test_a_floor_leaves_little_more_than_k(dtype, spread):
+def test_a_score_threshold_leaves_little_more_than_k(dtype, spread):
     rng = np.random.default_rng(0)
     values = (rng.normal(size=20_000) * spread).astype(dtype)
     for k in (20, 100, 1000):
-        reached = np.count_nonzero(values >= _floor(values, len(values), k))
+        reached = np.count_nonzero(values >= _score_threshold(values, len(values), k))
         assert k <= reached <= 1.25 * k + 8
 
 

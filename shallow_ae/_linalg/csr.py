@@ -30,13 +30,13 @@ def csr_arrays(X: sp.csr_array[Any], dtype: Any) -> CsrArrays:
 
 
 def items_per_user(X: Interactions) -> Array:
-    """Return how many items each user has, in float64; none counts as one."""
+    """Return the number of items of each user, in float64; 1 for users without items."""
     n_items = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
     return np.asarray(np.maximum(n_items, 1.0))
 
 
 def sum_by_item(X: sp.csr_array[Any], of_users: Array) -> Array:
-    """Return, for each item, the sum of a number of each of its users, in float64."""
+    """Return, for each item, the sum of `of_users` over the users of the item, in float64."""
     sums = np.zeros(X.shape[1])
     for rows, entries in entry_blocks(X.indptr):
         of_entries = np.repeat(of_users[rows], np.diff(X.indptr[rows.start : rows.stop + 1]))
@@ -57,7 +57,7 @@ def row_squares(X: Interactions) -> Array:
 
 
 def column_squares(X: Interactions, weights: Array) -> Array:
-    """Return the sum of each column's squares with a weight for each row."""
+    """Return the weighted sum of each column's squares, with one weight for each row."""
     if isinstance(X, sp.csr_array):
         return np.asarray(_squares(X).T @ weights)
     return np.asarray(np.einsum("u,ui,ui->i", weights, X, X))

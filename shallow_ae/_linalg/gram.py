@@ -24,7 +24,7 @@ _ENTRIES = 2**20  # of a product of sparse matrices, which take some 12 MiB with
 
 
 class Work(NamedTuple):
-    """Multiplications, and how many of dense matrices take as long."""
+    """A number of multiplications, and the dense multiplications that take as much time."""
 
     multiplications: int
     as_dense: int
@@ -47,12 +47,12 @@ def add_gram(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
 
 
 def gram_work(n: int, lengths: Array) -> Work:
-    """Return what `add_gram` takes for n columns, and rows with so many entries."""
+    """Return the work of `add_gram` for n columns and rows of the given numbers of entries."""
     return min(_ways(n, lengths).values(), key=lambda work: work.as_dense)
 
 
 def gram_bytes(n: int, itemsize: int) -> int:
-    """Return the memory that `add_gram` takes beside its arguments, at most."""
+    """Return the most memory that `add_gram` allocates."""
     of_products = _BLOCK_BYTES + 2 * n * _WIDTH * itemsize
     return n_threads() * max(min(_ENTRIES, n**2) * (2 * itemsize + 4), of_products)
 

@@ -30,12 +30,12 @@ from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
-# Rows in a block. Wide ones mean fewer passes through memory, but their inverses are all on one
-# thread; so that of a wide block is a sweep itself, over narrow ones. Tiles and what they are made
-# of fit in the second-level cache.
+# Rows in a block. Wide blocks need fewer passes through memory, but the inverse of a block runs on
+# one thread. A wide block is therefore inverted by a sweep over narrow blocks. A tile and its two
+# factors fit in the second-level cache.
 _NARROW, _WIDE = 256, 768
-_LARGE = 4096  # from here on, blocks are wide
-_APART = 8192  # from here on, threads share a matrix, and do not have one each
+_LARGE = 4096  # matrices of this size and larger have wide blocks
+_APART = 8192  # matrices of this size and larger are inverted by all threads together
 _TILE_ROWS, _TILE_COLUMNS = 256, 512
 
 
@@ -95,17 +95,17 @@ def invert(A: Array, *, verbose: int = 0) -> None:
 
 
 def is_small(n: int) -> bool:
-    """Return whether several matrices of n rows are inverted fastest by a thread each."""
+    """Return whether several matrices of n rows are inverted fastest by one thread each."""
     return n < _APART and backend() == "cpu"
 
 
 def inverse_bytes(n: int, itemsize: int) -> int:
-    """Return the memory that `negated_inverse` takes beside the matrix."""
+    """Return the memory that `negated_inverse` allocates beside the matrix."""
     tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
     return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
 
-@with_workers  # for their sake BLAS is on one thread
+@with_workers  # which limits BLAS to one thread
 def _invert_on_one_thread(workers: Workers, A: Array, verbose: int) -> None:  # noqa: ARG001
     with tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
         _check(invert_by_cholesky(A), A.dtype)
@@ -130,12 +130,12 @@ def _sweep_blocks(
 
 
 def _sweep_block(A: Array, pivot: slice, scaled: Array, pool: Executor) -> None:
-    """Take one step, with memory for A_ik B of all i."""
+    """Take one step of the sweep; `scaled` is memory for A_ik B of all i."""
     inverse = _inverse_of_block(A[pivot, pivot], pool)
     products = threading.local()
 
     def columns(rows: slice) -> Array:
-        """Return A_ik of some i on one side of the block, from the lower triangle."""
+        """Return A_ik for some i above or below the block, from the lower triangle."""
         return A[rows, pivot] if rows.start >= pivot.stop else A[pivot, rows].T
 
     def scale(rows: slice) -> None:
@@ -153,7 +153,7 @@ def _sweep_block(A: Array, pivot: slice, scaled: Array, pool: Executor) -> None:
 
     other_rows = blocks(pivot.start, _TILE_ROWS) + blocks(len(A), _TILE_ROWS, start=pivot.stop)
     list(pool.map(scale, other_rows))
-    list(pool.map(update, other_rows[::-1]))  # those with the longest part first
+    list(pool.map(update, other_rows[::-1]))  # the longest rows first
     A[pivot, : pivot.start] = scaled[: pivot.start].T
     A[pivot.stop :, pivot] = scaled[pivot.stop :]
     A[pivot, pivot] = -inverse

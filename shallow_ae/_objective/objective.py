@@ -20,7 +20,7 @@ from shallow_ae._typing import Array, Interactions
 
 
 class Objective(NamedTuple):
-    """The parameters that decide which weights are the best ones, whatever the solver."""
+    """The parameters of the objective, which do not depend on the solver."""
 
     regularization: float
     dropout: float
@@ -30,7 +30,7 @@ class Objective(NamedTuple):
 
     @property
     def inverse_key(self) -> tuple[float, float, float]:
-        """Return the parameters that an inverse depends on: objectives with equal ones share it."""
+        """Return the parameters that the inverse depends on; equal keys share an inverse."""
         return self.user_exponent, self.regularization, self.dropout
 
     def check_has_closed_form(self) -> None:
@@ -42,7 +42,7 @@ class Objective(NamedTuple):
             )
 
     def penalty(self, gram_diagonal: Array, n: float) -> Array:
-        """Return Lambda; 1 where nothing is known of an item and nothing is penalised."""
+        """Return Lambda; 1 for an item without users and without a penalty."""
         if not np.isfinite(gram_diagonal).all():
             raise ValueError(too_large(gram_diagonal.dtype))
         share = self.dropout / (1 - self.dropout)
@@ -51,7 +51,7 @@ class Objective(NamedTuple):
         return np.where(penalty > 0, penalty, 1.0)
 
     def not_positive_definite(self, dtype: np.dtype[Any]) -> ValueError:
-        """Return the error for a matrix that rounding has made impossible to invert."""
+        """Return the error for a matrix that is not positive definite after rounding."""
         wider = ", or pass float64 data" if dtype == np.float32 else ""
         return ValueError(
             f"`regularization`={self.regularization:g} is too small for these data in {dtype}: "
@@ -66,8 +66,8 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
     A user counts sample_weight * (number of the user's items) ** -user_exponent.
     """
     n_items = items_per_user(X)
-    shares = n_items / n_items.max()  # no power of them is large alone
-    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor is their sum
+    shares = n_items / n_items.max()  # whose powers do not overflow
+    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor do their sums
     with np.errstate(over="ignore", invalid="ignore"):
         weights *= shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
@@ -93,7 +93,7 @@ def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
 
 
 def item_counts(X: Interactions, sample_weight: Array) -> Array:
-    """Return how many users have each item, their sample weights summed, in float64."""
+    """Return the sum of the sample weights of each item's users, in float64."""
     if isinstance(X, sp.csr_array):
         return sum_by_item(X, sample_weight)
     return np.asarray(np.einsum("u,ui->i", sample_weight.astype(np.float64), X != 0))
@@ -133,7 +133,7 @@ def count_scale(counts: Array, exponent: float) -> Array:
 
 
 def too_large(dtype: np.dtype[Any]) -> str:
-    """Return what to say of data whose squares cannot be summed."""
+    """Return the error message for data whose squares overflow."""
     return (
         f"X has values whose squares are too large for {dtype}. Scale it down, or take logarithms "
         "of counts."
@@ -141,7 +141,7 @@ def too_large(dtype: np.dtype[Any]) -> str:
 
 
 def check_regularization(regularization: float, penalty: Any, dtype: np.dtype[Any]) -> None:
-    """Raise an error if what it leads to is too large for the type of the data."""
+    """Raise an error if the penalty is too large for the type of the data."""
     if not np.max(penalty) <= np.finfo(dtype).max:
         wider = ", or pass float64 data" if dtype == np.float32 else ""
         raise ValueError(
@@ -151,7 +151,7 @@ def check_regularization(regularization: float, penalty: Any, dtype: np.dtype[An
 
 
 def check_finite(name: str, value: float, numbers: Array) -> None:
-    """Raise an error if a parameter has led to numbers that are too large for their type."""
+    """Raise an error if a parameter has made numbers infinite or NaN."""
     if not np.isfinite(numbers).all():
         raise ValueError(
             f"`{name}`={value:g} gives weights that are too large for {numbers.dtype}: choose it "

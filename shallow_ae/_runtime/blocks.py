@@ -14,14 +14,14 @@ from shallow_ae._runtime.threads import Workers, n_threads, with_workers
 # Scores of one block: 2**22 float32 are 16 MiB, which fits the last-level cache of a server core.
 _SCORES_PER_BLOCK = 2**22
 
-_TASKS_PER_THREAD = 8  # so that threads end together
-_ROWS_PER_TASK = 16  # at least: to hand a task over takes as long as to rank a few rows
+_TASKS_PER_THREAD = 8  # several, so that all threads end at about the same time
+_ROWS_PER_TASK = 16  # or more: starting a task takes as long as ranking a few rows
 
 ENTRIES_PER_BLOCK = 2**18  # of sparse rows, for sums over entries
 
 
 def block_rows(n_rows: int, n_columns: int) -> int:
-    """Return how many rows of `n_columns` numbers a block holds; at least one."""
+    """Return the number of rows of `n_columns` numbers in a block; at least one."""
     return max(1, min(n_rows, _SCORES_PER_BLOCK // max(1, n_columns)))
 
 
@@ -31,7 +31,7 @@ def blocks(end: int, size: int, *, start: int = 0) -> list[slice]:
 
 
 def entry_blocks(indptr: NDArray[np.integer]) -> list[tuple[slice, slice]]:
-    """Return slices of the rows of a csr matrix, in order, each with the slice of its entries."""
+    """Return slices that cover the rows of a csr matrix, each with the slice of its entries."""
     n_entries = int(indptr[-1])
     cuts = np.searchsorted(indptr, np.arange(ENTRIES_PER_BLOCK, n_entries, ENTRIES_PER_BLOCK))
     edges = np.unique([0, *cuts, len(indptr) - 1]).tolist()

@@ -21,28 +21,28 @@ def compiled(function: _Function) -> _Function:
     it.
     """
     dispatcher: Any = numba.njit(nogil=True)(function)
-    with suppress(RuntimeError):  # neither folder can be written to
-        # As `cache=True` does, with Numba's own class.
+    with suppress(RuntimeError):  # if neither folder can be written to
+        # `cache=True` sets the same attribute, to Numba's own class.
         dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
     return cast("_Function", dispatcher)
 
 
 class _Cache(FunctionCache):
-    """Machine code on disk, which is done without where it is damaged or the disk is full.
+    """Machine code on disk. If it is damaged or the disk is full, functions are compiled instead.
 
-    Numba hands on whatever error that ends in, from calls of the function.
+    Numba's own class raises these errors in calls of the compiled function.
     """
 
     def load_overload(self, *args: Any) -> Any:
-        """Return the machine code for a signature, or None if there is none that can be used."""
+        """Return the machine code for a signature, or None if there is no usable one."""
         try:
             return super().load_overload(*args)  # type: ignore[no-untyped-call]
-        except Exception:  # bytes that are none of a pickle may raise anything
-            with suppress(Exception):  # so that the next process finds what this one compiles
+        except Exception:  # unpickling damaged bytes may raise anything
+            with suppress(Exception):  # so that the next process finds valid machine code
                 self.flush()  # type: ignore[no-untyped-call]
             return None
 
     def save_overload(self, *args: Any) -> None:
-        """Keep the machine code for a signature, if that can be done."""
+        """Save the machine code for a signature, if possible."""
         with suppress(Exception):
             super().save_overload(*args)  # type: ignore[no-untyped-call]

@@ -9,14 +9,14 @@ import numpy as np
 
 from shallow_ae._runtime.threads import Workers, with_workers
 
-# A multiplication of a sparse with a dense matrix takes as long as so many of dense matrices, and
-# one in a product of two sparse matrices so many. Measured on two cores in float32, over matrices
-# of 1,892 to 29,858 rows.
+# The time of a multiplication in a sparse x dense and in a sparse x sparse product, in units of one
+# in a dense x dense product. Measured on two cores in float32, on matrices of 1,892 to 29,858 rows.
 COST_SPARSE_DENSE = 11
 COST_SPARSE_SPARSE = 700
 
-# A multiplication in a system of some 100 unknowns, and an entry of a list that is searched for
-# them, measured on Gowalla's 40,981 items and on made-up ones of 62,500 and a million.
+# In the same units: a multiplication in a linear system of about 100 unknowns, and an entry of a
+# list that is searched for them. Measured on Gowalla (40,981 items) and on generated data with
+# 62,500 and a million items.
 COST_SMALL_SYSTEM = 12
 COST_LIST_LOOKUP = 150
 
@@ -25,7 +25,7 @@ _SIZE = 512
 
 @with_workers
 def multiplications_per_second(workers: Workers, dtype: Any) -> float:
-    """Return how many of dense matrices all threads together do, by a trial of milliseconds."""
+    """Return the dense multiplications per second of all threads, from a trial of milliseconds."""
     tile = np.ones((_SIZE, _SIZE), dtype)
 
     def multiply(n_times: int) -> None:

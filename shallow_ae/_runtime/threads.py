@@ -24,7 +24,7 @@ _this_thread = threading.local()
 
 
 def n_threads() -> int:
-    """Return how many threads to work with: the cores there are, or this process's share.
+    """Return the number of threads to use: the number of cores, or this process's share of them.
 
     OMP_NUM_THREADS is where joblib tells its processes their share, as other libraries read it.
     """
@@ -40,7 +40,7 @@ def _is_apart() -> bool:
 
 
 class _OneBlasThread:
-    """Keeps BLAS to one thread while anybody is inside, then gives it back what it had.
+    """Context manager that limits BLAS to one thread, and restores the former limit at the end.
 
     Threads that work apart have it from whom they work for. A thread of its own sets the limit and
     takes it back: threadpoolctl lets only the thread that set a limit change it again, and the
@@ -85,12 +85,12 @@ class _OneBlasThread:
 one_blas_thread = _OneBlasThread()
 
 if hasattr(os, "register_at_fork"):
-    # The threads that are inside have no part in a forked process.
+    # A forked process has none of the threads that hold the limit.
     os.register_at_fork(after_in_child=one_blas_thread.__init__)  # type: ignore[misc]
 
 
 class Workers(ThreadPoolExecutor):
-    """Threads to share work among."""
+    """A thread pool that can be stopped."""
 
     def __init__(self) -> None:
         self.n_threads = n_threads()
@@ -98,7 +98,7 @@ class Workers(ThreadPoolExecutor):
         self.is_stopped = threading.Event()
 
     def stop(self) -> None:
-        """Begin nothing more; what has begun may look at `is_stopped`."""
+        """Start no further task. Running tasks can check `is_stopped`."""
         self.is_stopped.set()
         self.shutdown(wait=False, cancel_futures=True)
 
@@ -106,7 +106,7 @@ class Workers(ThreadPoolExecutor):
 def off_main_thread(
     work: Callable[[], _Result], on_interrupt: Callable[[], object] = lambda: None
 ) -> _Result:
-    """Return what `work` returns, on a thread that no interrupt from the keyboard reaches.
+    """Run `work` on a thread that no keyboard interrupt reaches, and return its result.
 
     Python raises an interrupt in the main thread, between any two instructions. Here it finds that
     thread waiting. It calls `on_interrupt` and is raised when `work` has ended; a second interrupt
@@ -115,7 +115,7 @@ def off_main_thread(
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    claim = threading.Lock()  # for who comes first: the work, or an interrupt before it
+    claim = threading.Lock()  # taken by `work`, or by an interrupt that comes before it starts
 
     def lead() -> None:
         if not claim.acquire(blocking=False):
@@ -123,10 +123,10 @@ def off_main_thread(
         found: tuple[Any, BaseException | None]
         try:
             found = work(), None
-        except BaseException as error:  # whatever it is, somebody waits for it
+        except BaseException as error:  # of any kind: the main thread waits for an outcome
             found = None, error
         outcome.put(found)
-        outcome.put(found)  # an interrupt may come just as the first one is handed over
+        outcome.put(found)  # a second time: an interrupt may lose the first one
 
     # Neither this start nor this wait is Python code: an interrupt in the midst of those of
     # `threading` and `concurrent.futures` may end in "RuntimeError: release unlocked lock".
@@ -149,7 +149,7 @@ def off_main_thread(
 def with_workers(
     function: Callable[Concatenate[Workers, _Arguments], _Result],
 ) -> Callable[_Arguments, _Result]:
-    """Decorate a function to get threads as its first argument, each with BLAS for itself.
+    """Decorate a function to get a thread pool as its first argument, with BLAS on one thread.
 
     Products of tiles on threads of our own run at the speed of one large product, and what is done
     to a tile before and after finds it in cache. It also keeps clear of BLAS's own threads, which
@@ -180,7 +180,7 @@ def with_workers(
 def map_on_threads(
     workers: Workers, function: Callable[[_Task], _Result], tasks: Iterable[_Task]
 ) -> list[_Result]:
-    """Return what a function returns for each task, shared among such threads."""
+    """Return the result of a function for each task; threads share the tasks."""
     return list(workers.map(function, tasks))
 
 
@@ -189,7 +189,7 @@ def map_single_threaded(
     tasks: Sequence[_Task],
     done: Callable[[_Task, list[_Result]], object],
 ) -> None:
-    """Call `done` with each task, in order, and what `function` yields for it on one thread.
+    """Run each task on one thread, and call `done` with the task and its results, in order.
 
     Where there are enough tasks, nobody waits for what a thread beside it has to do first. Errors
     are raised in the order of tasks; after one, or an interrupt, no task goes further than to what
@@ -213,6 +213,6 @@ def map_sequential(
     tasks: Sequence[_Task],
     done: Callable[[_Task, list[_Result]], object],
 ) -> None:
-    """Do the same with one task after the other, each on all threads."""
+    """Run one task after the other, each on all threads, and call `done` after each."""
     for task in tasks:
         done(task, list(function(task)))

@@ -31,13 +31,13 @@ from shallow_ae._typing import Interactions
 
 
 class Cost(NamedTuple):
-    """What a fit takes beside its data.
+    """The cost of a fit, beside its data.
 
     Attributes
     ----------
     form : str
         Batches as "sparse" or "dense" matrices with "sgd"; an inverse of items x items, "primal",
-        or users x users, "dual", with "exact"; "nearest" for systems of an item's nearest.
+        or users x users, "dual", with "exact"; "nearest" for a system on each item's neighbors.
     bytes : int
         Memory at the peak, with what the model keeps.
     kept_bytes : int
@@ -56,7 +56,7 @@ class Cost(NamedTuple):
 
 
 class MemoryNeed(NamedTuple):
-    """The memory of a fit: a matrix of n^2 numbers, and everything else."""
+    """The memory of a fit, of which a matrix of n x n numbers is a part."""
 
     n: int
     of_what: str  # "users" or "items"
@@ -84,7 +84,7 @@ def _exact_cost(X: sp.csr_array[Any], rate: float) -> Cost:
     lengths = np.bincount(X.indices, minlength=n_items) if dual else np.diff(X.indptr)
     n = min(X.shape)
     gram = gram_work(n, lengths)
-    products = X.nnz * n_users if dual else 0  # for the diagonal of the other inverse
+    products = X.nnz * n_users if dual else 0  # for the diagonal of the items x items inverse
     return Cost(
         "dual" if dual else "primal",
         exact_need(X.shape, X.nnz, X.dtype.itemsize).bytes,
@@ -102,7 +102,7 @@ def neighborhood_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     rows = by_popularity(X)
     lengths = np.diff(X.indptr).astype(np.int64)
     systems = np.minimum(sum_by_item(X, lengths - 1), n_neighbors)
-    if n_neighbors == n_items - 1:  # within reach or not
+    if n_neighbors == n_items - 1:  # all other items, whether or not they share a user
         systems[:] = n_neighbors
     n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
     is_listed = ~rows.layout.is_dense
@@ -148,16 +148,16 @@ def _kept_bytes(n_users: int, n_items: int, n_entries: int, itemsize: int) -> in
 def check_memory(
     solver: str, need: MemoryNeed, others: Mapping[str, Callable[[], MemoryNeed]]
 ) -> None:
-    """Raise a MemoryError that says what would fit, if `need` does not.
+    """Raise a MemoryError that names smaller alternatives, if `need` exceeds the free memory.
 
-    The needs of the `others` are asked for then only.
+    The needs of the `others` are computed only then.
     """
     free = free_memory()
     if need.bytes <= free:
         return
     for_matrix = free - (need.bytes - need.n**2 * need.itemsize)
     fitting = int((max(0, for_matrix) / need.itemsize) ** 0.5)
-    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # what is beside them varies a little
+    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # the rest of the memory varies
     most = "frequent" if need.of_what == "items" else "active"
     ways = [f"keep the {fitting:,} most {most} {need.of_what}"] * bool(fitting)
     if need.itemsize > 4:
@@ -174,7 +174,7 @@ def check_memory(
 def check_neighbors_fit(
     n_items: int, n_neighbors: int, bytes_of: Callable[[int], int], free: int
 ) -> None:
-    """Raise a MemoryError if so many neighbors do not fit in `free` bytes, with how many would."""
+    """Raise a MemoryError if `n_neighbors` do not fit in `free` bytes; it says how many fit."""
     n_neighbors = min(n_neighbors, max(1, n_items - 1))
     n_bytes = bytes_of(n_neighbors)
     if n_bytes <= free:

@@ -29,13 +29,13 @@ class ItemLists(NamedTuple):
 class CandidateFilter(NamedTuple):
     """What may be recommended to each user."""
 
-    seen: ItemLists  # not these
-    excluded: ItemLists  # nor these
-    candidates: ItemLists  # but only these, if `is_restricted`
+    seen: ItemLists  # not recommended
+    excluded: ItemLists  # not recommended
+    candidates: ItemLists  # the only items to recommend, if `is_restricted`
     is_restricted: bool
 
     def of(self, users: NDArray[np.bool_]) -> CandidateFilter:
-        """Return the offer to some users."""
+        """Return the filter for some of the users."""
         seen, excluded, candidates = (lists.of(users) for lists in self[:3])
         return CandidateFilter(seen, excluded, candidates, self.is_restricted)
 
@@ -90,7 +90,7 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
 
 
 def _looks_like_a_mask(given: Array, shape: tuple[int, int]) -> bool:
-    """Return whether an array of indices would name the first two items over and over."""
+    """Return whether an array has the shape of X and holds only 0 and 1."""
     return given.shape == shape and bool(np.isin(given, (0, 1)).all())
 
 
@@ -106,7 +106,7 @@ def _sequence(name: str, given: Any) -> list[Any]:
 
 
 def as_indices(name: str, given: Any) -> NDArray[np.integer]:
-    """Return a list or array of item indices as an array of its own, which nobody else changes."""
+    """Return a list or array of item indices as a new array."""
     items: Array = np.array(given if isinstance(given, np.ndarray) else _sequence(name, given))
     if not items.size:
         return items.astype(np.intp)
@@ -119,7 +119,7 @@ def as_indices(name: str, given: Any) -> NDArray[np.integer]:
 
 
 def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
-    """Return item indices, without the -1 of places where there was nothing to recommend."""
+    """Return checked item indices without the -1 of empty places."""
     items = as_indices(name, given)
     if items.size and not -1 <= items.min() <= items.max() < n_items:
         raise ValueError(

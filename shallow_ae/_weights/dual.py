@@ -35,7 +35,7 @@ class DualWeights(NamedTuple):
     M: Array  # of shape (n_users, n_users), symmetric
     input_scale: Array  # of shape (n_items,), as the next two
     output_scale: Array
-    diagonal: Array  # of the product above, to be left out
+    diagonal: Array  # of the product above, which P is without
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -75,7 +75,7 @@ class DualWeights(NamedTuple):
         share_rows(X.shape[0], rank, most=block_rows(*X.shape), verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
-        """Return entries of P, by way of whole columns."""
+        """Return entries of P, computed from whole columns."""
         distinct, column = np.unique(outputs, return_inverse=True)
         entries = np.empty(len(inputs), self.dtype)
         for block in blocks(len(distinct), _WIDTH):
@@ -112,7 +112,7 @@ class DualWeights(NamedTuple):
         return DenseWeights(P)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
-        """Return dense weights if forming and using them takes less than doing without."""
+        """Return dense weights if computing and using them takes less time than the product."""
         n_items, n_users = self.items.shape
         without = X.shape[0] * (n_users**2 + COST_SPARSE_DENSE * self.items.nnz)
         with_them = COST_SPARSE_DENSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
@@ -121,7 +121,7 @@ class DualWeights(NamedTuple):
         return self
 
     def _scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P of a block, by the likeness of each row to each user learned from."""
+        """Return X P of a block of rows, by their similarity to the training users."""
         rows = X.astype(self.dtype, copy=False)
         users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
         scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
@@ -130,7 +130,7 @@ class DualWeights(NamedTuple):
         return scores
 
     def _columns(self, outputs: slice | NDArray[np.intp]) -> Array:
-        """Return columns of P, but for the input scale and the diagonal."""
+        """Return columns of P before the input scale and the diagonal are applied."""
         users = self.items[outputs] @ self.M  # of these items, M x_j
         columns: Array = self.items @ users.T.copy()
         columns *= self.output_scale[None, outputs]

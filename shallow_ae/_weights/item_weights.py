@@ -27,7 +27,7 @@ class WeightMatrix(Protocol):
 
     @property
     def n_inputs(self) -> int:
-        """Return how many columns a row to score has."""
+        """Return the number of columns of the rows that are scored."""
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P of checked rows."""
@@ -41,7 +41,7 @@ class WeightMatrix(Protocol):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the best items of each of the checked rows and their scores, as many as fit."""
+        """Write the best items of each checked row, and their scores, into the given arrays."""
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j."""
@@ -53,7 +53,7 @@ class WeightMatrix(Protocol):
         """Return P as an array or a sparse matrix."""
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
-        """Return the form in which the scores of all rows of X take least time."""
+        """Return the form that computes the scores of all rows of X in the least time."""
 
 
 class DenseWeights(NamedTuple):
@@ -150,7 +150,7 @@ class SparseWeights(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the best items of each row, most often of those that its items point to."""
+        """Write the best items of each row, usually from the neighbors of its items only."""
         from shallow_ae._weights.top_k import rank_sparse
 
         rows, P, n_items = (
@@ -166,7 +166,7 @@ class SparseWeights(NamedTuple):
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return entries of P."""
-        if not len(inputs):  # scipy answers that with a sparse array
+        if not len(inputs):  # for which scipy returns a sparse array
             return np.empty(0, self.dtype)
         return np.asarray(self.P[inputs, outputs])
 
@@ -212,18 +212,18 @@ class ItemWeights:
         return form
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
-        """Return the form in which the scores of all rows of X take least time, and keep it."""
+        """Return and keep the form that computes the scores of all rows of X in the least time."""
         self._form = form = self._form.cheapest_for(X)
         return form
 
 
 def fits(needed: int) -> bool:
-    """Return whether so many bytes are free."""
+    """Return whether this many bytes are free."""
     return needed <= free_memory()
 
 
 def check_dense_fits(needed: int, n_items: int) -> None:
-    """Raise a MemoryError if P, of so many bytes, does not fit as an array."""
+    """Raise a MemoryError if P does not fit in memory as an array of `needed` bytes."""
     if not fits(needed):
         raise MemoryError(
             f"The weights of all pairs of {n_items:,} items need {gib(needed)} and "

@@ -23,7 +23,7 @@ def best_items(
     *,
     verbose: int = 0,
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` best items of each row and their scores; -1 and NaN in places left empty."""
+    """Return the `k` best items of each row and their scores; -1 and NaN in empty places."""
     check_rows(weights, X)
     items = np.empty((X.shape[0], k), np.int64)
     scores = np.empty(items.shape, weights.dtype)
@@ -32,7 +32,7 @@ def best_items(
 
 
 def best_of_rows(table: Array, k: int, allowed: CandidateFilter) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` largest entries of each row, of a table that is used up, and their columns."""
+    """Return columns and values of the `k` largest entries of each row; `table` is overwritten."""
     from shallow_ae._weights.top_k import rank_given
 
     items = np.empty((len(table), k), np.int64)
@@ -44,7 +44,7 @@ def best_of_rows(table: Array, k: int, allowed: CandidateFilter) -> tuple[NDArra
 def popular_items(
     item_counts: Array, k: int, allowed: CandidateFilter
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` items with most users and how many those are, for each user of an offer."""
+    """Return the `k` allowed items with the most users, and their counts, for each user."""
     counts = DenseWeights(np.asarray(item_counts, np.float64)[None, :])
     return best_items(counts, sp.csr_array(np.ones((len(allowed.seen.starts), 1))), k, allowed)
 
@@ -52,7 +52,7 @@ def popular_items(
 def explain_scores(
     weights: WeightMatrix, X: sp.csr_array[Any], items: Array, k: int
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` entries of each row that add most to the scores of `items`, and how much.
+    """Return the `k` entries of each row that contribute most to the scores of `items`.
 
     `items`, -1 in places left empty, and both results have a row for each row of X.
     """
@@ -65,7 +65,7 @@ def explain_scores(
     most = int(np.diff(X.indptr).max(initial=0)) * n_places
     for block in blocks(n_users, block_rows(n_users, most)):
         users = np.repeat(np.arange(block.start, block.stop), n_places)
-        own = X[users].astype(weights.dtype, copy=False)  # once for each of the items
+        own = X[users].astype(weights.dtype, copy=False)  # one copy for each explained item
         explained = np.repeat(items[block].ravel(), np.diff(own.indptr))
         own.data *= weights.entries(own.indices, np.maximum(explained, 0))
         own.data[explained < 0] = -np.inf

@@ -1,17 +1,18 @@
 """Scores and top-k selection, one user at a time, compiled.
 
-A row of scores is a sum of few rows of P. It is formed in cache, what must not be offered is struck
-out, the best are chosen, and the next user's row takes its place: no block of scores is ever
-written to memory. Sums run over a user's items by rising index, alone and one after the other,
-so that a user's scores depend neither on who else is asked for nor on who computes them.
+A user's scores are a sum of a few rows of P. They are computed in one row that stays in cache.
+Items that must not be recommended get a score of -inf, the k best items are selected, and the next
+user's scores overwrite the row: a block of scores is never written to memory. The sum runs over the
+user's items by rising index, so that a user's scores do not depend on the other users or on the
+number of threads.
 
-The best are chosen by a heap, the worst of them on top. An item that enters it costs a dozen
-mispredicted branches, and hundreds would. So a floor is looked for first, by bisection: a score
-that little more than k of the row reach. To count those is a pass at the speed of the cache, and
-only they meet the heap. How good the floor is decides about time, never about the answer.
+A heap with the worst item on top selects the best. Each insertion costs about a dozen mispredicted
+branches, and hundreds of items would be inserted. Bisection therefore first finds a threshold that
+slightly more than k scores reach. Counting the scores above a threshold is one pass over the cached
+row, and only these scores are pushed. The threshold affects the time and never the result.
 
-All that is compiled is in one file: Numba's cache on disk notices a change of the file that a
-function is in, and of no other. After a change of the fields of `CsrArrays`, `ItemLists` or
+All functions compiled together are in one file: Numba's cache on disk notices a change of the file
+of a function, and of no other file. After a change of the fields of `CsrArrays`, `ItemLists` or
 `CandidateFilter`, remove `__pycache__`.
 """
 
@@ -27,15 +28,15 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter, ItemLists
 
 _PASSES = 30
-_STRIDE = 16  # scores looked at together, most often to find that none is good enough
+_STRIDE = 16  # scores compared with the threshold together; mostly none of them reaches it
 
 
 class Workspace(NamedTuple):
-    """What choosing from a row works with."""
+    """Scratch arrays of a thread."""
 
     every: Array  # all items
-    some: Array  # space for candidates
-    values: Array  # and for their scores
+    some: Array  # the candidates of a user
+    values: Array  # the scores of these candidates
 
 
 @compiled
@@ -97,7 +98,7 @@ def rank_sparse(
                 space.values[index] = row[reached[index]]
             held = keep_best(space.values, reached, n, items[place], scores[place])
         if held == items.shape[1] and scores[place, 0] > 0:
-            _put_in_order(items[place], scores[place], held)
+            _sort_heap(items[place], scores[place], held)
         else:
             _choose(row, allowed, user, space, items[place], scores[place])
         _strike_out(row, allowed, user, 0.0)
@@ -125,7 +126,7 @@ def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
         held = keep_best(values, columns, stop - start, items[row], scores[row])
-        _put_in_order(items[row], scores[row], held)
+        _sort_heap(items[row], scores[row], held)
 
 
 @compiled
@@ -152,7 +153,7 @@ def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
 def sum_sparse(
     X: CsrArrays, user: int, P: CsrArrays, row: Array, reached: Array, is_reached: Array
 ) -> int:
-    """Add a row of X P to `row`, list the items that it reaches and return their number."""
+    """Add a row of X P to `row`, list the items with a nonzero weight, and return their number."""
     n = 0
     for entry in range(X.indptr[user], X.indptr[user + 1]):
         value, source = X.data[entry], X.indices[entry]
@@ -174,7 +175,7 @@ def _space_for(row: Array) -> Workspace:
 
 @compiled
 def _strike_out(row: Array, allowed: CandidateFilter, user: int, score: float) -> None:
-    """Give the items that must not be offered this score."""
+    """Give this score to the items that must not be recommended."""
     _fill(row, allowed.seen, user, score)
     _fill(row, allowed.excluded, user, score)
 
@@ -189,7 +190,7 @@ def _fill(row: Array, lists: ItemLists, user: int, score: float) -> None:
 def _choose(
     row: Array, allowed: CandidateFilter, user: int, space: Workspace, items: Array, scores: Array
 ) -> None:
-    """Write the best of a row of scores, or of the user's candidates in it."""
+    """Write the best items of a row of scores; only candidates, if there is an allow list."""
     ids = space.every
     n = len(row)
     if allowed.is_restricted:
@@ -199,30 +200,30 @@ def _choose(
             space.values[n] = row[space.some[n]]
             n += 1
         row, ids = space.values, space.some
-    _put_in_order(items, scores, keep_best(row, ids, n, items, scores))
+    _sort_heap(items, scores, keep_best(row, ids, n, items, scores))
 
 
 @compiled
 def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
-    """Make a heap, the worst first, of the best of `n` values but -inf and NaN; return its size."""
+    """Build a heap of the best finite values, the worst on top, and return its size."""
     k = len(items)
     held = 0
-    bar = _floor(values, n, k)
+    bar = _score_threshold(values, n, k)
     for start in range(0, n, _STRIDE):
         stop = min(start + _STRIDE, n)
         if _count_reaching(values[start:stop], stop - start, bar) == 0:
             continue
         for place in range(start, stop):
             if values[place] >= bar:
-                held = _offer(values[place], ids[place], items, scores, held)
+                held = _push(values[place], ids[place], items, scores, held)
                 if held == k:
                     bar = max(bar, scores[0])
     return held
 
 
 @compiled
-def _put_in_order(items: Array, scores: Array, held: int) -> None:
-    """Turn a heap into a ranking, best first, with -1 and NaN in the places that are left."""
+def _sort_heap(items: Array, scores: Array, held: int) -> None:
+    """Sort a heap, best first, and fill the remaining places with -1 and NaN."""
     for last in range(held - 1, 0, -1):
         score, item = scores[last], items[last]
         scores[last], items[last] = scores[0], items[0]
@@ -233,8 +234,8 @@ def _put_in_order(items: Array, scores: Array, held: int) -> None:
 
 
 @compiled
-def _floor(values: Array, n: int, k: int) -> Any:
-    """Return a finite number that at least `k` of the first `n` values reach, if that many can."""
+def _score_threshold(values: Array, n: int, k: int) -> Any:
+    """Return a finite threshold that at least `k` of the first `n` values reach, if `k` can."""
     found = np.finfo(values.dtype).min
     if n <= 2 * k:
         return found
@@ -273,8 +274,8 @@ def _count_reaching(values: Array, n: int, bar: Any) -> int:
 
 
 @compiled
-def _offer(score: float, item: int, items: Array, scores: Array, held: int) -> int:
-    """Put an item into the heap if it is among the best, and return how many it holds then."""
+def _push(score: float, item: int, items: Array, scores: Array, held: int) -> int:
+    """Push an item onto the heap if it is among the best, and return the size of the heap."""
     if held == len(items):
         if _precedes(score, item, scores[0], items[0]):
             _sift_down(score, item, items, scores, held)
@@ -292,7 +293,7 @@ def _offer(score: float, item: int, items: Array, scores: Array, held: int) -> i
 
 @compiled
 def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
-    """Put an item in place of the top of a heap of `n`."""
+    """Replace the top of a heap of `n` items."""
     place = 0
     while 2 * place + 1 < n:
         child = 2 * place + 1
@@ -309,5 +310,5 @@ def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> 
 
 @compiled
 def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
-    """Return whether an item stands before another: the one order, everywhere."""
+    """Return whether an item ranks before another: by score, ties by index, everywhere."""
     return score > other_score or (score == other_score and item < other_item)

@@ -34,7 +34,7 @@ def check_sample_weight(
     if not np.isfinite(_sum(weights)):
         raise ValueError(
             f"`sample_weight` sums up to more than {np.finfo(np.float64).max:.1e}. Only ratios "
-            "matter: divide by the largest."
+            "matter: divide by the largest weight."
         )
     return weights
 
@@ -53,7 +53,7 @@ def check_real(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """Return `value` if it is a finite number in the interval, else raise naming it."""
+    """Return `value` as float if it is a finite number in the interval, else raise an error."""
     bounds = [f"{'>' if open_low else '>='} {low:g}"] * (low > -np.inf)
     bounds += [f"{'<' if open_high else '<='} {high:g}"] * (high < np.inf)
     wanted = " ".join(["number", " and ".join(bounds)]).strip()
@@ -68,7 +68,7 @@ def check_real(
 
 
 def check_integer(name: str, value: Any, *, low: int) -> int:
-    """Return `value` as int if it is an integer >= `low`, else raise naming it."""
+    """Return `value` as int if it is an integer >= `low`, else raise an error."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(
             f"`{name}`={value!r} must be an integer >= {low}, got {type(value).__name__}."
@@ -79,14 +79,14 @@ def check_integer(name: str, value: Any, *, low: int) -> int:
 
 
 def check_boolean(name: str, value: Any) -> bool:
-    """Return `value` if it is True or False, else raise naming it."""
+    """Return `value` as bool if it is True or False, else raise an error."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"`{name}`={value!r} must be True or False.")
     return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """Return `value` if it is one of `choices`, else raise naming them."""
+    """Return `value` if it is one of `choices`, else raise an error that lists the choices."""
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}`={value!r} must be one of {', '.join(map(repr, choices))}.")
     return value

@@ -1,6 +1,7 @@
 """How estimators learn: on a copy, which they take over in one assignment.
 
-An error leaves the estimator as it was, and whoever uses it meanwhile finds one fit or the other.
+An error leaves the estimator unchanged. Other threads see either the previous or the new fit, never
+a mixture of both.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ _Estimator = TypeVar("_Estimator", bound=Any)
 
 
 def take_over(estimator: _Estimator, trained: _Estimator) -> _Estimator:
-    """Give the estimator, at once, all that a trained copy has but its parameters; return it."""
+    """Replace all attributes except parameters by the trained copy's, in one assignment."""
     estimator.__dict__ = {**vars(trained), **estimator.get_params(deep=False)}
     return estimator
 
 
 def copy_names(estimator: Any, other: Any) -> None:
-    """Give another estimator the number and names of the features that this one was fitted to."""
+    """Copy the number and names of the fitted features from `estimator` to `other`."""
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(estimator, name):
             setattr(other, name, getattr(estimator, name))

@@ -17,7 +17,7 @@ from shallow_ae.data.tables import column_in, encode, take_rows
 
 
 def check_holdout(holdout: float) -> None:
-    """Raise an error unless it is a fraction or a number of items."""
+    """Raise an error unless `holdout` is a fraction in (0, 1] or a number of items >= 1."""
     if _is_number(holdout):
         check_integer("holdout", holdout, low=1)
     else:
@@ -25,12 +25,12 @@ def check_holdout(holdout: float) -> None:
 
 
 def _is_number(share: float) -> bool:
-    """Return whether it is how many, and not which fraction."""
+    """Return whether `share` is a number of items or users, and not a fraction."""
     return isinstance(share, numbers.Integral) and not isinstance(share, bool)
 
 
 class UserItemPairs:
-    """The different pairs of user and item in a frame, list of tuples or array."""
+    """The distinct (user, item) pairs in a frame, list of tuples or array."""
 
     def __init__(self, interactions: Any, user: str, item: str, count: str) -> None:
         columns = encode(interactions, user, item, count)
@@ -42,7 +42,7 @@ class UserItemPairs:
         self.is_met = np.bincount(self.of_rows, columns.counts) > 0
 
     def first(self, times: Array) -> NDArray[np.int64]:
-        """Return the place of each pair's first row in the order of times."""
+        """Return the position of each pair's earliest row when rows are sorted by time."""
         place = np.empty(len(times), np.int64)
         place[np.argsort(times, kind="stable")] = np.arange(len(times))
         first = np.full(len(self.users), len(times))
@@ -51,9 +51,9 @@ class UserItemPairs:
 
 
 def lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
-    """Return which interactions are those of lowest key of their user, as many as are to hide.
+    """Return which interactions to hide: for each user, the interactions with the lowest keys.
 
-    `users` are codes from 0 on.
+    `users` holds integer codes from 0; `holdout` determines the number for each user.
     """
     check_holdout(holdout)
     per_user = np.bincount(users)
@@ -63,18 +63,18 @@ def lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
         n_hidden = np.maximum(np.rint(holdout * per_user).astype(np.int64), 1)
     n_hidden = np.minimum(n_hidden, per_user - 1)  # -1 for users without items hides none
     order = np.lexsort((keys, users))
-    place = np.empty(len(users), dtype=np.int64)  # of each in the order of its user
+    place = np.empty(len(users), dtype=np.int64)  # rank of each interaction within its user
     place[order] = np.arange(len(users)) - np.repeat(np.cumsum(per_user) - per_user, per_user)
     return np.asarray(place < n_hidden[users])
 
 
 def draw(n: int, random_state: Any) -> Array:
-    """Return a random number for each of n."""
+    """Return n uniform random numbers."""
     return np.asarray(check_random_state(random_state).random_sample(n))
 
 
 def draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDArray[np.bool_]:
-    """Return which users are held out, of those who have two items or more."""
+    """Return which users are held out, drawn from the users with two items or more."""
     eligible, n_users = np.flatnonzero(n_items >= 2), len(n_items)
     if _is_number(users):
         n_held = check_integer("users", users, low=1)
@@ -93,7 +93,7 @@ def draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDAr
 
 
 def keep(X: sp.csr_array[Any], entries: Any) -> sp.csr_array[Any]:
-    """Return a matrix of the given stored entries of `X` only."""
+    """Return a matrix with only the selected stored entries of `X`."""
     indptr = np.concatenate([[0], np.cumsum(entries)])[X.indptr].astype(X.indptr.dtype)
     return sp.csr_array((X.data[entries], X.indices[entries], indptr), shape=X.shape)
 
@@ -108,7 +108,7 @@ def hold_out_pairs(
     count: str,
     random_state: Any,
 ) -> tuple[Any, Any]:
-    """Hide some of each user's items, as `hold_out_items` of a frame does, or of a table."""
+    """Hide some of each user's items in a frame, list of tuples or array, as `hold_out_items`."""
     pairs = UserItemPairs(interactions, user, item, count)
     is_met = pairs.is_met
     if time is None:

@@ -17,23 +17,24 @@ from shallow_ae.data.tables import encode, is_frame, pairs_in
 
 
 def known_items(mapper: IdMapper, items: Iterable[Any]) -> NDArray[np.intp]:
-    """Return the columns of items, all of which `fit` must have seen."""
+    """Return the column of each item; raise a ValueError if `fit` did not see an item."""
     asked = _checked_list("items", items)
     return _all_found(mapper.item_index(asked), asked, "items", "were not seen in fit")
 
 
 def known_users(users: Array, asked: Iterable[Any]) -> NDArray[np.intp]:
-    """Return the rows of users, all of whom must be among `users`."""
+    """Return the row of each asked user; raise a ValueError if one is not among `users`."""
     asked = list(asked)
     rows = index_of(users).get_indexer(index_of(asked))
     return _all_found(rows, asked, "users", "have no row in `interactions`")
 
 
 def lists_of_items(name: str, given: Any, users: Array, mapper: IdMapper) -> Any:
-    """Return raw ids as `recommend` of a model takes them.
+    """Return lists of raw ids in the form that `recommend` of a model accepts.
 
-    One list for everyone becomes columns; a list for each user, by a dict or in a frame, becomes a
-    matrix with a row for each of `users`. Items that `fit` did not see are left out and counted.
+    One list for all users becomes an array of columns. A dict or frame with items for each user
+    becomes a matrix with a row for each of `users`. Items that `fit` did not see are left out, and
+    a warning counts them.
     """
     if given is None:
         return None
@@ -60,7 +61,7 @@ def _checked_list(name: str, given: Any) -> Any:
 
 
 def _seen_in_fit(name: str, columns: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the columns, after a warning that counts those that are -1."""
+    """Return the columns, and warn with the number of unknown items, whose column is -1."""
     n_unknown = int((columns < 0).sum())
     if n_unknown:
         warn_caller(
@@ -83,10 +84,11 @@ def _all_found(places: NDArray[np.intp], asked: Any, what: str, fault: str) -> N
 def truth_and_lists(
     hidden: Any, users: Array, items: NDArray[np.int64], mapper: IdMapper
 ) -> tuple[sp.csr_array[Any], NDArray[np.int64]]:
-    """Return hidden interactions as a matrix, and a list of items for each of its rows.
+    """Return hidden interactions as a matrix, and recommended items for each of its rows.
 
-    Rows are `users`, whose lists are given, and those whom only `hidden` has; columns are the items
-    of the mapper and those that only `hidden` has, which nothing can find.
+    The rows are `users`, for whom `items` are recommended, followed by the users who occur only in
+    `hidden`. The columns are the items of the mapper, followed by the items that occur only in
+    `hidden` and cannot be recommended.
     """
     found = encode(hidden, mapper.user, mapper.item, mapper.count)
     rows = _or_beyond(index_of(users).get_indexer(index_of(found.user_ids)), len(users))
@@ -99,7 +101,7 @@ def truth_and_lists(
 
 
 def _or_beyond(places: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """Return places, with numbers from n on for those that are -1."""
+    """Replace each -1 in `places` by a new number, counting from n."""
     missing = places < 0
     places[missing] = n + np.arange(missing.sum())
     return places

@@ -24,22 +24,23 @@ from shallow_ae.data.tables import IndexedInteractions, encode, of_one_type, to_
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Turn interactions with raw ids into a sparse users x items matrix of counts.
 
-    Interactions are any of
+    Interactions have one of these forms:
 
     - a DataFrame (pandas, polars or any other eager frame that narwhals reads) with the columns
       named by `user`, `item` and `count`; without a count column each row counts 1;
     - a list of `(user, item)` or `(user, item, count)` tuples;
     - an array of shape (n_interactions, 2 or 3) with the same columns.
 
-    ids may be of any hashable kind, numbered by first appearance. Equal pairs are summed.
+    Ids may have any hashable type and are numbered in order of first appearance. The counts of
+    repeated (user, item) pairs are summed.
 
     Parameters
     ----------
     user, item, count : str, default="user", "item", "count"
         Column names, for DataFrames only.
     unknown : {"ignore", "error"}, default="ignore"
-        What `transform` does with items that `fit` did not see: leave them out and warn with
-        their number, or raise a ValueError.
+        How `transform` handles items that `fit` did not see: "ignore" leaves them out and warns
+        with their number, "error" raises a ValueError.
 
     Attributes
     ----------
@@ -50,14 +51,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     Notes
     -----
-    Users carry no state in the model: `transform` gives one row to each user *of the frame it is
-    handed*, in order of first appearance there, so new users can be scored. `users_in` tells
-    whose rows they are. Sums are taken in float64; the result is float64 where the counts are
-    float64, or have one of Python's floats among them, and float32 otherwise (exact for sums up to
-    2**24).
+    The model has no parameters for users, so new users can be scored: `transform` returns one row
+    for each user *of the given interactions*, in order of first appearance. `users_in` returns the
+    ids of these users. Sums are computed in float64. The matrix is float64 if the counts are
+    float64 or include a Python float, else float32 (exact for sums up to 2**24).
 
-    Time is that of hashing both id columns and of one csr construction, without a Python loop over
-    rows.
+    The cost is that of hashing both id columns and constructing one csr matrix, without a Python
+    loop over rows.
 
     Examples
     --------
@@ -90,11 +90,12 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         self.unknown = unknown
 
     def fit(self, interactions: Any, y: None = None) -> Self:
-        """Give the users and items of `interactions` numbers, by first appearance.
+        """Assign numbers to the users and items of `interactions`, in order of first appearance.
 
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+            Interactions with raw ids.
         y : None
             Ignored.
 
@@ -105,47 +106,51 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Raises
         ------
         ValueError
-            For no interactions, missing columns, missing ids, tuples of different lengths, and
-            counts that are missing, infinite, negative or not real numbers; the message says which
-            row. For counts of a user and an item whose sum the type of the matrix does not hold.
+            If there are no interactions, a column or an id is missing, tuples differ in length, or
+            a count is missing, infinite, negative or not a real number. The message names the row.
+            Also if the counts of one user and item sum to more than the data type of the matrix
+            can represent.
         TypeError
-            For what is no table, and lists whose rows have no order or are texts.
+            If `interactions` is not a table, or is a list whose rows are strings or unordered.
         """
         self._fit(interactions)
         return self
 
     def fit_transform(self, interactions: Any, y: None = None) -> sp.csr_array[Any]:
-        """Fit to `interactions` and return their matrix; the same as `fit` and `transform`.
+        """Fit to `interactions` and return their matrix, as `fit` followed by `transform`.
 
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+            Interactions with raw ids.
         y : None
             Ignored.
 
         Returns
         -------
         X : csr_array of shape (n_users, n_items)
+            Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`.
         """
         return to_csr(self._fit(interactions), len(self.items_))
 
     def transform(self, interactions: Any) -> sp.csr_array[Any]:
-        """Return the matrix of `interactions`: a row for each of their users, the fitted items.
+        """Return the users x items matrix of `interactions`, with the items of `fit` as columns.
 
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+            Interactions with raw ids.
 
         Returns
         -------
         X : csr_array of shape (n_users of interactions, n_items)
-            Users stand in order of first appearance, see `users_in`. A user with unknown items
-            only has an empty row.
+            Counts. Rows are the users of `interactions` in order of first appearance, see
+            `users_in`. A user with only unknown items has an empty row.
 
         Raises
         ------
         ValueError
-            As `fit`, and for unknown items where `unknown="error"`.
+            As in `fit`, and if an item is unknown and `unknown` is "error".
         """
         return rows_and_users(self, interactions, warn=True)[0]
 
@@ -155,13 +160,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Parameters
         ----------
         X : sparse matrix or ndarray of shape (n_users, n_items)
+            Counts, with the items of `fit` as columns.
         users : sequence of n_users raw ids, default=None
-            Whose rows these are; None means the users of `fit`.
+            User of each row; None means the users of `fit`.
 
         Returns
         -------
         interactions : pandas.DataFrame
-            Columns as named by `user`, `item` and `count`, row by row of `X`.
+            Columns named by `user`, `item` and `count`, in the order of the rows of `X`.
         """
         check_is_fitted(self)
         rows = canonical(X).tocoo()
@@ -169,8 +175,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if rows.shape != (len(ids), len(self.items_)):
             raise ValueError(
                 f"X has shape {rows.shape}, expected ({len(ids)}, {len(self.items_)}): a row for "
-                "each user and a column for each fitted item. Pass `users` for rows of others "
-                "than the users of `fit`."
+                "each user and a column for each fitted item. Pass `users` if the rows do not "
+                "belong to the users of `fit`."
             )
         return pd.DataFrame(
             {
@@ -181,84 +187,92 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         )
 
     def users_in(self, interactions: Any) -> Array:
-        """Return the raw ids of the rows that `transform(interactions)` has, in order.
+        """Return the raw user id of each row of `transform(interactions)`, in order.
 
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+            Interactions with raw ids.
 
         Returns
         -------
         users : ndarray of shape (n_users,)
+            Raw user ids in order of first appearance.
         """
         return encode(interactions, self.user, self.item, self.count).user_ids
 
     def user_index(self, users: Iterable[Any]) -> NDArray[np.intp]:
-        """Return the row of each user in the fitted matrix, -1 for users that `fit` did not see.
+        """Return the row index of each user in the matrix of `fit`.
 
         Parameters
         ----------
         users : sequence of raw ids
+            Users to look up.
 
         Returns
         -------
         rows : ndarray of int of shape (n,)
+            Row indices; -1 for users that `fit` did not see.
         """
         check_is_fitted(self)
         return index_of(self.users_).get_indexer(index_of(users))
 
     def item_index(self, items: Iterable[Any]) -> NDArray[np.intp]:
-        """Return the column of each item, -1 for items that `fit` did not see.
+        """Return the column index of each item.
 
         Parameters
         ----------
         items : sequence of raw ids
+            Items to look up.
 
         Returns
         -------
         columns : ndarray of int of shape (n,)
+            Column indices; -1 for items that `fit` did not see.
         """
         check_is_fitted(self)
         columns: NDArray[np.intp] = self._positions.get_indexer(index_of(items))
         return columns
 
     def item_ids(self, indices: ArrayLike) -> Array:
-        """Return the raw id of each column index; None where the index is -1.
+        """Return the raw item id of each column index.
 
         Parameters
         ----------
         indices : array-like of int of any shape
-            For instance what `recommend` returns, in which -1 means "nothing left to offer".
+            Column indices, for instance the result of a model's `recommend`. An index of -1 stands
+            for no item.
 
         Returns
         -------
         items : ndarray of object of the same shape
+            Raw item ids; None where the index is -1.
 
         Raises
         ------
         TypeError
-            For indices that are no integers.
+            If the indices are not integers.
         ValueError
-            For integers that are no column.
+            If an index is less than -1 or not less than n_items.
         """
         check_is_fitted(self)
         columns, n_items = of_one_type(np.asarray(indices)), len(self.items_)
         if columns.size and columns.dtype.kind not in "iu":
             raise TypeError(
                 f"Item indices must be integers, found {columns.dtype}: "
-                f"{columns.flat[0]!r} is the first. Pass what `recommend` or `item_index` returns."
+                f"{columns.flat[0]!r} is the first. Pass the result of `recommend` or `item_index`."
             )
         if columns.size and (columns.min() < -1 or columns.max() >= n_items):
             raise ValueError(
                 f"Item indices must lie in [-1, {n_items - 1}], found {columns.min()} "
                 f"to {columns.max()}."
             )
-        ids = np.empty(n_items + 1, dtype=object)  # the last stays None, and -1 points to it
+        ids = np.empty(n_items + 1, dtype=object)  # index -1 refers to the last entry, None
         ids[:n_items] = self.items_
         return ids[columns.astype(np.intp)]
 
     def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
-        """Return the fitted item ids as strings: the names of the matrix's columns.
+        """Return the column names of the matrix: the item ids of `fit` as strings.
 
         Parameters
         ----------
@@ -268,17 +282,18 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Returns
         -------
         names : ndarray of str of shape (n_items,)
+            Item ids in the order of the columns.
         """
         check_is_fitted(self)
         return np.array([str(item) for item in self.items_], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Return the mapper: its matrix is sparse, whatever scikit-learn is set to.
+        """Return the mapper unchanged: `transform` always returns a sparse matrix.
 
         Parameters
         ----------
         transform : str or None
-            Ignored, there for pipelines that set it for all their steps.
+            Ignored; present for pipelines, which call `set_output` of all steps.
 
         Returns
         -------
@@ -298,7 +313,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         columns = encode(interactions, self.user, self.item, self.count)
         trial = copy(self)
         trial.users_, trial.items_ = columns.user_ids, columns.item_ids
-        trial._positions = index_of(trial.items_)  # whose hash table is built once
+        trial._positions = index_of(trial.items_)  # kept, so that its hash table is built once
         take_over(self, trial)
         return columns
 
@@ -306,10 +321,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 def rows_and_users(
     mapper: IdMapper, interactions: Any, *, warn: bool
 ) -> tuple[sp.csr_array[Any], Array]:
-    """Return what `transform` and `users_in` of a fitted mapper return, and read the table once."""
+    """Return the results of `transform` and `users_in`; the interactions are read only once."""
     check_is_fitted(mapper)
     columns = encode(interactions, mapper.user, mapper.item, mapper.count)
-    fitted = mapper.item_index(columns.item_ids)  # looked up once an item, not a row
+    fitted = mapper.item_index(columns.item_ids)  # one look-up for each item, not for each row
     columns = columns._replace(items=fitted[columns.items])
     known = columns.items >= 0
     if not known.all():
@@ -323,7 +338,7 @@ def rows_and_users(
 
 
 def _report_unknown(mapper: IdMapper, n_unknown: int, n_interactions: int, ids: Array) -> None:
-    """Warn that items are left out, or raise an error, as `unknown` says."""
+    """Warn that items are left out, or raise an error, depending on `unknown`."""
     message = (
         f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
         f"not seen in fit, such as {ids[0]!r}"
@@ -334,7 +349,7 @@ def _report_unknown(mapper: IdMapper, n_unknown: int, n_interactions: int, ids: 
 
 
 def index_of(ids: Iterable[Any]) -> pd.Index[Any]:
-    """Return ids of any hashable kind as an index that compares them as Python does."""
-    # Neither does pandas make a MultiIndex of tuples so, nor NumPy a table.
+    """Return ids of any hashable type as an index that compares them as Python does."""
+    # Keeps tuples as ids: pandas would make a MultiIndex of them, NumPy a two-dimensional array.
     values = ids if isinstance(ids, np.ndarray) else list(ids)
     return pd.Index(values, dtype=object, tupleize_cols=False)

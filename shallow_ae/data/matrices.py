@@ -20,11 +20,11 @@ from shallow_ae._typing import Array, Interactions
 def check_interactions(
     estimator: Any, X: Any, *, reset: bool, ensure_all_finite: bool = True
 ) -> Interactions:
-    """Return users x items as float ndarray or canonical csr_array, never writing to `X`.
+    """Return a users x items matrix as float ndarray or canonical csr_array, never writing to `X`.
 
-    float64 stays float64, everything else becomes float32. A csr result has its duplicates
-    summed, its indices sorted and no explicit zeros, so that an entry *is* an interaction and
-    no result depends on how the caller's matrix happened to be stored.
+    float64 stays float64, all other types become float32. A csr result has summed duplicates,
+    sorted indices and no explicit zeros. Each stored entry therefore *is* an interaction, and no
+    result depends on the storage of the caller's matrix.
     """
     sparse = sp.issparse(X)
     X = _sparse_floats(X) if sparse else native_order(_with_names(X))
@@ -34,7 +34,7 @@ def check_interactions(
         "ensure_all_finite": ensure_all_finite,
     }
     if sparse and not reset and hasattr(estimator, "feature_names_in_"):
-        # A sparse matrix has no names, of which scikit-learn would warn in every call.
+        # A sparse matrix has no column names, and scikit-learn would warn of that in every call.
         X = check_array(X, estimator=estimator, input_name="X", **checks)
         _check_width(estimator, X.shape[1])
     else:
@@ -46,15 +46,15 @@ def _sparse_floats(X: Any) -> Any:
     """Return a sparse matrix of real numbers as canonical float32 or float64."""
     check_format(X)
     if X.dtype.kind not in "biuf":
-        return X  # for scikit-learn to refuse
+        return X  # scikit-learn raises the error
     if X.dtype.kind in "iu":
-        X = canonical(X)  # sums are exact before they are rounded
+        X = canonical(X)  # sums duplicates exactly, before the conversion to float
     is_double = X.dtype.kind == "f" and X.dtype.itemsize == 8
     return canonical(X.astype(np.float64 if is_double else np.float32, copy=False))
 
 
 def native_order(X: Any) -> Any:
-    """Return an array or matrix with its bytes in the order of this machine."""
+    """Return an array or matrix in the byte order of this machine."""
     is_matrix = isinstance(X, np.ndarray) or sp.issparse(X)
     if is_matrix and not X.dtype.isnative:
         return X.astype(X.dtype.newbyteorder("="))
@@ -62,19 +62,19 @@ def native_order(X: Any) -> Any:
 
 
 def as_frame(given: Any) -> nw.DataFrame[Any] | None:
-    """Return a DataFrame of any kind in narwhals' view; None for anything else."""
+    """Return a DataFrame of any library as a narwhals DataFrame, and None for anything else."""
     frame = nw.from_native(given, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         kind = type(given).__name__
-        raise TypeError(f"Expected a frame whose rows are there, got {kind}: call its `collect()`.")
+        raise TypeError(f"Expected a frame with rows in memory, got {kind}: call its `collect()`.")
     return frame if isinstance(frame, nw.DataFrame) else None
 
 
 def _with_names(X: Any) -> Any:
-    """Return a frame of any kind as one of pandas; anything else as it is.
+    """Return a DataFrame of any library as a pandas DataFrame, and anything else unchanged.
 
-    Of other frames than pandas' it depends on the versions of both libraries whether scikit-learn
-    finds the names.
+    For frames of other libraries, it depends on the versions whether scikit-learn finds the column
+    names.
     """
     frame = as_frame(X)
     if frame is None or frame.implementation.is_pandas():
@@ -91,9 +91,9 @@ def _check_width(estimator: Any, n_items: int) -> None:
 
 
 def aligned_by_name(estimator: Any, X: Any) -> Any:
-    """Return a frame with the columns that the estimator was fitted to; anything else as it is.
+    """Return a frame with the columns that the estimator was fitted to, and other types unchanged.
 
-    scikit-learn's own methods refuse a frame with other columns, or in another order.
+    scikit-learn's own methods refuse a frame with different columns or a different column order.
     """
     if sp.issparse(X) or isinstance(X, np.ndarray):
         return X
@@ -110,8 +110,8 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
     known = [name for name in given if name in places]
     if not known:
         raise ValueError(
-            f"None of the {len(given):,} columns of X is an item seen in fit: found "
-            f"{given[0]!r}, expected such as {names[0]!r}."
+            f"None of the {len(given):,} columns of X is an item seen in fit: found names such as "
+            f"{given[0]!r}, expected names such as {names[0]!r}."
         )
     if len(known) < len(given):
         warn_caller(
@@ -126,11 +126,11 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
 
 
 def _numbered(X: Any, labels: list[Any]) -> Any:
-    """Return a frame whose columns are numbered in order; refuse other labels than strings."""
+    """Return a frame whose column labels are 0, 1, 2, ...; refuse all other non-string labels."""
     if labels != list(range(len(labels))):
         raise ValueError(
-            f"The columns of X are labelled {labels[0]!r}, {labels[-1]!r} and so on. Only names "
-            "that are all strings are remembered by fit and can be compared: "
+            f"The columns of X are labelled {labels[0]!r}, {labels[-1]!r} and so on. fit stores "
+            "column names for comparison only if all are strings: set "
             "X.columns = X.columns.astype(str), before fit too."
         )
     return X
@@ -139,22 +139,23 @@ def _numbered(X: Any, labels: list[Any]) -> Any:
 def canonical(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates, sorted indices and no stored zeros.
 
-    Sums of integers that their type does not hold are int64, or float64 from 2**53 on.
+    If a sum of integers does not fit its type, the result is int64, or float64 if a sum reaches
+    2**53.
     """
     if sp.issparse(X):
         check_format(X)
     rows = _summed(native_order(X))
     if rows.ndim != 2:
-        raise ValueError(f"Expected users x items, got an array of shape {rows.shape}.")
+        raise ValueError(f"Expected a users x items matrix, got an array of shape {rows.shape}.")
     if not np.all(rows.data):
-        rows = rows.copy()  # what follows works in place, and the arrays may be the caller's
+        rows = rows.copy()  # `eliminate_zeros` works in place, and the arrays may be the caller's
         rows.eliminate_zeros()
     return rows
 
 
 def _summed(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates and sorted indices."""
-    rows = sp.csr_array(X)  # which sums the duplicates of coo in their own type
+    rows = sp.csr_array(X)  # SciPy sums the duplicates of a coo matrix in their own type
     is_integer = rows.dtype.kind in "iu"
     if is_integer and getattr(X, "format", None) == "coo" and rows.nnz < X.nnz:
         return _narrowed(sp.csr_array(X.astype(np.float64)), rows.dtype)
@@ -171,28 +172,28 @@ def _summed(X: Any) -> sp.csr_array[Any]:
 
 
 def _narrowed(sums: sp.csr_array[Any], dtype: np.dtype[Any]) -> sp.csr_array[Any]:
-    """Return sums in the type of what was summed if it holds them, else in a larger one."""
+    """Return integer sums as `dtype` if it can represent them, else as int64 or float64."""
     low, high = sums.data.min(), sums.data.max()
     if max(-low, high) >= 2**53:
-        return sums  # which float64 has rounded
+        return sums  # float64 may have rounded them
     bounds = np.iinfo(dtype)
     return sums.astype(dtype if bounds.min <= low and high <= bounds.max else np.int64)
 
 
 def check_format(X: Any) -> None:
-    """Raise a ValueError unless a sparse matrix has two axes and all its indices lie within it.
+    """Raise a ValueError unless a sparse matrix has two axes and all its indices are in range.
 
-    It comes before anything that follows the indices: SciPy's conversions do so unchecked.
-    SciPy's own `check_format` prunes and casts the matrix that it is called on, and misses a
+    Call it before any SciPy conversion, because conversions do not check the indices. SciPy's own
+    `check_format` prunes and casts the matrix that it is called on, and does not detect an index
     pointer whose differences overflow.
     """
     if X.ndim != 2:
-        raise ValueError(f"Expected users x items, got a sparse array of shape {X.shape}.")
+        raise ValueError(f"Expected a users x items matrix, got a sparse array of shape {X.shape}.")
     try:
         _CHECKS[X.format](X)
     except ValueError as error:
         raise ValueError(
-            f"Damaged {type(X).__name__} of shape {X.shape}: {error}. Build it anew from indices "
+            f"Damaged {type(X).__name__} of shape {X.shape}: {error}. Build it again from indices "
             "that lie within its shape."
         ) from None
 
@@ -217,7 +218,7 @@ def _check_compressed(X: Any) -> None:
 def _shape_in_blocks(X: Any) -> tuple[int, int]:
     blocks = X.data.shape[1:]
     if len(blocks) != 2 or 0 in blocks or X.shape[0] % blocks[0] or X.shape[1] % blocks[1]:
-        raise ValueError(f"blocks of shape {blocks} do not tile it")
+        raise ValueError(f"blocks of shape {blocks} do not tile its shape")
     return X.shape[0] // blocks[0], X.shape[1] // blocks[1]
 
 
@@ -238,7 +239,7 @@ def _check_diagonals(X: Any) -> None:
     if len(offsets) != len(data):
         raise ValueError(f"{len(offsets):,} `offsets` for {len(data):,} rows of `data`")
     if len(np.unique(offsets)) < len(offsets):
-        raise ValueError("`offsets` has one twice")
+        raise ValueError("`offsets` holds a value twice")
     _check_range("`offsets`", offsets, X.shape[1], low=-X.shape[0])
 
 
@@ -251,7 +252,7 @@ def _check_lists(X: Any) -> None:
     for row, (indices, values) in enumerate(zip(X.rows, X.data, strict=True)):
         are_lists = isinstance(indices, list) and isinstance(values, list)
         if not are_lists or len(indices) != len(values):
-            raise ValueError(f"`rows[{row}]` and `data[{row}]` are no lists of the same length")
+            raise ValueError(f"`rows[{row}]` and `data[{row}]` are not lists of the same length")
     _check_numbers("`rows`", chain.from_iterable(X.rows), X.shape[1])
 
 
@@ -265,7 +266,7 @@ def _check_keys(X: Any) -> None:
 
 
 def _check_numbers(name: str, numbers: Iterable[Any], end: int) -> None:
-    """Check indices that are no array yet."""
+    """Raise a ValueError unless all numbers are integer indices in [0, `end`)."""
     indices = list(numbers)
     for kind in set(map(type, indices)):
         if not issubclass(kind, int | np.integer) or kind is bool:
@@ -282,7 +283,7 @@ def _check_array(X: Any, name: str, n_dims: int = 1, kinds: str | None = "i") ->
 
 def _check_dimensions(name: str, array: Any, n_dims: int = 1, kinds: str | None = "i") -> None:
     if not isinstance(array, np.ndarray) or array.ndim != n_dims:
-        raise ValueError(f"{name} is no array of {n_dims} dimensions")
+        raise ValueError(f"{name} is not an array with {n_dims} dimensions")
     if kinds and array.dtype.kind not in kinds:
         raise ValueError(f"{name} holds {array.dtype}, expected signed integers")
 

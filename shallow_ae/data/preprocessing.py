@@ -17,27 +17,31 @@ from shallow_ae.data.matrices import check_interactions
 
 
 class _SparseStaysSparse:
-    """Hands dense rows to scikit-learn's wrapper of outputs, and keeps sparse ones from it.
+    """Mixin that applies scikit-learn's `set_output` to dense results only.
 
-    That makes a frame of what `transform` returns, where it is set to, and refuses sparse matrices.
-    It wraps the methods of a class that derives from TransformerMixin, which this one does not.
+    scikit-learn wraps `transform` of every class that derives from TransformerMixin. The wrapper
+    converts results to DataFrames if `set_output` says so, and refuses sparse matrices. This mixin
+    does not derive from TransformerMixin, so its own `transform` is not wrapped.
     """
 
     fit: Callable[..., Any]
     _weighted: Callable[[Any], Interactions]
 
     def transform(self, X: Any) -> Interactions:
-        """Return 1 + log(1 + count) for counts above 0 and 0 for 0, in time linear in `X`.
+        """Return 1 + log(1 + count) for counts above 0, and 0 for zeros.
+
+        The time is linear in the size of `X`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
+            Counts, finite and >= 0.
 
         Returns
         -------
         weights : ndarray or csr_array of shape (n_users, n_items)
-            A new one; float64 for float64 input, else float32. Dense ones become a frame where
-            scikit-learn is set to that (`set_output`), sparse ones stay sparse.
+            New array; float64 for float64 input, else float32. A dense result becomes a DataFrame
+            if scikit-learn's `set_output` requests it. A sparse result stays sparse.
         """
         if sp.issparse(X):
             return self._weighted(X)
@@ -45,24 +49,26 @@ class _SparseStaysSparse:
         return weights
 
     def fit_transform(self, X: Any, y: None = None) -> Interactions:
-        """Fit to `X` and return its weights; the same as `fit` and `transform`.
+        """Fit to `X` and return its weights, as `fit` followed by `transform`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
+            Counts, finite and >= 0.
         y : None
             Ignored.
 
         Returns
         -------
         weights : ndarray or csr_array of shape (n_users, n_items)
+            As from `transform`.
         """
         self.fit(X)
         return self.transform(X)
 
 
 class _DenseWeighting(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Has the `transform` that scikit-learn wraps."""
+    """Base class with the `transform` of dense rows that scikit-learn wraps."""
 
     _weighted: Callable[[Any], Interactions]
 
@@ -74,18 +80,18 @@ class _DenseWeighting(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
     """Weight counts by 1 + log(1 + count), leaving zeros zero.
 
-    The first listen is worth 1.69, the hundredth of the same song adds 0.01: what was heard
-    matters more than how often.
+    The first interaction with an item has weight 1.69, and the hundredth adds 0.01. Whether a user
+    has seen an item therefore matters more than how often.
 
-    The formula at 0 gives 1 + log(1 + 0) = 1, which would turn every song *not* heard into one
-    heard; the transform is therefore applied to counts above 0 only, in dense input too.
+    At a count of 0 the formula gives 1 + log(1 + 0) = 1, which would turn every unseen item into a
+    seen item. The transform is therefore applied only to counts above 0, also in dense input.
 
     Attributes
     ----------
     n_features_in_ : int
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
-        Names of the items, where X has names that are all strings.
+        Item names. Defined only if X has column names that are all strings.
 
     Examples
     --------
@@ -100,7 +106,7 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
     """
 
     def fit(self, X: Any, y: None = None) -> Self:
-        """Check `X` and training_data the number and names of its items.
+        """Check `X` and store the number and the names of its items.
 
         Parameters
         ----------
@@ -116,7 +122,7 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         Raises
         ------
         ValueError
-            For negative, infinite or NaN counts; the message says where.
+            If a count is negative, infinite or NaN. The message names its row and column.
         """
         trial = copy(self)
         trial._check(X, above=0, what="counts", reset=True)
@@ -128,16 +134,17 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         return _on_positive(counts, lambda count: np.log1p(count) + 1)
 
     def inverse_transform(self, X: Any) -> Interactions:
-        """Return the counts that weights came from, exact to rounding.
+        """Return the counts for given weights: the inverse of `transform`, up to rounding.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Weights, 0 or > 1.
+            Weights, 0 or finite and > 1.
 
         Returns
         -------
         counts : ndarray or csr_array of shape (n_users, n_items)
+            Counts of the data type that `transform` would return for `X`.
         """
         check_is_fitted(self)
         weights = self._check(X, above=1, what="weights", reset=False)
@@ -154,10 +161,10 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         return tags
 
     def _check(self, X: Any, *, above: float, what: str, reset: bool) -> Interactions:
-        """Return `X` as float; its entries must be 0 or finite and > `above`."""
+        """Return `X` as float; raise a ValueError unless entries are 0, or finite and > `above`."""
         checked = check_interactions(self, X, reset=reset, ensure_all_finite=False)
         values = checked.data if isinstance(checked, sp.csr_array) else checked
-        bad = ~((values == 0) | (values > above)) | np.isinf(values)  # NaN is not > either
+        bad = ~((values == 0) | (values > above)) | np.isinf(values)  # NaN fails both comparisons
         if bad.any():
             self._tell_bad(checked, bad, f"{what} that are 0 or finite and > {above:g}")
         return checked

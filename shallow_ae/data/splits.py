@@ -1,7 +1,8 @@
 """Splits of interactions into a training part and a held-out part.
 
-Interactions are a users x items matrix, or a frame with a row for each. Rows of a frame that name
-the same user and item stay together: what is hidden is an item, not one of several listens.
+Interactions are a users x items matrix, or a frame with one row for each interaction. Rows of a
+frame with the same user and item stay in the same part, because a split hides items and not single
+listens.
 """
 
 from __future__ import annotations
@@ -33,30 +34,30 @@ def hold_out_items(
     Parameters
     ----------
     X : ndarray, sparse matrix of shape (n_users, n_items), DataFrame or list of tuples
-        Nonzero entries are interactions; or the rows of a frame, of any kind that narwhals reads,
-        or tuples (user, item) or (user, item, count). It is not changed.
+        Interactions: the nonzero entries of a matrix, the rows of a frame of any kind that narwhals
+        reads, or tuples (user, item) or (user, item, count). `X` is not modified.
     holdout : float or int, default=0.2
-        A float in (0, 1] is the fraction of each user's items to hide, rounded to the nearest
-        whole number but at least one; an integer is how many. Users keep one item at least: of
-        those with a single one none is hidden.
+        How many of each user's items to hide. A float in (0, 1] is a fraction, rounded to the
+        nearest whole number of items but at least one; an integer is a number of items. Each user
+        keeps at least one item, so a user with a single item has none hidden.
     time : str, default=None
-        Column of a frame: hide the items that each user has met last, by the time of the first
-        interaction with each. None hides items at random.
+        Column of a frame with the time of each interaction. For each user, the items with the
+        latest first interaction are hidden. None hides items at random.
     user, item, count : str, default="user", "item", "count"
-        Names of columns, for frames only. What has a count of 0 is no interaction and is not
-        hidden; without the column, each row is one.
+        Column names, for frames only. Rows with a count of 0 are not interactions and are not
+        hidden. Without a count column, each row is one interaction.
     random_state : int, RandomState instance or None, default=None
-        Which items: pass an int for the same ones each time.
+        Determines the hidden items. Pass an int for the same split in every call.
 
     Returns
     -------
     visible, hidden : csr_array of shape (n_users, n_items), or DataFrame or list like `X`
-        Together they are `X`, and no item of a user is in both.
+        The two parts of `X`. No item of a user is in both.
 
     Raises
     ------
     ValueError
-        For a `holdout` out of range, and for frames without the columns named.
+        If `holdout` is out of range, or a frame lacks one of the named columns.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def hold_out_items(
     >>> hidden.count_nonzero(axis=1).tolist()
     [1, 1, 0]
 
-    The last song that each listener has come to:
+    Hide the song that each listener heard for the first time most recently:
 
     >>> import pandas as pd
     >>> listens = pd.DataFrame(
@@ -82,7 +83,10 @@ def hold_out_items(
         names = {"user": user, "item": item, "count": count}
         return hold_out_pairs(X, holdout, time=time, **names, random_state=random_state)
     if time is not None:
-        raise ValueError("`time` names a column of a frame: a matrix has no times.")
+        raise ValueError(
+            "`time` names a column of a frame, but X is a matrix and a matrix has no times. "
+            "Pass a frame, or `time`=None."
+        )
     X = canonical(X)
     users = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     is_hidden = lowest(users, draw(X.nnz, random_state), holdout)
@@ -98,33 +102,33 @@ def hold_out_after(
     item: str = "item",
     count: str = "count",
 ) -> tuple[Any, Any]:
-    """Hide what has happened since a point in time.
+    """Hide all interactions from a point in time on.
 
-    Users who have come since keep the first item that they met: without any they could not be
-    recommended to.
+    Users without interactions before that time keep their first item visible, because a user
+    without any item cannot receive recommendations.
 
     Parameters
     ----------
     interactions : DataFrame
-        A row for each interaction, of pandas, polars or any other kind that narwhals reads. It is
-        not changed.
+        One row for each interaction, in a pandas or polars frame or any other kind that narwhals
+        reads. It is not modified.
     start : same type as the times, or str of a date or time as pandas reads it
-        The first moment that is hidden.
+        Interactions at this time or later are hidden.
     time, user, item, count : str, default="time", "user", "item", "count"
-        Names of columns. What has a count of 0 is no interaction; without the column, each row
-        is one.
+        Column names. Rows with a count of 0 are not interactions. Without a count column, each row
+        is one interaction.
 
     Returns
     -------
     visible, hidden : DataFrame like `interactions`
-        Rows before and since. Of the latter, those of items that the user has in `visible`, and
-        those with a count of 0, are in neither: they are nothing to be found.
+        Rows before `start`, and rows from `start` on. Later rows with an item that the user has in
+        `visible`, and later rows with a count of 0, are in neither part, because they are not
+        relevant items.
 
     Raises
     ------
     ValueError
-        If nothing would be visible or nothing hidden, and for a `start` that cannot be compared
-        with the times.
+        If `visible` or `hidden` would be empty, or if `start` cannot be compared with the times.
 
     Examples
     --------
@@ -149,7 +153,7 @@ def hold_out_after(
     times = column_in(interactions, time)
     try:
         is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
-    except Exception as error:  # each kind of frame has errors of its own
+    except Exception as error:  # each frame library raises its own error types
         raise ValueError(
             f"`start`={start!r} cannot be compared with column {time!r}, which holds "
             f"{times.dtype}: {error}"
@@ -157,25 +161,26 @@ def hold_out_after(
     if is_visible.all() or not is_visible.any():
         raise ValueError(
             f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "
-            f"{times.min()!r} to {times.max()!r}."
+            f"{times.min()!r} to {times.max()!r}. Choose a `start` between them."
         )
     by_time = np.argsort(times.to_numpy(), kind="stable")
     by_time = by_time[pairs.is_met_in_rows[by_time]]
     _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
-    is_visible[by_time[first]] = True  # which most are anyway
+    is_visible[by_time[first]] = True  # changes only users whose first item comes after `start`
     seen = is_visible & pairs.is_met_in_rows
     is_known = np.bincount(pairs.of_rows, seen, minlength=len(pairs.users)) > 0
     is_hidden = pairs.is_met_in_rows & ~is_known[pairs.of_rows]
     if not is_hidden.any():
         raise ValueError(
             f"Nothing is hidden: since `start`={start!r} no user has met an item that is new to "
-            "them, but for the first items of users who have come since."
+            "them, except the first items of users without earlier interactions. Choose an "
+            "earlier `start`."
         )
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
 
 
 def _are_before(times: Any, start: Any, name: str) -> Any:
-    """Return which times are before a moment. A text is one to pandas alone."""
+    """Return which times are before `start`. Only pandas compares times with a string."""
     is_date = times.dtype == nw.Date
     is_known = times.implementation.is_pandas_like() or not (is_date or times.dtype == nw.Datetime)
     if is_known or not isinstance(start, str):
@@ -184,7 +189,7 @@ def _are_before(times: Any, start: Any, name: str) -> Any:
         moment = pd.Timestamp(start)
     except ValueError as error:
         raise ValueError(
-            f"`start`={start!r} is no date, but column {name!r} holds {times.dtype}."
+            f"`start`={start!r} is no date, but column {name!r} holds {times.dtype}. Pass a date."
         ) from error
     if is_date:
         times = times.cast(nw.Datetime)
@@ -203,35 +208,37 @@ def hold_out_users(
     count: str = "count",
     random_state: Any = None,
 ) -> tuple[Any, Any, Any]:
-    """Hold users out whole, and hide some of their items.
+    """Hold out whole users, and hide some of the held-out users' items.
 
-    To judge by users whom the model has never seen is called strong generalisation: it learns
-    from `train`, recommends to the others from `fold_in` and is to find `target`.
+    Evaluation on users who are not in the training data is called strong generalisation [1]_. The
+    model is fitted to `train`. It recommends to the held-out users from `fold_in`, and metrics
+    compare the recommendations with `target`.
 
     Parameters
     ----------
     X : ndarray, sparse matrix of shape (n_users, n_items), DataFrame or list of tuples
-        As for `hold_out_items`. It is not changed.
+        As for `hold_out_items`. It is not modified.
     users : float or int, default=0.2
-        How many to hold out, as a fraction of all users in (0, 1) or a number. They are drawn from
-        those who have two items or more.
+        How many users to hold out: a fraction of all users in (0, 1), or a number of users. They
+        are drawn from the users with at least two items.
     holdout : float or int, default=0.2
-        How many of their items to hide, as for `hold_out_items`.
+        How many of a held-out user's items to hide, as for `hold_out_items`.
     user, item, count : str, default="user", "item", "count"
-        Names of columns, for frames only, as for `hold_out_items`.
+        Column names, for frames only, as for `hold_out_items`.
     random_state : int, RandomState instance or None, default=None
-        Which users and items: pass an int for the same ones each time.
+        Determines the held-out users and the hidden items. Pass an int for the same split in every
+        call.
 
     Returns
     -------
     train, fold_in, target : csr_array with n_items columns, or DataFrame or list like `X`
-        Together they are `X`. Rows of matrices stand in the order of `X`, and those of `fold_in`
-        and `target` are of the same users.
+        The three parts of `X`. Matrix rows keep the order of `X`. Row i of `fold_in` and row i of
+        `target` belong to the same user.
 
     Raises
     ------
     ValueError
-        For fractions and numbers out of range, and where fewer users have two items.
+        If `users` or `holdout` is out of range, or if too few users have two items.
 
     Examples
     --------

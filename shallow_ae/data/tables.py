@@ -23,25 +23,26 @@ _NO_INTERACTIONS = (
 )
 
 _ROWS = (Sequence, np.ndarray, np.void, pd.Series)
-# NumPy would make numbers of most of these.
+# NumPy would convert most of these types to float without an error.
 _NO_NUMBERS = (complex, np.complexfloating, np.datetime64, np.timedelta64, date, timedelta)
 
 
 class IndexedInteractions(NamedTuple):
-    """Interactions with their ids numbered by first appearance."""
+    """Interactions whose ids are numbered in order of first appearance."""
 
-    users: NDArray[np.intp]  # one code an interaction
+    users: NDArray[np.intp]  # one code for each interaction
     items: NDArray[np.intp]
     counts: NDArray[np.float64]
-    dtype: type[np.floating[Any]]  # of the matrix: float64 where the counts came as such
-    user_ids: Array  # one raw id a code
+    dtype: type[np.floating[Any]]  # of the matrix: float64 if the counts were given as float64
+    user_ids: Array  # one raw id for each code
     item_ids: Array
 
 
 def encode(interactions: Any, user: str, item: str, count: str) -> IndexedInteractions:
     """Read, check and number the interactions of a frame, a list of tuples or an array.
 
-    The names are those of a frame's columns. Raises as :meth:`shallow_ae.IdMapper.fit` says.
+    `user`, `item` and `count` are the column names of a frame. The errors are documented in
+    :meth:`shallow_ae.IdMapper.fit`.
     """
     users, items, counts = _columns(interactions, user, item, count)
     user_codes, user_ids = numbered(users, user)
@@ -53,7 +54,7 @@ def encode(interactions: Any, user: str, item: str, count: str) -> IndexedIntera
 
 
 def to_csr(columns: IndexedInteractions, n_items: int) -> sp.csr_array[Any]:
-    """Return the users x items matrix, summed in float64 and then of the stated type."""
+    """Return the users x items matrix, summed in float64 and then converted to `dtype`."""
     X = _sums(columns, n_items)
     X.eliminate_zeros()
     return sp.csr_array(X.astype(columns.dtype))
@@ -66,7 +67,7 @@ def _sums(columns: IndexedInteractions, n_items: int) -> sp.csr_array[Any]:
 
 
 def _check_sums(columns: IndexedInteractions) -> None:
-    """Raise a ValueError if the counts of a user and an item sum to more than their type holds."""
+    """Raise a ValueError if the sum of a user's counts of an item exceeds the data type's range."""
     largest = float(np.finfo(columns.dtype).max)
     with np.errstate(over="ignore"):
         if columns.counts.sum() <= largest:
@@ -85,24 +86,24 @@ def _check_sums(columns: IndexedInteractions) -> None:
 
 
 def is_frame(given: Any) -> bool:
-    """Return whether it is a DataFrame of any kind."""
+    """Return whether `given` is a DataFrame of any library."""
     return as_frame(given) is not None
 
 
 def are_interactions(given: Any) -> bool:
-    """Return whether it is a DataFrame or a list of tuples: rows are interactions, not users."""
+    """Return whether `given` is a DataFrame or a list of tuples, whose rows are interactions."""
     is_list = isinstance(given, list) and len(given) > 0
     return is_frame(given) or (is_list and isinstance(given[0], tuple))
 
 
 def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
-    """Return the columns of users and items of a DataFrame."""
+    """Return the user column and the item column of a DataFrame."""
     users, items, _ = _columns(frame, user, item, "")
     return users, items
 
 
 def column_in(frame: Any, name: str) -> nw.Series[Any]:
-    """Return a column of a DataFrame without missing values."""
+    """Return a column of a DataFrame; raise a ValueError if it has missing values."""
     columns = nw.from_native(frame, eager_only=True)
     if name not in columns.columns:
         raise ValueError(f"The frame has no column {name!r}, only {columns.columns}.")
@@ -113,7 +114,7 @@ def column_in(frame: Any, name: str) -> nw.Series[Any]:
 
 
 def take_rows(interactions: Any, chosen: NDArray[np.bool_]) -> Any:
-    """Return some rows of a frame, list of tuples or array, as such."""
+    """Return the chosen rows of a frame, list of tuples or array, in the same form."""
     frame = nw.from_native(interactions, eager_only=True, pass_through=True)
     if isinstance(frame, nw.DataFrame):
         return frame.filter(chosen.tolist()).to_native()
@@ -123,20 +124,20 @@ def take_rows(interactions: Any, chosen: NDArray[np.bool_]) -> Any:
 
 
 def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> Any:
-    """Return ids and what belongs to them as a DataFrame of the kind of `given`, or of pandas."""
+    """Return ids and further columns as a DataFrame of the library of `given`, or of pandas."""
     if taken := ids.keys() & columns.keys():
         raise ValueError(
-            f"The columns {sorted(taken)} of the interactions are named as those of the answer "
-            f"are, {sorted(columns)}. Rename them."
+            f"The columns {sorted(taken)} of the interactions are named as columns of the result, "
+            f"which are {sorted(columns)}. Rename the columns of the interactions."
         )
     native = nw.from_native(given, eager_only=True, allow_series=True, pass_through=True)
     known = isinstance(native, nw.DataFrame | nw.Series)
     backend: Any = native.implementation if known else nw.Implementation.PANDAS
-    # polars would keep an array of Python objects as such; of a list it knows the type.
+    # polars keeps an object array as objects, but infers the type of a list.
     data = {name: list(c) if c.dtype == object else c for name, c in (ids | columns).items()}
     answer = nw.from_dict(data, backend=backend)
     schema = native.schema if isinstance(native, nw.DataFrame) else {}
-    # Categories are read as what they stand for, and an empty column has no type of its own.
+    # The ids of a categorical column are plain values here, and an empty column has no type.
     casts = [
         nw.col(name).cast(schema[name])
         for name in ids
@@ -146,14 +147,14 @@ def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> 
 
 
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
-    """Return the columns of users, items and counts; counts are None where there are none."""
+    """Return the columns of users, items and counts; None for counts if there is no such column."""
     if is_frame(interactions):
         frame = nw.from_native(interactions, eager_only=True)
         missing = [name for name in (user, item) if name not in frame.columns]
         if missing:
             raise ValueError(
                 f"The frame has no column {' and no '.join(map(repr, missing))}, only "
-                f"{frame.columns}. Rename its columns, or name them by "
+                f"{frame.columns}. Rename its columns, or pass their names as "
                 "`user`, `item`, `count`."
             )
         counts = _native(frame[count]) if count in frame.columns else None
@@ -196,9 +197,9 @@ def _fields(interactions: Any) -> list[Array]:
 
 
 def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
-    """Return the columns of a list of tuples, each as it stands in the tuples.
+    """Return the columns of a list of tuples, with the values unchanged.
 
-    What NumPy or pandas makes of a list would turn integers beside a float into floats.
+    NumPy and pandas would convert the integers of a list to floats if one value is a float.
     """
     if not rows:
         raise ValueError(_NO_INTERACTIONS)
@@ -218,13 +219,13 @@ def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
             f"row 0 has {width}."
         )
     if not set(map(type, rows)) <= {tuple, list}:
-        rows = list(map(tuple, rows))  # a Series counts by its labels
+        rows = list(map(tuple, rows))  # a Series would be indexed by label, not by position
     columns = (map(itemgetter(place), rows) for place in range(width))
     return [of_one_type(np.fromiter(column, object, len(rows))) for column in columns]
 
 
 def of_one_type(values: Array) -> Array:
-    """Return Python's integers, or floats, as an array of such; a mixture as objects."""
+    """Return objects that are all integers or all floats as a numeric array, others unchanged."""
     if values.dtype != object:
         return values
     types = set(map(type, values.flat)) or {object}
@@ -236,16 +237,16 @@ def of_one_type(values: Array) -> Array:
 
 
 def _native(column: nw.Series[Any]) -> Any:
-    """Return a pandas Series as it is and any other frame's column as ndarray."""
+    """Return a pandas column as Series, and a column of any other library as ndarray."""
     return column.to_native() if column.implementation.is_pandas() else column.to_numpy()
 
 
 def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
-    """Return a column of ids as numbers by first appearance, and the ids."""
+    """Return codes of a column of ids, in order of first appearance, and the distinct ids."""
     if len(column) == 0:
         raise ValueError(_NO_INTERACTIONS)
     if isinstance(column.dtype, np.dtype) and not column.dtype.isnative:
-        column = native_order(np.asarray(column))  # pandas reads no other
+        column = native_order(np.asarray(column))  # pandas requires the native byte order
     codes, ids = pd.factorize(column)
     if codes.min() < 0:
         missing = np.flatnonzero(codes < 0)
@@ -259,7 +260,7 @@ def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
 def _check_counts(
     counts: Any, n_interactions: int, name: str
 ) -> tuple[NDArray[np.float64], type[np.floating[Any]]]:
-    """Return the counts as float64, to be summed as such, and the type of the matrix."""
+    """Return the checked counts as float64, and the data type of the matrix."""
     if counts is None:
         return np.ones(n_interactions), np.float32
     values = np.asarray(counts)
@@ -271,7 +272,7 @@ def _check_counts(
         numbers = values.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
-    bad = ~(numbers >= 0) | np.isinf(numbers)  # the first is true for NaN too
+    bad = ~(numbers >= 0) | np.isinf(numbers)  # the first condition includes NaN
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(

@@ -1,8 +1,8 @@
 """Ranking metrics against held-out items: NDCG, recall, precision, hit rate, MAP, MRR.
 
-All measures against truth share one way to find the hits, their arguments and their rules:
-relevance is binary, an item that a list repeats counts at its first place only, and users without
-truth are left out.
+All metrics in this module share their arguments and the search for hits. Relevance is binary, an
+item that a list repeats counts only at its first place, and users without relevant items are left
+out.
 """
 
 from __future__ import annotations
@@ -31,26 +31,27 @@ def ndcg_score(
         IDCG = sum over ranks r = 1 ... n    of  1 / log2(r + 1)
         NDCG = DCG / IDCG
 
-    where n is `min(k, len(truth))` or `len(truth)`, as `ideal` says.
+    where n is `min(k, len(truth))` if `ideal` is "cutoff", and `len(truth)` if `ideal` is "full".
 
     Parameters
     ----------
     y_true : dict of lists, list of lists, array of indices or sparse matrix
-        The relevant items of each user: raw ids by user, item indices or ids by position, or a
-        sparse (n_users, n_items) matrix whose nonzero entries are relevant.
+        The relevant items of each user: a dict of user id to item ids; a list or array with one row
+        of item ids or indices for each user; or a sparse (n_users, n_items) matrix whose nonzero
+        entries are relevant.
     y_rec : dict of lists, list of lists or array of shape (n_users, n_recommended)
         The ranked items of each user, best first. Places that hold None, or -1 in an array of
         integers, are empty.
     k : int, default=None
-        Cutoff: only the first `k` places count. None counts every place there is.
+        Cutoff: only the first `k` places count. None counts all places.
     ideal : {"cutoff", "full"}, default="cutoff"
-        What the best possible list may hold: "cutoff" min(k, len(truth)) relevant items, so that
-        1 can be reached; "full" all of them, however many places there are.
+        Number of relevant items in the best possible list. "cutoff" means min(k, len(truth)), so
+        that a score of 1 is possible. "full" means len(truth), even if this exceeds `k`.
     no_recommendations : {"zero", "omit"}, default="zero"
-        Users with truth and an empty or absent list score 0, or are left out of the mean. To
-        leave them out rewards a model that answers only where it is sure.
+        How to treat users with truth and an empty or missing list: "zero" scores them 0, "omit"
+        leaves them out of the mean. "omit" rewards a model that recommends only when it is certain.
     per_user : bool, default=False
-        Return a number for each user of `y_true`, in order, instead of their mean.
+        Return one score for each user of `y_true`, in order, instead of the mean.
 
     Returns
     -------
@@ -60,19 +61,23 @@ def ndcg_score(
     Raises
     ------
     ValueError
-        If no user has both truth and a place in the mean, or the two arguments do not match.
+        If all users are left out, or if `y_true` and `y_rec` do not have matching users.
+    TypeError
+        If `y_true` and `y_rec` have incompatible forms, such as a dict and a list.
 
     Notes
     -----
-    Which NDCG is it? `ideal="cutoff", no_recommendations="zero"` is the usual one of top-k
-    recommendation (and trec_eval's `ndcg_cut`, with binary relevance). `ideal="full",
-    no_recommendations="omit"` is that of the notebook this library grew from; it is never higher
-    where every user is answered. :func:`sklearn.metrics.ndcg_score` takes one dense score for
-    every user and item, so the items that training has seen must be masked by the caller, ranks
-    them itself, averages over ties, and gives users without relevant items 0; on lists without
-    ties its `k` means `ideal="cutoff"`.
+    Definitions of NDCG differ. `ideal="cutoff", no_recommendations="zero"` is the usual definition
+    in top-k recommendation, and equals trec_eval's `ndcg_cut` with binary relevance.
+    `ideal="full", no_recommendations="omit"` is the definition in the notebook that this library
+    is based on. If every user has recommendations, "full" never exceeds "cutoff".
 
-    Time and memory are linear in the number of truths and places.
+    :func:`sklearn.metrics.ndcg_score` takes one dense score for every user and item and ranks the
+    items itself, so the caller must mask the items seen in training. It averages over ties and
+    scores users without relevant items 0. On lists without ties, its `k` corresponds to
+    `ideal="cutoff"`.
+
+    Time and memory are linear in the total number of relevant items and places.
 
     References
     ----------
@@ -103,16 +108,16 @@ def recall_score(
     no_recommendations: str = "zero",
     per_user: bool = False,
 ) -> float | Values:
-    """Return the mean share of the relevant items that are in the first `k` places.
+    """Return the mean recall: the share of the relevant items that are in the first `k` places.
 
     Parameters
     ----------
     y_true, y_rec, k, no_recommendations, per_user
         As for `ndcg_score`.
     ideal : {"full", "cutoff"}, default="full"
-        Share of what: "full" of all that is relevant, the usual recall; "cutoff" of
-        min(k, len(truth)), of which 1 can be reached (the papers on variational autoencoders
-        and EASE).
+        Denominator of the share. "full" is the number of relevant items, the usual recall.
+        "cutoff" is min(k, len(truth)), so that a score of 1 is possible; the papers on variational
+        autoencoders and EASE use it.
 
     Returns
     -------
@@ -139,13 +144,13 @@ def precision_score(
     no_recommendations: str = "zero",
     per_user: bool = False,
 ) -> float | Values:
-    """Return the mean share of the first `k` places that hold relevant items.
+    """Return the mean precision: the share of the first `k` places that hold relevant items.
 
     Parameters
     ----------
     y_true, y_rec, k, no_recommendations, per_user
-        As for `ndcg_score`. A list of fewer than `k` items has places without a relevant item;
-        where `k` is None, the share is of the list's own length.
+        As for `ndcg_score`. If a list has fewer than `k` items, the missing places count as not
+        relevant. If `k` is None, the share is relative to the length of the list.
 
     Returns
     -------
@@ -169,7 +174,7 @@ def hit_rate_score(
     no_recommendations: str = "zero",
     per_user: bool = False,
 ) -> float | Values:
-    """Return the share of users who find a relevant item in the first `k` places.
+    """Return the share of users with at least one relevant item in the first `k` places.
 
     Parameters
     ----------
@@ -179,7 +184,7 @@ def hit_rate_score(
     Returns
     -------
     hit_rate : float or ndarray of shape (n_users,)
-        Of each user, 0 or 1; NaN for users who are left out.
+        Between 0 and 1; for a single user 0 or 1. NaN for users who are left out.
 
     Examples
     --------
@@ -201,16 +206,16 @@ def map_score(
 ) -> float | Values:
     """Return the mean average precision.
 
-    A user's average precision is the sum, over the ranks of the relevant items in the first `k`
-    places, of the precision up to there, divided by the number of relevant items.
+    The average precision of a user is the sum of the precision at each rank that holds a relevant
+    item, over the first `k` places, divided by the number of relevant items.
 
     Parameters
     ----------
     y_true, y_rec, k, no_recommendations, per_user
         As for `ndcg_score`.
     ideal : {"full", "cutoff"}, default="full"
-        Divide by all that is relevant, as trec_eval's `map_cut` does, or by min(k, len(truth)), so
-        that 1 can be reached.
+        Divisor of the sum. "full" is the number of relevant items, as in trec_eval's `map_cut`.
+        "cutoff" is min(k, len(truth)), so that a score of 1 is possible.
 
     Returns
     -------
@@ -260,7 +265,7 @@ def mrr_score(
 def _score(
     name: str, y_true: Truth, y_rec: Ranking, k: int | None, no_recommendations: str, per_user: bool
 ) -> float | Values:
-    """Return a measure by its name, of each user or their mean."""
+    """Return the named metric, for each user or as the mean over users."""
     check_choice("no_recommendations", no_recommendations, ("zero", "omit"))
     check_boolean("per_user", per_user)
     if k is not None:

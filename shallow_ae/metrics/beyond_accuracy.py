@@ -1,6 +1,6 @@
 """Metrics of the recommended items alone: coverage, Gini coefficient, novelty.
 
-Public in :mod:`shallow_ae.metrics`.
+These functions are public as members of :mod:`shallow_ae.metrics`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from shallow_ae.metrics.hits import Ranking, are_indices, first_places
 
 
 def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
-    """Return the share of the catalogue that is recommended to anybody.
+    """Return the share of the catalogue's items that are recommended to at least one user.
 
     Parameters
     ----------
     y_rec : dict of lists, list of lists or array of shape (n_users, n_recommended)
         The ranked items of each user, best first, as for :func:`~shallow_ae.ndcg_score`.
     n_items : int
-        Size of the catalogue.
+        Number of items in the catalogue.
     k : int, default=None
-        Cutoff: only the first `k` places count. None counts every place there is.
+        Cutoff: only the first `k` places count. None counts all places.
 
     Returns
     -------
@@ -39,7 +39,8 @@ def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> flo
     Raises
     ------
     ValueError
-        If nothing is recommended, an index beyond `n_items`, or more different items than that.
+        If no item is recommended, if a recommended index is not less than `n_items`, or if more
+        than `n_items` different items are recommended.
 
     Examples
     --------
@@ -51,10 +52,11 @@ def coverage_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> flo
 
 
 def gini_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
-    """Return the Gini coefficient of how often the items of the catalogue are recommended.
+    """Return the Gini coefficient of the numbers of recommendations of all items.
 
-    Twice the area between the Lorenz curve of exposure and the diagonal: with x_1 <= ... <= x_n
-    the times that each of the n items is recommended, sum_i (2 i - n - 1) x_i / (n sum_i x_i).
+    The Gini coefficient is twice the area between the Lorenz curve of exposure and the diagonal.
+    If x_1 <= ... <= x_n are the numbers of times that the n items are recommended, it equals
+    sum_i (2 i - n - 1) x_i / (n sum_i x_i).
 
     Parameters
     ----------
@@ -64,12 +66,13 @@ def gini_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
     Returns
     -------
     gini : float
-        0 where all items are recommended equally often, up to 1 - 1/n where only one is.
+        0 if all items are recommended equally often, at most 1 - 1/n, if only one item is
+        recommended.
 
     Raises
     ------
     ValueError
-        As `coverage_score` does.
+        As for `coverage_score`.
 
     Examples
     --------
@@ -78,7 +81,7 @@ def gini_score(y_rec: Ranking, n_items: int, *, k: int | None = None) -> float:
     (0.0, 0.75)
     """
     times = _exposures(y_rec, n_items, k)
-    ranks = np.arange(n_items - len(times) + 1, n_items + 1)  # those before have no exposure
+    ranks = np.arange(n_items - len(times) + 1, n_items + 1)  # lower ranks have x_i = 0
     return float(((2 * ranks - n_items - 1) * np.sort(times)).sum() / (n_items * times.sum()))
 
 
@@ -91,28 +94,30 @@ def novelty_score(
 ) -> float:
     """Return the mean self-information of the recommended items, in bits.
 
-    An item that m of n users have has -log2(m / n): one that everybody has is no news, and each
-    halving of its users adds 1. One that nobody has counts as having one user (or, where weights
-    are smaller than 1, as many as the rarest that is recommended).
+    The self-information of an item that m of n users have seen is -log2(m / n). It is 0 for an item
+    that all users have seen, and each halving of the number of users adds 1. An item without users
+    counts as if it had one user. If sample weights make counts smaller than 1, it counts as if it
+    had the smallest positive count of the recommended items.
 
     Parameters
     ----------
     y_rec, k
-        As for `coverage_score`. The mean is over all filled places.
+        As for `coverage_score`. The mean is over all nonempty places.
     item_counts : array-like of shape (n_items,), or mapping of raw id to number
-        Users of each item: `item_counts_` of a fitted model for item indices.
+        Number of users of each item. For item indices, pass `item_counts_` of a fitted model.
     n_users : float
-        Users there are: `n_samples_seen_` of a fitted model, or the sum of its sample weights.
+        Number of all users: `n_samples_seen_` of a fitted model or, if it was fitted with sample
+        weights, the sum of these weights.
 
     Returns
     -------
     novelty : float
-        0 or more; at most log2(n_users), where no count is smaller than 1.
+        At least 0. At most log2(n_users) if no positive count is smaller than 1.
 
     Raises
     ------
     ValueError
-        If nothing is recommended, or an item has more users than there are.
+        If no item is recommended, or if an item has more than `n_users` users.
 
     References
     ----------
@@ -132,8 +137,9 @@ def novelty_score(
         counts = _of_indices(np.asarray(item_counts, np.float64), list(times_of))
     if not counts.max() <= n_users:
         raise ValueError(
-            f"An item has {counts.max():g} users, but `n_users`={n_users:g}. Of a model fitted "
-            "with sample weights, pass their sum: its counts are sums of them."
+            f"An item has {counts.max():g} users, but `n_users`={n_users:g}. For a model fitted "
+            "with sample weights, pass their sum as `n_users`, because its counts are sums of "
+            "sample weights."
         )
     least = min(1, n_users, *counts[counts > 0])
     information = -np.log2(np.maximum(counts, least) / n_users)
@@ -145,19 +151,19 @@ def _of_indices(item_counts: Values, items: list[Any]) -> Values:
     if indices.dtype.kind not in "iu" or not 0 <= indices.min() <= indices.max() < len(item_counts):
         raise ValueError(
             f"`item_counts` has {len(item_counts):,} items by index, and {items[0]!r} to "
-            f"{items[-1]!r} are recommended. Pass a mapping for other ids than indices."
+            f"{items[-1]!r} are recommended. Pass a mapping for other ids than item indices."
         )
     return np.asarray(item_counts[indices])
 
 
 def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]:
-    """Return how often each of the items is recommended that are at all."""
+    """Return how often each recommended item is recommended; other items are not included."""
     times_of = _times(y_rec, k)
     check_integer("n_items", n_items, low=1)
     if are_indices(y_rec) and max(times_of) >= n_items:
         raise ValueError(
-            f"The item index {max(times_of)} is recommended, but `n_items`={n_items:,}: indices "
-            "go from 0 to one less."
+            f"The item index {max(times_of)} is recommended, but `n_items`={n_items:,}: valid "
+            "indices are 0 to `n_items` - 1."
         )
     if len(times_of) > n_items:
         raise ValueError(
@@ -167,7 +173,7 @@ def _exposures(y_rec: Ranking, n_items: int, k: int | None) -> NDArray[np.int64]
 
 
 def _times(y_rec: Ranking, k: int | None) -> dict[Any, int]:
-    """Return how often each item is in the first `k` places of a list."""
+    """Return how often each item is in the first `k` places of the lists."""
     if k is not None:
         check_integer("k", k, low=1)
     places = first_places(y_rec, k)

@@ -15,9 +15,9 @@ Values: TypeAlias = NDArray[np.float64]
 
 
 def values_of_users(name: str, hits: Hits, *, omit_unanswered: bool) -> Values:
-    """Return a measure by its name for each user; NaN for those who are left out.
+    """Return the named metric for each user; NaN for users who are left out.
 
-    Raises a ValueError if that is everybody.
+    Raises a ValueError if all users are left out.
     """
     counted = hits.n_relevant > 0
     if omit_unanswered:
@@ -26,7 +26,7 @@ def values_of_users(name: str, hits: Hits, *, omit_unanswered: bool) -> Values:
         raise ValueError(
             f"Nothing to measure: none of {len(counted):,} users has held-out items"
             + (" and recommendations." if omit_unanswered else ".")
-            + " Users need two or more items for one to be held out."
+            + " A user needs two or more items so that one can be held out."
         )
     return np.where(counted, MEASURES[name](hits), np.nan)
 
@@ -61,7 +61,7 @@ def _reciprocal_rank(hits: Hits) -> Values:
 
 
 def _n_ideal(hits: Hits, *, is_cut: bool) -> NDArray[np.int64]:
-    """Return how many relevant items the best list has; at least one, to divide by."""
+    """Return the number of relevant items in the ideal list, at least 1 to avoid division by 0."""
     n_ideal = np.maximum(hits.n_relevant, 1)
     return np.minimum(hits.k, n_ideal) if is_cut and hits.k is not None else n_ideal
 
@@ -76,7 +76,7 @@ def _n_hits(hits: Hits) -> Values:
 
 
 def _hits_before(hits: Hits) -> NDArray[np.intp]:
-    """Return how many hits the same user has at earlier ranks."""
+    """Return for each hit the number of the same user's hits at earlier ranks."""
     return np.arange(len(hits.users)) - np.searchsorted(hits.users, hits.users)
 
 

@@ -19,23 +19,23 @@ ListsByUser: TypeAlias = Mapping[Any, Iterable[Any]] | Sequence[Iterable[Any]]
 Truth: TypeAlias = ListsByUser | NDArray[Any] | sp.sparray | sp.spmatrix
 Ranking: TypeAlias = ListsByUser | NDArray[Any]
 
-_MOST_MARKS = 2**27  # bytes; indices beyond them are looked up as other ids are
+_MOST_MARKS = 2**27  # bytes of the mark array; larger indices are matched by hashing, as raw ids
 
 
 class Hits(NamedTuple):
-    """The hits of all users, and how many there might have been."""
+    """The hits of all users, and the numbers of relevant and of recommended items."""
 
-    users: NDArray[np.intp]  # by position; one for each hit, rising
-    ranks: NDArray[np.intp]  # places in the list, from 0, rising for each user
-    n_relevant: NDArray[np.int64]  # distinct items to be found, one number a user
-    n_listed: NDArray[np.int64]  # filled places of the list
-    k: int | None  # the cutoff of the list
+    users: NDArray[np.intp]  # user position of each hit, ascending
+    ranks: NDArray[np.intp]  # place of each hit in its list, from 0, ascending for each user
+    n_relevant: NDArray[np.int64]  # distinct relevant items of each user
+    n_listed: NDArray[np.int64]  # nonempty places of each user's list
+    k: int | None  # cutoff of the lists
 
 
 def find_hits(y_true: Truth, y_rec: Ranking, k: int | None) -> Hits:
-    """Find what of `y_true` is in the first `k` places of `y_rec`.
+    """Find the items of `y_true` in the first `k` places of `y_rec`.
 
-    Arguments and errors are those of :func:`shallow_ae.ndcg_score`.
+    The arguments and errors are documented in :func:`shallow_ae.ndcg_score`.
     """
     truth, ranked = _by_position(*readable(y_true, y_rec))
     relevant = _relevant_indices(truth) if are_indices(ranked) else None
@@ -45,9 +45,10 @@ def find_hits(y_true: Truth, y_rec: Ranking, k: int | None) -> Hits:
 
 
 def readable(*of_users: Any) -> list[Any]:
-    """Return lists of items of the same users that can be read more than once.
+    """Return lists of items for the same users in forms that can be iterated more than once.
 
-    A Series goes by its index where the others go by user, too, and by position elsewhere.
+    A Series is read as a mapping from its index if all arguments are a mapping or a Series, and by
+    position otherwise.
     """
     by_user = all(isinstance(lists, Mapping | pd.Series) for lists in of_users)
     return [_readable(lists, by_user=by_user) for lists in of_users]
@@ -58,7 +59,8 @@ def _readable(lists: Any, *, by_user: bool) -> Any:
         if not lists.index.is_unique:
             again = lists.index[lists.index.duplicated()][0]
             raise ValueError(
-                f"A Series of lists needs each user once in its index: found {again!r} again."
+                f"A Series of lists needs each user once in its index: found {again!r} again. "
+                "Merge the lists of each user."
             )
         lists = lists.to_dict()
     if isinstance(lists, Mapping):
@@ -73,7 +75,7 @@ def _sized(items: Any) -> Any:
 
 
 def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
-    """Return what is in the first `k` places, as an array of indices if `y_rec` is one."""
+    """Return the items in the first `k` places: an index array if `y_rec` is one, else lists."""
     y_rec = _readable(y_rec, by_user=False)
     _check_is_table(y_rec)
     if are_indices(y_rec):
@@ -82,7 +84,7 @@ def first_places(y_rec: Ranking, k: int | None) -> Array | list[list[Any]]:
 
 
 def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
-    """Return truth and recommendations with the same user at the same position."""
+    """Return truth and recommendations in the same order of users."""
     if isinstance(y_true, Mapping) != isinstance(y_rec, Mapping):
         raise TypeError(
             f"y_true is a {type(y_true).__name__} and y_rec a {type(y_rec).__name__}: pass dicts "
@@ -94,20 +96,22 @@ def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
         if y_true and y_rec and not any(user in y_rec for user in y_true):
             raise ValueError(
                 f"y_true and y_rec have no user in common: {next(iter(y_true))!r} is one of the "
-                f"former, {next(iter(y_rec))!r} one of the latter."
+                f"former, {next(iter(y_rec))!r} one of the latter. Pass the same user ids in both."
             )
         return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
     n_true = y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)
     if n_true != len(y_rec):
-        raise ValueError(f"y_true has {n_true:,} users and y_rec {len(y_rec):,}; expected as many.")
+        raise ValueError(
+            f"y_true has {n_true:,} users and y_rec {len(y_rec):,}; expected equal numbers."
+        )
     return y_true, y_rec
 
 
 def _check_is_table(given: Any) -> None:
     if is_frame(given):
         raise TypeError(
-            "Found a frame, expected a list of items for each user: "
-            "`shallow_ae.evaluation.item_lists(frame)` turns one into the other."
+            "Found a frame, expected a list of items for each user. Convert the frame by "
+            "`shallow_ae.evaluation.item_lists(frame)`."
         )
     if not isinstance(given, np.ndarray):
         return
@@ -121,12 +125,15 @@ def _check_is_table(given: Any) -> None:
 
 
 def are_indices(lists: Any) -> bool:
-    """Return whether it is an array of item indices."""
+    """Return whether `lists` is an array of item indices."""
     return isinstance(lists, np.ndarray) and lists.dtype.kind in "iu"
 
 
 def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Return where each user's part of the relevant items begins, and those, if all are indices."""
+    """Return the start of each user's relevant items, and all relevant items as indices.
+
+    Returns None if an item is not an index or is too large for the mark array.
+    """
     if sp.issparse(truth):
         rows = canonical(truth)
         starts, items = rows.indptr, rows.indices
@@ -138,7 +145,7 @@ def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]
         starts = np.cumsum([0, *map(len, lists)])
         flat = list(chain.from_iterable(lists))
         items = np.array(flat if all(type(item) is int for item in flat) else [-1])
-        if items.min(initial=0) < 0:  # an id, where it is not in an array
+        if items.min(initial=0) < 0:  # in a list, a negative number is a raw id
             return None
     if items.max(initial=0) >= _MOST_MARKS:
         return None
@@ -153,7 +160,7 @@ def _match_indices(
     *,
     is_array: bool,
 ) -> Hits:
-    from shallow_ae.metrics.hits_kernel import mark_hits  # which imports Numba
+    from shallow_ae.metrics.hits_kernel import mark_hits  # imports Numba only when needed
 
     ranked = np.ascontiguousarray(ranked[:, :k], np.int64)
     hits, n_relevant = np.empty(ranked.shape, np.bool_), np.empty(len(ranked), np.int64)
@@ -190,7 +197,10 @@ def _listed(items: Any) -> list[Any]:
 
 
 def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -> Hits:
-    """Match ids of any kind. To number all of them would take longer than sets of a user's few."""
+    """Find hits among ids of any type, with one set for each user.
+
+    This is faster than numbering all ids, because a user has few items.
+    """
     users: list[int] = []
     ranks: list[int] = []
     n_relevant, n_listed = np.empty(len(truth), np.int64), np.empty(len(truth), np.int64)
@@ -199,7 +209,7 @@ def _match_ids(truth: list[list[Any]], ranked: list[list[Any]], k: int | None) -
         relevant = set(own)
         relevant.discard(None)
         found = [rank for rank, item in enumerate(listed) if item in relevant]
-        if len({listed[rank] for rank in found}) < len(found):  # some more than once
+        if len({listed[rank] for rank in found}) < len(found):  # the list repeats items
             found = sorted({listed[rank]: rank for rank in reversed(found)}.values())
         users += [user] * len(found)
         ranks += found

@@ -9,22 +9,24 @@ from shallow_ae._runtime.compiled import compiled
 
 @compiled
 def mark_hits(starts: Any, truth: Any, ranked: Any, marks: Any, hits: Any, n_relevant: Any) -> None:
-    """Mark the hits of each user and count what was relevant.
+    """Mark the hits of each user and count the user's distinct relevant items.
 
-    An item counts once, at its first place, and negative ones are empty places.
+    An item counts once, at its first place. Negative indices are empty places.
 
     Parameters
     ----------
     starts : ndarray of int64 of shape (n_users + 1,)
-        Where each user's part of `truth` begins.
+        Start of each user's relevant items in `truth`.
     truth : ndarray of int of shape (n_relevant,)
+        Relevant item indices of all users, concatenated.
     ranked : ndarray of int of shape (n_users, n_places)
+        Recommended item indices, best first.
     marks : ndarray of bool of shape (n_items,)
-        All False, before and after.
+        Workspace; all False before and after the call.
     hits : ndarray of bool of shape (n_users, n_places)
-        To be written.
+        Output: True where the place holds a relevant item.
     n_relevant : ndarray of int64 of shape (n_users,)
-        To be written.
+        Output: the number of distinct relevant items of each user.
     """
     for user in range(len(ranked)):
         own = truth[starts[user] : starts[user + 1]]

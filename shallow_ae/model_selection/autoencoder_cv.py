@@ -33,62 +33,64 @@ _VARIANTS = ("dropout", "diagonal_slack", "user_exponent", "item_exponent")
 class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
     """A :class:`~shallow_ae.ShallowAutoEncoder` that chooses its parameters by cross-validation.
 
-    It fits the exact solution for all combinations of the parameters listed and each split, takes
-    the one with the best mean score and fits it to all rows: what
-    :class:`~sklearn.model_selection.GridSearchCV` does, in the manner of
-    :class:`~sklearn.linear_model.RidgeCV`, with what the fits have in common done once. The Gram
-    matrix is formed once and that of each fold is a difference; settings that differ only in
+    The search fits the exact solution for each split and all combinations of the listed parameter
+    values. It then fits the combination with the best mean score to all rows. The result is that of
+    :class:`~sklearn.model_selection.GridSearchCV`, but computations that several fits share are
+    done once, as in :class:`~sklearn.linear_model.RidgeCV`: the Gram matrix of all rows is computed
+    once, the Gram matrix of a training part is a difference, and settings that differ only in
     `diagonal_slack` and `item_exponent` share an inverse.
 
     Parameters
     ----------
     regularizations : sequence of float, default=(0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-        Strengths of the penalty to choose from, per user, as in ShallowAutoEncoder.
+        Candidate values of `regularization`, with the scale of ShallowAutoEncoder (per user).
     dropout, diagonal_slack, user_exponent, item_exponent : float or sequence of float, default=0.0
-        The same parameters of ShallowAutoEncoder, or values to choose from.
+        As in ShallowAutoEncoder. A sequence lists candidate values.
     cv : int, splitter or iterable of (train, test), default=5
-        How users are split: an int means so many consecutive folds (`KFold`). Of splitters that
-        need groups, pass what they yield: `GroupKFold(5).split(X, groups=groups)`.
+        How to split the users. An int is a number of consecutive folds (`KFold`). For splitters
+        that need groups, pass their splits: `GroupKFold(5).split(X, groups=groups)`.
     scoring : str, callable or None, default=None
-        A scorer of scikit-learn's kind, best from :func:`~shallow_ae.make_ranking_scorer`; it is
-        handed rows as a csr_array. None is NDCG@100 with a fifth of each user's items hidden.
+        A scikit-learn scorer, preferably made by :func:`~shallow_ae.make_ranking_scorer`. It
+        receives rows as a csr_array. None means NDCG@100 with a fifth of each user's items held
+        out.
     verbose : int, default=0
         1 shows a progress bar.
 
     Attributes
     ----------
     best_params_ : dict
-        The chosen values of `regularization` and of the other parameters that were listed.
+        The selected values of `regularization` and of the other listed parameters.
     best_score_ : float
-        Their mean score over the splits.
+        Mean score of `best_params_` over the splits.
     best_index_ : int
-        Their place in `cv_results_`.
+        Index of `best_params_` in `cv_results_`.
     best_estimator_ : ShallowAutoEncoder
-        The model fitted with them to all rows, which `partial_fit` and `forget` change.
+        Model with `best_params_`, fitted to all rows. Its `partial_fit` and `forget` change it.
     cv_results_ : dict of ndarray
-        Scores, ranks and times of all settings, with the keys that GridSearchCV has, in its order.
+        Scores, ranks and times of all settings, with the keys and the order of GridSearchCV.
     n_splits_ : int
         Number of splits.
     item_weights_, item_counts_, n_samples_seen_
-        Those of `best_estimator_`.
+        The attributes of `best_estimator_`.
     n_features_in_ : int
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
-        Names of the items, where X has names that are all strings.
+        Item names. Defined only if X has column names that are all strings.
 
     Notes
     -----
-    The time is that of an inverse for each split and each setting of `regularization` and
-    `dropout`. Threads take one each, and none waits for another, where inverses have fewer than
-    8,192 rows, there are as many as threads, and scores come from `make_ranking_scorer` with a
-    measure by name. Otherwise all threads work on one after the other. Scores are those of
-    `GridSearchCV` to rounding, which is not the same on one thread as on several: where the type of
-    the data is at its limit, the one may refuse a `regularization` that the other takes.
+    The search computes one inverse for each split and each combination of `regularization`,
+    `dropout` and `user_exponent`. Each thread computes an inverse of its own if the inverses have
+    fewer than 8,192 rows, if there are at least as many inverses as threads, and if the scorer
+    comes from `make_ranking_scorer` with a metric given by name. Otherwise all threads work on one
+    inverse at a time. Scores equal the scores of `GridSearchCV` up to rounding. Rounding differs
+    between one and several threads, so a `regularization` near the limit of the data type may be
+    refused by one of the two searches only.
 
-    Memory is that of an exact fit and two more matrices of its size, or three where several values
-    of `diagonal_slack` or `item_exponent` are listed; and, if that fits, one or two more for each
-    further thread. Where a training part has fewer users than items, its solutions are dual, one
-    for each setting, and there is nothing to share.
+    Memory is that of an exact fit plus two items x items matrices, or three if several values of
+    `diagonal_slack` or `item_exponent` are listed. Each further thread needs one or two more such
+    matrices; if these do not fit, all threads work on one inverse at a time. If a training part has
+    fewer users than items, its solutions are dual, and each setting needs an inverse of its own.
 
     Examples
     --------
@@ -131,11 +133,13 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions, finite: nonzero means seen, larger means more. Not changed.
+            Interactions, all finite. A nonzero entry means that the user has seen the item; a
+            larger entry counts more. `X` is not modified.
         y : sparse matrix or ndarray of shape (n_users, n_items), default=None
-            Held-out items of the same users, by which to judge; None hides some.
+            Held-out items of the same users, against which the scorer compares the
+            recommendations. If None, the scorer holds out items of `X`.
         sample_weight : array-like of shape (n_users,), default=None
-            Weight of each user in the fits, >= 0; scores count all users alike.
+            Weight of each user in the fits, >= 0. Scores weight all users equally.
 
         Returns
         -------
@@ -144,12 +148,13 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As ShallowAutoEncoder's exact fit does, for any setting, and where nobody in a test
-            part has two items; a note names the split. The estimator is then as before.
+            If ShallowAutoEncoder's exact fit raises it for any setting, or if no user in a test
+            part has two items. A note on the error names the split. The estimator is then
+            unchanged.
         MemoryError
-            If it does not fit in the free memory, before anything is allocated.
+            If the search needs more than the free memory. Raised before anything is allocated.
         """
-        # Imported here, as it takes a fifth of a second that who does not search can save.
+        # Imported here because the import takes a fifth of a second and only a search needs it.
         from sklearn.model_selection import ParameterGrid, check_cv
 
         listed = self._listed()
@@ -158,9 +163,11 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         trial = copy(self)
         rows = sp.csr_array(check_interactions(trial, X, reset=True))
         if rows.shape[1] < 2:
-            raise ValueError("X has n_features=1, expected two items or more: one to hold out.")
+            raise ValueError(
+                "X has n_features=1, expected two items or more, so that one can be held out."
+            )
         weights = check_sample_weight(sample_weight, rows.shape[0])
-        users = np.arange(rows.shape[0])  # of lists and masks, indices
+        users = np.arange(rows.shape[0])  # turns splits given as lists or masks into indices
         held_out = canonical(y) if sp.issparse(y) else aligned_by_name(trial, y)
         splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, held_out)]
         if held_out is not None:
@@ -170,7 +177,7 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         for model in models:
             copy_names(trial, model)
         scorer = self._scorer()
-        # A class derived from ours may judge otherwise.
+        # A subclass may score differently, so only the exact class takes the fast path.
         scoring = Scoring(scorer, scorer if type(scorer) is RankingScorer else None)
         outcome, gram = cross_validate(models, data, splits, scoring, verbose=self.verbose)
 
@@ -183,18 +190,19 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         return take_over(self, trial)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the score by `scoring` of the chosen model.
+        """Return the score of the selected model, computed by `scoring`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions to recommend from.
+            Interactions from which to recommend.
         y : sparse matrix or ndarray of shape (n_users, n_items), default=None
-            Held-out items of the same users; None hides some.
+            Held-out items of the same users. If None, the scorer holds out items of `X`.
 
         Returns
         -------
         score : float
+            Greater is better.
         """
         check_is_fitted(self)
         held_out = () if y is None else (y,)
@@ -202,11 +210,11 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
 
     @property
     def _fitted(self) -> FittedState:  # type: ignore[override]
-        """What the chosen model has learned."""
+        """The fitted state of the selected model."""
         return self.best_estimator_._fitted
 
     def _listed(self) -> dict[str, list[Any]]:
-        """Return the values to choose from, by the name of ShallowAutoEncoder's parameter."""
+        """Return the candidate values of each listed parameter of ShallowAutoEncoder."""
         listed = {name: getattr(self, name) for name in _VARIANTS}
         listed = {name: values for name, values in listed.items() if _are_several(values)}
         listed["regularization"] = self.regularizations
@@ -225,7 +233,7 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         return model
 
     def _scorer(self) -> Callable[..., float]:
-        from sklearn.metrics import get_scorer  # for the same reason
+        from sklearn.metrics import get_scorer  # imported here to save time, as in `fit`
 
         scorer: Callable[..., float]
         scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
@@ -237,7 +245,7 @@ def _are_several(values: Any) -> bool:
 
 
 def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:
-    """Return the table of a search as GridSearchCV has it."""
+    """Return `cv_results_` in the format of GridSearchCV."""
     from scipy.stats import rankdata
 
     results: dict[str, Any] = {}
@@ -250,6 +258,6 @@ def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, An
     results |= {f"split{i}_test_score": scores[:, i] for i in range(scores.shape[1])}
     results["mean_test_score"], results["std_test_score"] = scores.mean(axis=1), scores.std(axis=1)
     means = results["mean_test_score"]
-    worst = np.nan_to_num(means, nan=-np.inf)  # no score is no good
+    worst = np.nan_to_num(means, nan=-np.inf)  # a missing score ranks last
     results["rank_test_score"] = rankdata(-worst, method="min").astype(np.int32)
     return results

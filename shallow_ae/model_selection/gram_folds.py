@@ -1,7 +1,7 @@
 """Cross-validation of the exact solution on one Gram matrix.
 
-Users are rows: the Gram matrix of a fold's training part is that of all users less that of the
-others. Settings that differ only in how the inverse is scaled share it.
+A row is a user. The Gram matrix of a training part is the Gram matrix of all users minus the Gram
+matrix of the other users. Settings that differ only in the scaling of the inverse share an inverse.
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.fitted import FittedState, solved_state
 from shallow_ae.models.parameters import objective_of
 
-# How much more of an item there may be in all rows than in a part that is formed as a difference:
-# two digits of float32 are lost then, of seven.
+# Largest allowed ratio of a diagonal entry of the Gram matrix of all rows to the same entry of a
+# training part that is computed as a difference. At this ratio, float32 loses two of seven digits.
 _MOST_CANCELLED = 100
 
-Splits = Sequence[tuple[Any, Any]]  # rows to learn from, and rows to be judged by
+Splits = Sequence[tuple[Any, Any]]  # training rows and test rows of each split
 
 
 class Data(NamedTuple):
-    """Checked rows, their weights, and what may be held out of them."""
+    """Checked rows, their sample weights, and their held-out items, if given."""
 
     X: sp.csr_array[Any]
     sample_weight: Array
     y: Any
 
     def of(self, rows: Any) -> Data:
-        """Return some of the rows."""
+        """Return the data of the given rows."""
         return Data(
             self.X[rows], self.sample_weight[rows], None if self.y is None else self.y[rows]
         )
 
 
 class Outcome(NamedTuple):
-    """What each setting has come to in each split, as arrays of (n_settings, n_splits)."""
+    """Scores and times of all settings in all splits, as arrays of shape (n_settings, n_splits)."""
 
     scores: NDArray[np.float64]
     fit_times: NDArray[np.float64]  # in seconds
@@ -73,7 +73,7 @@ class Outcome(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What one setting has come to in one split."""
+    """Score and times of one setting in one split."""
 
     score: float
     fit_time: float  # in seconds
@@ -81,14 +81,14 @@ class Figures(NamedTuple):
 
 
 class Scoring(NamedTuple):
-    """A scorer of scikit-learn's kind and, if it is this library's own, what it measures."""
+    """A scikit-learn scorer and, if it is a RankingScorer, its hold-out protocol."""
 
     scorer: Callable[..., float]
     protocol: HoldoutProtocol | None
 
     @property
     def may_run_on_threads(self) -> bool:
-        """Return whether no code of others is called, which only the caller's thread may do."""
+        """Return whether scoring calls no user code, which must run on the caller's thread."""
         return self.protocol is not None and isinstance(self.protocol.metric, str)
 
     def of(self, test: Data) -> Callable[[ShallowAutoEncoder], float]:
@@ -97,7 +97,7 @@ class Scoring(NamedTuple):
         if protocol is None:
             held_out = () if test.y is None else (test.y,)
             return lambda model: float(self.scorer(model, test.X, *held_out))
-        visible, hidden = protocol.split(test.X, test.y)  # once for all settings
+        visible, hidden = protocol.split(test.X, test.y)  # all settings share the split
 
         def score(model: ShallowAutoEncoder) -> float:
             weights = model._fitted.weights.cheapest_for(visible)
@@ -114,12 +114,12 @@ def cross_validate(
     *,
     verbose: int,
 ) -> tuple[Outcome, TrainingGram | None]:
-    """Return the outcome of each model, and the last Gram matrix of all rows that was formed.
+    """Return the outcome of each model, and the last computed Gram matrix of all rows.
 
     Raises
     ------
     MemoryError
-        If not even one inverse at a time fits.
+        If the memory does not suffice for one inverse at a time.
     """
     objectives = [objective_of(model) for model in models]
     order = sorted(range(len(models)), key=lambda i: objectives[i].inverse_key)
@@ -140,28 +140,28 @@ def cross_validate(
                     part, score = _training_part(data, train, gram), scoring.of(data.of(test))
                     trial = partial(_fit_and_score, models, part, score)
                     run(trial, of_exponent, partial(_note, outcome, fold, bar))
-                del part, score, trial  # before the next ones take their memory
-                release_free_memory()  # which the C library keeps for each thread
+                del part, score, trial  # frees their memory before the next split
+                release_free_memory()  # the C library keeps freed memory for each thread
     return outcome, gram
 
 
 @contextmanager
 def _split_in_errors(fold: int, splits: Splits) -> Iterator[None]:
-    """Add a note to errors that says which split they come from."""
+    """Add a note to each ValueError that names its split."""
     try:
         yield
     except ValueError as error:
         train, test = splits[fold]
         error.add_note(
             f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
-            f"and {len(test):,} to be judged by. (Where users of few items, or weights "
-            "of 0, stand together, cv=KFold(shuffle=True) parts them.)"
+            f"and {len(test):,} test users. (If users with few items, or with weights "
+            "of 0, are in consecutive rows, cv=KFold(shuffle=True) distributes them.)"
         )
         raise
 
 
 def _note(outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list[Figures]) -> None:
-    """Write down the figures of a group of models in a split."""
+    """Store the figures of a group of models in one split."""
     outcome.scores[group, fold] = [of_model.score for of_model in figures]
     outcome.fit_times[group, fold] = [of_model.fit_time for of_model in figures]
     outcome.score_times[group, fold] = [of_model.score_time for of_model in figures]
@@ -169,14 +169,14 @@ def _note(outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list
 
 
 def _may_run_on_threads(data: Data, splits: Splits, scoring: Scoring, *, copies: bool) -> bool:
-    """Return whether each thread may take an inverse for itself, and the search gains by it.
+    """Return whether each thread may compute an inverse of its own, and whether that is faster.
 
-    `copies` says whether settings share an inverse, of which all but one then scale a copy.
+    `copies` is True if settings share an inverse, because all but one setting then need a copy.
 
     Raises
     ------
     MemoryError
-        If not even one inverse at a time fits.
+        If the memory does not suffice for one inverse at a time.
     """
     (n_users, n_items), itemsize = data.X.shape, data.X.dtype.itemsize
     of_P = n_items**2 * itemsize
@@ -184,12 +184,12 @@ def _may_run_on_threads(data: Data, splits: Splits, scoring: Scoring, *, copies:
     sides = [min(len(train), n_items) for train, _ in splits]
     duals = [len(train) for train, _ in splits if is_dual(len(train), n_items)]
     each = of_P * (1 + copies)
-    if len(duals) < len(splits):  # beside an exact fit, the Gram matrices of all rows and of a part
+    if len(duals) < len(splits):  # plus the Gram matrices of all rows and of a training part
         grams = n_items**2 * 8 if keeps_gram(data.X.nnz, n_items) else 2 * of_P
         need = need._replace(bytes=need.bytes + grams + each - of_P)
     check_memory("exact", need, {})
     further = (n_threads() - 1) * each
-    if duals:  # all threads may score by P
+    if duals:  # all threads may compute P to score
         further = max(further, n_threads() * (of_P + max(duals) ** 2 * itemsize))
     fits = need.bytes + further <= free_memory()
     return scoring.may_run_on_threads and is_small(max(sides)) and fits
@@ -201,9 +201,9 @@ def _fit_and_score(
     score: Callable[[ShallowAutoEncoder], float],
     group: list[int],
 ) -> Iterator[Figures]:
-    """Yield the figures of each of the models in a group that share an inverse.
+    """Yield the figures of each model in a group of models that share an inverse.
 
-    Nothing of a model is kept, so that the next one takes its memory.
+    Each fitted model is deleted before the next fit, so that the next fit can reuse its memory.
     """
     counts = data.item_counts
     problems = [problem_of(data, objective_of(models[i]), counts) for i in group]
@@ -225,7 +225,10 @@ def fit_on_all_rows(
     given_X: Any,
     given_weight: Any,
 ) -> FittedState:
-    """Return the state after learning from all rows, whose Gram matrix may be there already."""
+    """Return the state of a model fitted to all rows.
+
+    `gram`, the Gram matrix of all rows, is reused if it was computed with the same user exponent.
+    """
     objective = objective_of(model)
     if gram is None or gram.user_exponent != objective.user_exponent:
         exponent = objective.user_exponent
@@ -240,16 +243,19 @@ def fit_on_all_rows(
 
 
 def _gram(data: Data, user_exponent: float) -> TrainingGram:
-    """Return the Gram matrix, as the fitted model is to keep it if it is to keep one."""
+    """Return the Gram matrix of all rows, in float64 if the fitted model keeps it."""
     n_entries, n_items = data.X.nnz, data.X.shape[1]
     dtype = GRAM_DTYPE if keeps_gram(n_entries, n_items) else data.X.dtype
     return gram_of(data.X, data.sample_weight, user_exponent, dtype)
 
 
 def _training_part(data: Data, train: Any, gram: TrainingGram | None) -> TrainingData:
-    """Return the training data of some rows: as a difference, where the other rows are fewer."""
+    """Return the training data of some rows.
+
+    If the other rows are fewer, the Gram matrix is computed as a difference.
+    """
     if not data.sample_weight[train].any():
-        raise ValueError("`sample_weight` is 0 for all users to learn from.")
+        raise ValueError("`sample_weight` is 0 for all users to learn from. Use other splits.")
     if gram is None or is_dual(len(train), data.X.shape[1]):
         part = data.of(train)
         return TrainingRows(part.X, part.sample_weight)

@@ -18,22 +18,24 @@ from shallow_ae.pipeline import score_interactions, working_steps
 
 
 class RankingScorer(HoldoutProtocol):
-    """A scorer of scikit-learn's kind; `make_ranking_scorer` builds one."""
+    """A scikit-learn scorer of recommendations; `make_ranking_scorer` builds one."""
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        """Return how well the estimator finds hidden items again.
+        """Return the score of an estimator's recommendations against held-out items.
 
         Parameters
         ----------
         estimator : fitted estimator
-            One with `recommend`, or a pipeline that ends in one.
-        X : matrix of shape (n_users, n_items), or interactions where the first step maps ids
+            A recommender of this library, or a pipeline or search that ends in one.
+        X : matrix of shape (n_users, n_items), or interactions if the first step is an IdMapper
+            Interactions from which to recommend.
         y : held-out items, default=None
             See `make_ranking_scorer`.
 
         Returns
         -------
         score : float
+            Greater is better.
         """
         self.check()
         steps = _steps_of(estimator)
@@ -44,9 +46,9 @@ class RankingScorer(HoldoutProtocol):
         X, y = (aligned_by_name(steps[0], given) for given in (X, y))
         names = list(X.columns) if isinstance(X, pd.DataFrame) else None
         if sp.issparse(X):
-            X = canonical(X)  # before scikit-learn follows its indices
+            X = canonical(X)  # validates the indices, which scikit-learn does not
         visible, hidden = self.split(check_array(X, accept_sparse="csr"), y)
-        # Of users x items whose names the steps have seen, they are told them.
+        # If X has column names, the steps receive them, as in `fit`.
         rows: Any = visible if names is None else pd.DataFrame(visible.toarray(), columns=names)
         for step in steps[:-1]:
             rows = step.transform(rows)
@@ -55,7 +57,7 @@ class RankingScorer(HoldoutProtocol):
 
 
 def _steps_of(estimator: Any) -> list[Any]:
-    """Return the steps of an estimator, those of pipelines and of what a search has found."""
+    """Return the steps of an estimator. Nested pipelines and fitted searches are expanded."""
     if isinstance(estimator, Pipeline):
         return [own for step in working_steps(estimator.steps) for own in _steps_of(step)]
     if not isinstance(estimator, RecommenderMixin) and hasattr(estimator, "best_estimator_"):
@@ -70,44 +72,46 @@ def make_ranking_scorer(
     holdout: float = 0.2,
     random_state: Any = 0,
 ) -> RankingScorer:
-    """Return a scorer that hides items and says how well recommendations find them again.
+    """Return a scorer that holds out items and compares recommendations with them.
 
-    It goes wherever scikit-learn takes `scoring`: `GridSearchCV`, `HalvingGridSearchCV`,
-    `cross_validate`, alone or in a dict of several. The rows of each test fold are users whom the
-    model has not seen; some of their items are hidden before the first step of the estimator sees
-    the others.
+    The scorer is valid for every `scoring` argument of scikit-learn: `GridSearchCV`,
+    `HalvingGridSearchCV`, `cross_validate`, alone or in a dict of several scorers. The users of a
+    test fold are not in the training data of the model. The scorer holds out some of their items
+    before the first step of the estimator receives the other items.
 
-    - On matrices a row is a user, and any splitter will do.
-    - On frames a row is an interaction: pass `GroupKFold` and `groups=frame["user"]`, so that a
-      user's interactions stay together.
+    - If `X` is a matrix, a row is a user. Use any splitter.
+    - If `X` is a frame, a row is an interaction. Use `GroupKFold` with `groups=frame["user"]`, so
+      that all interactions of a user are in the same fold.
 
     Parameters
     ----------
     metric : str or callable, default="ndcg"
-        A name of :func:`shallow_ae.evaluate`, or a function `metric(y_true, y_rec, k=k)` of a
-        sparse matrix of hidden items and an array of recommended ones.
+        A metric name of :func:`shallow_ae.evaluate`, or a function `metric(y_true, y_rec, k=k)`,
+        where `y_true` is a sparse matrix of held-out items and `y_rec` an array of recommended
+        items.
     k : int, default=100
-        Items to recommend to each user.
+        Cutoff: the number of items recommended to each user.
     holdout : float or int, default=0.2
-        How many of each user's items to hide, as for :func:`shallow_ae.hold_out_items`.
+        How many of each user's items to hold out, as for :func:`shallow_ae.hold_out_items`.
     random_state : int, RandomState instance or None, default=0
-        Which items. With an int they are the same for all candidates of a search: settings are
-        compared, not splits.
+        Determines the held-out items. With an int, all candidates of a search are scored on the
+        same held-out items.
 
     Returns
     -------
     scorer : callable `scorer(estimator, X, y=None)`
-        Greater is better. A `y` of held-out items is used instead of hiding some: a matrix like
-        `X`; for interactions further ones, a dict of user to ids, or an array of bool that says
-        of which rows of `X` it consists, which is the form that searches can cut into folds. With
-        matrices, a `y` of one dimension is ignored: it is the target of other estimators.
-        (`cross_val_score` and `cross_validate` refuse a sparse `y`; searches take it.) Items that
-        a user has in both are missed, as they are not recommended.
+        Greater is better. If `y` is given, it replaces the random hold-out. For a matrix `X`, `y`
+        is a matrix of held-out items with the same shape; a one-dimensional `y`, which is the
+        target of other estimators, is ignored. For interactions, `y` is further interactions, a
+        dict of user to ids, or an array of bool that is True for the held-out rows of `X`; only the
+        array can be split into folds by a search. `cross_val_score` and `cross_validate` refuse a
+        sparse `y`; searches accept it. Items that a user has in both `X` and `y` count as misses,
+        because seen items are not recommended.
 
     Raises
     ------
     ValueError, TypeError
-        For parameters out of range.
+        If a parameter is out of range.
 
     Examples
     --------

@@ -28,7 +28,7 @@ from shallow_ae.models.sparse import SparseShallowAutoEncoder
 
 
 def _has_training_data(model: Any) -> bool:
-    """Return True if a model can be pruned; scikit-learn reports the error of one that cannot."""
+    """Return True if a model can be pruned, else raise the error that `available_if` reports."""
     if getattr(getattr(model, "_fitted", None), "training_data", None) is None:
         raise AttributeError(
             "`sparsify` requires a model fitted with solver='exact'. Set `solver` and call `fit`."
@@ -39,101 +39,114 @@ def _has_training_data(model: Any) -> bool:
 class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     """Recommend with one learned weight for every pair of items.
 
-    Each user's row of interactions is rebuilt from itself without using an item to predict
-    itself; the scores of unseen items are the recommendation. For rows x_u with weights w_u
-    (default 1) and n the sum of the w_u, the weights P minimise ::
+    The model reconstructs each user's row of interactions from the row itself; no item predicts
+    itself. It recommends the unseen items with the highest scores. For rows x_u with user weights
+    w_u (default 1) and n the sum of the w_u, the item weights P minimise ::
 
         (1/n) * sum_u w_u ||x_u - x_u P||^2  +  regularization * ||P||_F^2,    diag(P) = 0.
 
     Parameters
     ----------
     regularization : float, default=0.02
-        Strength of the penalty, >= 0. The data term is a mean over users, so its meaning does not
-        change with their number. The unscaled lambda of the literature (EASE [1]_) is
+        Strength of the penalty, >= 0. The data term is a mean over users, so a value means the
+        same for any number of users. The unscaled lambda of the literature (EASE [1]_) is
         `n * regularization`.
     solver : {"sgd", "exact"}, default="sgd"
-        "sgd" descends on the gradient of minibatches of users. Stopped early, which `max_iter`
-        and `learning_rate_decay` do, it regularises as much as `regularization` does. "exact"
-        takes the minimum from one inverse of items x items or users x users, whichever is smaller;
-        of the parameters from `learning_rate` to `validation_fraction`, `warm_start` and
-        `random_state` nothing depends on then. It asks for `regularization` or `dropout` > 0.
+        "sgd" is gradient descent on minibatches of users. `max_iter` and `learning_rate_decay`
+        stop it before the minimum, which regularises as much as `regularization` does. "exact"
+        computes the minimum from one inverse of an items x items or a users x users matrix,
+        whichever is smaller. It ignores the parameters from `learning_rate` to
+        `validation_fraction`, `warm_start` and `random_state`, and requires `regularization` or
+        `dropout` > 0.
     learning_rate : float or "auto", default="auto"
         Length of the first step, > 0. "auto" is 1/L with L = 2 * (largest eigenvalue of X'WX/n +
-        penalty), by power iteration; steps of more than 2/L diverge.
+        penalty), computed by power iteration. Steps longer than 2/L diverge.
     learning_rate_decay : float, default=0.99
-        Factor on the length of each further step of `fit`, in (0, 1].
+        Factor, in (0, 1], that multiplies the step length after each step of `fit`.
     max_iter : int, default=100
-        Number of steps at most.
+        Maximum number of steps.
     batch_size : int, default=1024
-        Users a step, drawn with replacement. From the number of users on, every step takes each
-        user once and none is drawn.
+        Number of users in each step, drawn with replacement. If it is at least the number of
+        users, every step uses each user once.
     init_scale : float, default=1e-3
-        Standard deviation of the normal weights that the descent starts from, >= 0.
+        Standard deviation of the normally distributed initial weights, >= 0.
     tol : float or None, default=None
-        Stop when the mean loss of the last `n_iter_no_change` steps is less than `tol` below that
-        of as many steps before; with `early_stopping`, when no score of these steps exceeds the
-        best before by more than `tol`. Looked at every 8 steps or sooner.
+        Stop when the mean loss of the last `n_iter_no_change` steps is less than `tol` below the
+        mean loss of the same number of steps before them. With `early_stopping`, stop when no
+        score of the last `n_iter_no_change` steps exceeds the best earlier score by more than
+        `tol`. Checked at least every 8 steps.
     n_iter_no_change : int, default=20
-        Steps that `tol` and `early_stopping` look back on.
+        Number of most recent steps that `tol` and `early_stopping` consider.
     early_stopping : bool, default=False
-        Hold out some users, hide a fifth of their items, and after every fifth step score how well
-        these are found again (NDCG@100). Stop when no score of the last `n_iter_no_change` steps
-        is a new best, and keep the best weights: their steps are taken a second time, where a copy
-        would double the memory.
+        Hold out some users, hide a fifth of their items, and after every fifth step score the
+        recommendations against the hidden items (NDCG@100). Stop when no score of the last
+        `n_iter_no_change` steps is a new best, and return the weights with the best score. These
+        weights are computed a second time, because a copy would double the memory.
     validation_fraction : float, default=0.1
         Share of the users that `early_stopping` holds out, in (0, 1).
     dropout : float, default=0.0
-        Share of a user's items hidden from the input, in [0, 1): not by random masks but their
-        expectation, a penalty of `dropout / (1 - dropout)` times an item's mean square on its row
-        of P (EDLAE [2]_).
+        Share of a user's items that are hidden from the input, in [0, 1). The model uses the
+        expectation over random masks, which is a penalty on each item's row of P:
+        `dropout / (1 - dropout)` times the item's mean square (EDLAE [2]_).
     diagonal_slack : float, default=0.0
-        Up to which weight an item may explain itself in training, in [0, 1]; the diagonal of P is
-        dropped afterwards. 0 is EASE, 1 plain ridge regression (RLAE [3]_).
+        Largest weight, in [0, 1], with which an item may predict itself in training. The diagonal
+        of P is set to 0 afterwards. 0 is EASE, 1 is plain ridge regression (RLAE [3]_).
     user_exponent : float, default=0.0
-        A user with m items weighs m ** -user_exponent, times `sample_weight` (DAN [4]_).
+        A user with m items has weight m ** -user_exponent, times `sample_weight` (DAN [4]_).
     item_exponent : float, default=0.0
-        The finished P_ij is multiplied by (users of j / users of i) ** item_exponent (DAN [4]_).
+        After training, P_ij is multiplied by (users of j / users of i) ** item_exponent
+        (DAN [4]_).
     warm_start : bool, default=False
-        Start `fit` from the weights of the fit before, if there was one, and go on with its decay.
+        If True, `fit` starts from the weights of the previous fit, if there is one, and continues
+        its learning rate decay.
     random_state : int, RandomState instance or None, default=None
-        Determines the start, the draws and the held-out users. Pass an int for reproducible fits.
+        Determines the initial weights, the users in each batch and the held-out users. Pass an int
+        for reproducible fits.
     verbose : int, default=0
-        1 shows a progress bar, with the loss if there are steps.
+        1 shows a progress bar; with "sgd", the bar shows the loss.
 
     Attributes
     ----------
     item_weights_ : ndarray of shape (n_items, n_items)
         P: entry (i, j) is what a unit of item i adds to the score of item j. Not symmetric;
-        the diagonal is 0. After an inverse of users x users, formed when first asked for.
+        the diagonal is 0. If the fit inverted a users x users matrix, P is computed on first
+        access.
     item_counts_ : ndarray of shape (n_items,)
-        Users of each item in training, their sample weights summed.
+        Sum of the sample weights of each item's users in training: their number by default.
     residual_ : float
-        With "exact", ||A C V - V|| / ||V|| for random columns V and the inverse C of A.
+        With "exact", the relative residual ||A C V - V|| / ||V|| of the computed inverse C of the
+        matrix A, for random columns V.
     learning_rate_ : float
         Length of the first step of the last `fit` or `partial_fit`.
     loss_curve_ : list of float
-        The objective before each step, on that step's batch; with "exact", at the minimum.
+        Objective before each step, on that step's batch. With "exact", one entry: the objective at
+        the minimum.
     validation_curve_ : list of float
-        With `early_stopping`, NDCG@100 of the held-out users after each fifth step and the last.
+        With `early_stopping`, NDCG@100 of the held-out users after every fifth step and after the
+        last step.
     validation_steps_ : list of int
-        How many steps of `loss_curve_` were taken before each of those.
+        Number of steps of `loss_curve_` taken before each score of `validation_curve_`.
     n_iter_ : int
-        Steps behind the weights; fewer than in `loss_curve_` if `early_stopping` went back.
+        Number of steps that led to the weights. Smaller than the length of `loss_curve_` if
+        `early_stopping` returned to earlier weights.
     n_samples_seen_ : int
-        Users seen in the last `fit` and each `partial_fit` since, but for those forgotten.
+        Number of users in the last `fit` and in each later `partial_fit`, less those removed by
+        `forget`.
     batch_layout_ : {"sparse", "dense"}
-        Form in which batches are multiplied: "sparse" on a CPU if under a fifth of X is nonzero.
+        Storage of the batches in multiplications: "sparse" on a CPU if less than a fifth of X is
+        nonzero, else "dense".
     n_features_in_ : int
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
-        Names of the items, where X has names that are all strings.
+        Item names. Defined only if X has column names that are all strings.
 
     Notes
     -----
-    A step costs 2 * n_items multiplications for each interaction in its batch, and 2 for each of
-    the n_items^2 weights; "exact" costs n^3/2 for n the smaller of n_users and n_items. Memory is
-    little more than n_items^2 or n^2 numbers; `plan` says how much. float64 data are computed in
-    float64, everything else in float32.
+    A step of "sgd" costs 2 * n_items multiplications for each interaction in its batch, and 2 for
+    each of the n_items^2 weights. "exact" costs n^3/2 multiplications, where n is the smaller of
+    n_users and n_items. Memory is slightly more than n_items^2 numbers with "sgd", n^2 with
+    "exact"; `plan` returns the amount. Computations use float64 for float64 data, and float32 for
+    all other data.
 
     References
     ----------
@@ -217,17 +230,19 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions, finite: nonzero means seen, larger means more. Not changed.
+            Interactions, all finite. A nonzero entry means that the user has seen the item; a
+            larger entry counts more. `X` is not modified.
         y : None
-            Ignored, there for scikit-learn's pipelines.
+            Ignored; present for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None
             Weight of each user, >= 0; None means 1. Only ratios between weights matter.
         callback : callable, default=None
-            Called with the model as trained so far, which recommends, scores and has all
-            attributes; its weights are lent: copy them to keep them. It may not change the model.
-            It returns True to end the fit. Not with "exact".
+            Function called with the model as trained so far. The model can recommend and score,
+            and has all attributes. Its weights change with the next step: copy them to keep them.
+            The function must not change the model. If it returns True, the fit ends. Not
+            available with "exact".
         callback_every : int, default=10
-            Steps between two calls.
+            Number of steps between two calls of `callback`.
 
         Returns
         -------
@@ -236,20 +251,20 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For parameters out of range, data that are not finite, a diverging loss, and a
-            `regularization` too small for an exact solution; the estimator is then as before.
+            If a parameter is out of range, the data are not finite, the loss diverges, or
+            `regularization` is too small for an exact solution. The estimator is then unchanged.
         MemoryError
-            If the weights do not fit in the free memory, before anything is allocated.
+            If the weights do not fit in the free memory. Raised before anything is allocated.
         KeyboardInterrupt
-            If interrupted from the keyboard. With "sgd", the model is then the one trained so far,
-            and the message says after how many steps.
+            If interrupted from the keyboard. With "sgd", the estimator then keeps the weights
+            trained so far, and the message states the number of steps.
 
         Warns
         -----
         ConvergenceWarning
             If `tol` is set and not reached within `max_iter` steps.
         UserWarning
-            If `residual_` is too large for the type of the data.
+            If `residual_` is too large for the data type.
         """
         check_parameters(self)
         if self.solver == "exact":
@@ -275,21 +290,23 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Go on learning from further rows.
+        """Update the model with the interactions of further users.
 
-        With "exact", the model becomes that of a `fit` on all rows so far. With "sgd", each user is
-        taken once, in batches of at most `batch_size` in random order, with steps of
-        `learning_rate` that do not decay: a stream has no last step. If "auto", they are 1/L on
-        these rows, or as before if that is shorter. `max_iter` and `tol` play no part.
+        With "exact", the result equals a `fit` on all rows so far. With "sgd", the update makes one
+        pass over the users, in random order and in batches of at most `batch_size`. Its steps have
+        the constant length `learning_rate`, because the number of later updates is unknown. With
+        `learning_rate` "auto", the step length is 1/L on these rows, or the previous step length
+        if that is shorter. `max_iter` and `tol` are ignored.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of further users, with the items of the first call.
+            Interactions of further users, with the same items as in the first call.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_users,), default=None
-            Weight of each user, >= 0; with "sgd", only ratios within one call matter to a step.
+            Weight of each user, >= 0; None means 1. With "sgd", a step depends only on the ratios
+            between the weights of one call.
 
         Returns
         -------
@@ -298,8 +315,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError, MemoryError
-            As in `fit`, where `early_stopping` is set with "sgd", and where an exact update follows
-            a fit by "sgd"; the estimator is then as before.
+            As in `fit`. A ValueError also if `early_stopping` is set with "sgd", or if "exact"
+            updates a model fitted with "sgd". The estimator is then unchanged.
         """
         check_parameters(self)
         is_fitted = hasattr(self, "_fitted")
@@ -311,7 +328,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             return self._solve(trial, kept.learn(rows, weights, self.user_exponent))
         if self.early_stopping:
             raise ValueError(
-                "`partial_fit` makes one pass and cannot stop early: set `early_stopping`=False."
+                "`partial_fit` makes one pass over the rows and cannot stop early. Set "
+                "`early_stopping`=False."
             )
         trial = copy(self)
         X = check_interactions(trial, X, reset=not is_fitted)
@@ -321,20 +339,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return take_over(self, trial)
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
-        """Become the model of a `fit` without the rows given, which it has learned from.
+        """Remove users from the training data and update the weights.
 
-        The model keeps its rows, or their Gram matrix where that is no larger (n_items^2 <=
-        interactions). With rows, the result is bit for bit the fit without those given. With the
-        Gram matrix it is that to the rounding of float64, relative to the largest sum there was:
-        a warning says where that is less than eight digits.
+        The result equals a `fit` on the remaining rows. An exact model keeps its training rows, or
+        their Gram matrix if that is no larger (n_items^2 <= number of interactions). If it keeps
+        rows, the result is equal bit for bit. If it keeps the Gram matrix, the result is equal up
+        to float64 rounding relative to the largest sum that the matrix has held. A warning reports
+        an accuracy of less than eight digits.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
-            forgotten as are given.
+            Rows with the same values as in `fit` or `partial_fit`, in any order. Each given row
+            removes one training row equal to it.
         sample_weight : array-like of shape (n_users,), default=None
-            The weights that they had; None means 1.
+            The weights that these rows had in training; None means 1.
 
         Returns
         -------
@@ -343,9 +362,9 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the model was not fitted by "exact", has not learned from one of the rows, or would
-            have nobody left to learn from; the estimator is then as before. Where the Gram matrix
-            is kept, only rows that cannot have been there are noticed.
+            If the model was not fitted with "exact", if a row is not in the training data, or if no
+            user would remain. The estimator is then unchanged. A model that keeps the Gram matrix
+            detects only rows that cannot have been in the training data.
 
         Examples
         --------
@@ -365,30 +384,32 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     @available_if(_has_training_data)  # type: ignore[untyped-decorator]
     def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
-        """Return a model with the largest weights only, to serve from.
+        """Return a sparse model with the largest weights only, for recommending.
 
-        Only models fitted with "exact" have this method. The weights are those of the exact
-        solution: the weights that are kept do not make up for those that are left out, as they do
-        where :class:`~shallow_ae.SparseShallowAutoEncoder` fits as few.
+        Only models fitted with "exact" have this method. The retained weights are those of the
+        exact solution and do not compensate for the removed weights.
+        :class:`~shallow_ae.SparseShallowAutoEncoder` instead fits the same number of weights, and
+        these do compensate.
 
         Parameters
         ----------
         n_neighbors : int, default=100
-            Weights to keep of each column of `item_weights_`, the largest by absolute value, equal
-            ones by rising index.
+            Number of weights to keep in each column of `item_weights_`: the largest by absolute
+            value, ties by ascending index.
 
         Returns
         -------
         pruned : SparseShallowAutoEncoder
-            Fitted. Its `loss_curve_` holds the objective with all weights and with those kept. It
-            keeps no rows: `partial_fit` and `forget` are this model's.
+            Fitted model. Its `loss_curve_` holds the objective with all weights and the objective
+            with the retained weights. It keeps no training data: call `partial_fit` and `forget` of
+            the original model.
 
         Raises
         ------
         AttributeError
-            If the model was not fitted by "exact".
+            If the model was not fitted with "exact".
         MemoryError
-            If the weights to keep do not fit in the free memory.
+            If the retained weights do not fit in the free memory.
 
         Examples
         --------
@@ -405,7 +426,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return prune(self, check_integer("n_neighbors", n_neighbors, low=1))
 
     def plan(self, X: Any) -> dict[str, Cost]:
-        """Return what fitting to `X` takes, without doing it.
+        """Estimate the memory and time of a fit to `X` with each solver, without fitting.
 
         Parameters
         ----------
@@ -415,8 +436,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         costs : dict of str to (form, bytes, kept_bytes, multiplications, seconds)
-            For each solver: how it multiplies; peak memory beside `X`, and of that the model's own;
-            the work, of `max_iter` steps with "sgd"; and an estimate of the time.
+            For each solver: the form of the computation ("sparse" or "dense" batches with "sgd",
+            "primal" or "dual" inverse with "exact"); the peak memory beside `X`; the part of that
+            memory that the fitted model keeps; the number of multiplications, for `max_iter` steps
+            with "sgd"; and the estimated time.
 
         Examples
         --------
@@ -432,18 +455,19 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return dense_costs(X, self.batch_size, self.max_iter)
 
     def _solve(self, trial: Self, data: TrainingData) -> Self:
-        """Learn in closed form from checked training data, and nothing else."""
+        """Fit in closed form to the given training data only."""
         trial._fitted = fit_exact.fit(trial, data)
         return take_over(self, trial)
 
     def _checked_update(
         self, X: Any, sample_weight: Any
     ) -> tuple[Self, sp.csr_array[Any], Array, TrainingData]:
-        """Return a copy to be trained, checked rows and weights, and what was learned from."""
+        """Return a copy to train, the checked rows and weights, and the kept training data."""
         kept = self._fitted.training_data
         if self.solver != "exact" or kept is None:
             raise ValueError(
-                "Exact updates need a model fitted with solver='exact': set it and call `fit`."
+                "Exact updates need a model fitted with solver='exact'. "
+                "Set `solver` and call `fit`."
             )
         rows = sp.csr_array(check_interactions(self, X, reset=False))
         weights = check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)

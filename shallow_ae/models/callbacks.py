@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from shallow_ae.models.autoencoder import ShallowAutoEncoder
     from shallow_ae.models.fitted import FittedState
 
-    # Of weights, their diagonal, the losses so far and the number of steps behind the weights.
+    # Takes the weights, their diagonal, the losses so far and the number of steps taken.
     StateOf: TypeAlias = Callable[[DenseWeights, Array, list[float], int], FittedState]
 
 
 def check_callback(callback: Any, callback_every: int) -> None:
-    """Raise an error unless a callback can be called, every so many steps."""
+    """Raise an error unless `callback` is callable or None, and `callback_every` is >= 1."""
     if callback is not None and not callable(callback):
-        raise TypeError(f"`callback`={callback!r} must be a function of the model.")
+        raise TypeError(f"`callback`={callback!r} must be a function of the model, or None.")
     check_integer("callback_every", callback_every, low=1)
 
 
 class Callback:
-    """Shows the model as trained so far to a function, which ends the fit by returning True."""
+    """Calls a function with the model as trained so far; the function ends the fit with True."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Callback:
         self._state_of = state_of
 
     def is_done(self, descent: GradientDescent) -> bool:
-        """Call the function where that is due, and return whether it ends the fit."""
+        """Call the function if this step is a multiple of `every`; return whether the fit ends."""
         if len(descent.losses) % self.every:
             return False
         model, losses = self._model, list(descent.losses)
@@ -52,11 +52,11 @@ class Callback:
             try:
                 answer = self._answer()
             finally:
-                del model._fitted  # whose weights change with the next step
+                del model._fitted  # the weights in it change with the next step
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
     def _answer(self) -> object:
-        """Return what the function answers. It looks at the model, and may not change it."""
+        """Return the result of the function; raise a ValueError if it has changed the model."""
         model = self._model
         parameters, state = model.get_params(deep=False), model._fitted
         answer = self._function(model)
@@ -66,6 +66,7 @@ class Callback:
         if changed:
             raise ValueError(
                 f"`callback` changed {', '.join(changed)} of the model that is being fitted. Set "
-                "parameters before `fit`, or end it by returning True and go on with `warm_start`."
+                "parameters before `fit`, or return True to end the fit and call `fit` again with "
+                "`warm_start`=True."
             )
         return answer

@@ -20,12 +20,12 @@ _PROTOCOL = HoldoutProtocol()
 
 
 class HeldOutUsers(NamedTuple):
-    """The users that early stopping scores, and those that are left to learn from."""
+    """The training rows, and the visible and hidden items of the held-out users."""
 
-    X: Interactions  # of those left, as their weights
-    sample_weight: Array
-    visible: sp.csr_array[Any]  # items of the others that they are recommended from
-    hidden: sp.csr_array[Any]  # and those that recommendations are to find
+    X: Interactions  # rows of the training users
+    sample_weight: Array  # of the training users
+    visible: sp.csr_array[Any]  # items of the held-out users that the model receives
+    hidden: sp.csr_array[Any]  # items of the held-out users that are compared with recommendations
 
 
 def hold_out(
@@ -40,7 +40,7 @@ def hold_out(
     Raises
     ------
     ValueError
-        If none of them has an item to hide, or nobody is left to learn from.
+        If no held-out user has an item to hide, or no user of weight > 0 remains for training.
     """
     n_users = X.shape[0]
     n_held_out = int(np.ceil(validation_fraction * n_users))
@@ -49,9 +49,9 @@ def hold_out(
     visible, hidden = replace(_PROTOCOL, random_state=seed).split(X[chosen], None)
     if not hidden.nnz or not sample_weight[others].any():
         raise ValueError(
-            f"`early_stopping` holds out {n_held_out} of {n_users} users, and needs one among "
-            "them with two items, and one of weight > 0 among the others. Pass more users, or "
-            f"another `validation_fraction` than {validation_fraction:g}."
+            f"`early_stopping` holds out {n_held_out} of {n_users} users. At least one held-out "
+            "user needs two items, and at least one other user needs a weight > 0. Pass more "
+            f"users, or a `validation_fraction` other than {validation_fraction:g}."
         )
     return HeldOutUsers(X[others], sample_weight[others], visible, hidden)
 
@@ -61,10 +61,12 @@ class EarlyStopping:
 
     Parameters
     ----------
+    users : HeldOutUsers
+        The held-out users.
     n_iter_no_change : int
-        Steps that a new best score may take.
+        Number of steps without a new best score after which the descent ends.
     tol : float
-        A score must exceed the best before by more than this.
+        A new best score must exceed the previous best score by more than this.
     """
 
     every = EVERY
@@ -76,7 +78,7 @@ class EarlyStopping:
         self._tol = tol
 
     def is_done(self, descent: GradientDescent) -> bool:
-        """Add a score where one is due, and return whether the scores have peaked."""
+        """Add a score at every fifth step and the last; return whether the scores have peaked."""
         if descent.is_at_end or len(descent.losses) % EVERY == 0:
             with descent.lent_weights() as (weights, _):
                 found = _PROTOCOL.score_weights(weights, self._users.visible, self._users.hidden)
@@ -84,17 +86,17 @@ class EarlyStopping:
         return has_peaked(self.scores, self._n_scores, self._tol)
 
     def best_step(self, n_steps: int) -> int:
-        """Return how many of the steps led to the best score."""
+        """Return the number of steps after which the score was best."""
         if not self.scores:
             return n_steps
         return min((int(np.argmax(self.scores)) + 1) * EVERY, n_steps)
 
     def steps(self, n_steps: int) -> list[int]:
-        """Return how many of the steps were taken before each score."""
+        """Return the number of steps taken before each score."""
         return [min(EVERY * (i + 1), n_steps) for i in range(len(self.scores))]
 
 
 def has_peaked(scores: Sequence[float], n_scores: int, tol: float) -> bool:
-    """Return whether none of the last `n_scores` is more than `tol` above all before them."""
+    """Return whether no score of the last `n_scores` exceeds all earlier scores by over `tol`."""
     best_before = max(scores[:-n_scores], default=-np.inf)
     return len(scores) > n_scores and max(scores[-n_scores:]) <= best_before + tol

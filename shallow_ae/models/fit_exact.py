@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_fit_fits(model: ShallowAutoEncoder, X: Interactions) -> None:
-    """Raise a MemoryError if a fit to checked rows does not fit in the free memory."""
+    """Raise a MemoryError if a fit to checked rows needs more than the free memory."""
 
     def by_descent() -> MemoryNeed:
         layout = choose_layout(X, backend())
@@ -36,7 +36,7 @@ def check_fit_fits(model: ShallowAutoEncoder, X: Interactions) -> None:
 
 
 def check_update_fits(kept: TrainingData, rows: sp.csr_array, *, is_added: bool) -> None:
-    """Raise a MemoryError if a fit to other training data does not fit in the free memory."""
+    """Raise a MemoryError if adding or removing rows needs more than the free memory."""
     n_rows, n_entries, itemsize = kept.n_rows, kept.n_entries, kept.dtype.itemsize
     if is_added:
         n_rows, n_entries = n_rows + rows.shape[0], n_entries + rows.nnz
@@ -45,6 +45,6 @@ def check_update_fits(kept: TrainingData, rows: sp.csr_array, *, is_added: bool)
 
 
 def fit(model: ShallowAutoEncoder, data: TrainingData) -> FittedState:
-    """Return the state after learning from this training data alone."""
+    """Return the state of a model fitted to this training data only."""
     problem = problem_of(data, objective_of(model))
     return solved_state(problem, solve(problem, verbose=model.verbose))

@@ -43,9 +43,10 @@ def fit(
     callback: Callable[[ShallowAutoEncoder], object] | None,
     callback_every: int,
 ) -> tuple[FittedState, KeyboardInterrupt | None]:
-    """Return the state after `max_iter` steps on checked rows, or fewer, and an interrupt.
+    """Return the state after at most `max_iter` steps on checked rows, and an interrupt or None.
 
-    An interrupt ends the descent as a pause does; the caller raises it when the state is kept.
+    A keyboard interrupt ends the descent between two steps. The caller stores the state first and
+    then raises the returned interrupt.
     """
     from shallow_ae._solvers.gradient_descent.fit import LossPlateau
 
@@ -63,14 +64,14 @@ def fit(
     losses, is_interrupted, n_steps = found.losses, found.is_interrupted, len(found.losses)
     if model.tol is not None and not (found.is_ended or is_interrupted):
         warn_caller(
-            f"`max_iter`={model.max_iter} steps were taken before training settled to within "
-            f"`tol`={model.tol:g}. Raise `max_iter`, or `tol`.",
+            f"Training did not converge to within `tol`={model.tol:g} in "
+            f"`max_iter`={model.max_iter} steps. Raise `max_iter`, or `tol`.",
             ConvergenceWarning,
         )
     if training.early_stopping and not is_interrupted:
         best = training.early_stopping.best_step(n_steps)
         if best < n_steps:
-            # The best weights are computed anew and not kept: that would need a second matrix.
+            # The best weights are computed again; a copy of them would double the memory.
             del found
             found = training.descent.run(rate, best)
             is_interrupted, n_steps = found.is_interrupted, len(found.losses)
@@ -88,20 +89,20 @@ def single_pass(
     sample_weight: Array,
     before: FittedState | None,
 ) -> FittedState:
-    """Return the state after steps that take each user of checked rows once."""
+    """Return the state after one pass over the users of checked rows."""
     training = _Training(model, X, sample_weight, before, is_stream=True)
     rate = training.descent.learning_rate()
     if before and model.learning_rate == "auto":
         rate = min(rate, before.learning_rate or math.inf)
     training.learning_rate = rate
     found = training.descent.single_pass(rate)
-    if found.is_interrupted:  # nobody could tell which of the users were learned from
+    if found.is_interrupted:  # drop the weights: the caller cannot know which users they cover
         raise KeyboardInterrupt
     return training.state(found.weights, found.diagonal, found.losses, len(found.losses))
 
 
 class _Training:
-    """What a fit by gradient descent needs, checked, and the states on its way."""
+    """Checks and data of a fit by gradient descent, and the fitted states during training."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class _Training:
     def state(
         self, weights: DenseWeights, diagonal: Array, losses: list[float], n_steps: int
     ) -> FittedState:
-        """Return the state of a model with these weights, which so many steps have led to."""
+        """Return the state of a model with these weights, reached after `n_steps` steps."""
         scores = self.early_stopping.scores if self.early_stopping else []
         scored = self.early_stopping.steps(len(losses)) if self.early_stopping else []
         state = FittedState(
@@ -192,7 +193,7 @@ class _Training:
 
 
 def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> FittedState:
-    """Return the state of a fit that goes on from another one, whose curves it continues."""
+    """Return the state of a fit that continues a previous fit, with the curves of both joined."""
     n_before = len(before.loss_curve)
     return replace(
         state,
@@ -206,7 +207,10 @@ def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> 
 
 
 def _unscaled_weights(before: FittedState, dtype: np.dtype[Any]) -> Array:
-    """Return a copy of the weights of a fit before, with their diagonal, as descent takes them."""
+    """Return the weights of a previous fit as start of a descent.
+
+    The copy includes the diagonal, and the scaling by `item_exponent` is undone.
+    """
     P: Array = np.asarray(before.weights.materialized().P).astype(dtype)
     scale_by_counts(P, before.item_counts, -before.objective.item_exponent)
     np.fill_diagonal(P, before.diagonal)

@@ -17,18 +17,18 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True)
 class FittedState:
-    """All that a fit has learned. The attributes of a model that end in an underscore show it."""
+    """The result of a fit. Model attributes with a trailing underscore return its fields."""
 
     weights: ItemWeights  # P, without its diagonal
     diagonal: Array  # of P
-    objective: Objective  # that these weights are for, whatever the parameters are now
+    objective: Objective  # of the fit; the model's parameters may have changed since
     item_counts: Array
     n_samples_seen: int
     loss_curve: list[float]
     residual: float | None = None
-    training_data: TrainingData | None = None  # None where nothing can be added or forgotten
+    training_data: TrainingData | None = None  # None if rows cannot be added or removed
     n_iter: int = 1
-    n_decays: int = 0  # steps that the learning rate has decayed by
+    n_decays: int = 0  # number of decays of the learning rate so far
     learning_rate: float | None = None
     batch_layout: str | None = None
     validation_curve: list[float] = field(default_factory=list)
@@ -52,9 +52,9 @@ def solved_state(problem: Problem[TrainingData], solution: Solution) -> FittedSt
 
 
 class FittedAttribute(Generic[_Value]):
-    """An attribute of a model that shows a field of its fitted state.
+    """A model attribute that returns a field of the fitted state.
 
-    Before a fit, and where a fit has no such field, the model has no such attribute.
+    If the model is not fitted, or the field is None, the attribute does not exist.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:

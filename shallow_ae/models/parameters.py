@@ -35,7 +35,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise an error that names the first parameter out of its range."""
+    """Raise an error that names the first parameter with an invalid value."""
     for name, value in estimator.get_params(deep=False).items():
         if name in _CHECKS:
             _CHECKS[name](name, value)

@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from shallow_ae.models.autoencoder import ShallowAutoEncoder
 
 _COLUMNS = 128
-_PRODUCTS = 2**18  # entries of rows times weights, where each weighs on every item
+_PRODUCTS = 2**18  # maximum entries of the product of a block of rows and the weights
 
 
 def prune(model: ShallowAutoEncoder, n_neighbors: int) -> SparseShallowAutoEncoder:
-    """Return an exact model with its largest weights, as many for each item, and no others."""
+    """Return a sparse model with the `n_neighbors` largest weights of each item's column."""
     state = model._fitted
     objective, weights, item_counts = state.objective, state.weights.form, state.item_counts
     n_items, itemsize = weights.n_inputs, weights.dtype.itemsize
     n_neighbors = min(n_neighbors, max(1, n_items - 1))
-    # Of columns, joined, and as csr; or as csr, with three numbers in float64 beside each.
+    # Bytes for each neighbor: three copies of the weights (blocks of columns, joined, csr), or the
+    # csr matrix and three float64 numbers for each weight.
     a_neighbor = n_items * max(3 * (itemsize + 4), itemsize + 4 + 3 * 8)
     beside = n_threads() * 4 * _COLUMNS * n_items * itemsize + 3 * 12 * _PRODUCTS
 
@@ -48,7 +49,7 @@ def prune(model: ShallowAutoEncoder, n_neighbors: int) -> SparseShallowAutoEncod
     data = P.data * np.repeat(scale, np.diff(P.indptr))
     data /= scale[P.indices]
     unscaled = sp.csr_array((data, P.indices, P.indptr), shape=P.shape)
-    assert state.training_data is not None  # of an exact model
+    assert state.training_data is not None  # true for exact models
     loss = _objective(state.training_data, unscaled, state.diagonal, objective)
     pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **objective._asdict())
     pruned._fitted = replace(
@@ -62,7 +63,7 @@ def prune(model: ShallowAutoEncoder, n_neighbors: int) -> SparseShallowAutoEncod
 
 
 def _largest(weights: WeightMatrix, n_items: int, n_neighbors: int) -> sp.csr_array[Any]:
-    """Return the largest entries of each column of P, without the zeros among them."""
+    """Return the `n_neighbors` largest entries of each column of P, without explicit zeros."""
 
     def largest(block: slice) -> sp.csc_array[Any]:
         columns = weights.columns(block)
@@ -82,7 +83,7 @@ def _largest(weights: WeightMatrix, n_items: int, n_neighbors: int) -> sp.csr_ar
 
 
 def _objective(data: TrainingData, P: sp.csr_array[Any], own: Array, objective: Objective) -> float:
-    """Return the objective at P with the diagonal `own`, which P is without."""
+    """Return the objective at P plus the diagonal `own`; P itself has a zero diagonal."""
     squares = row_squares(P) + own**2
     missing = sp.csr_array(sp.diags_array(1 - own) - P)
     if isinstance(data, TrainingGram):

@@ -25,7 +25,7 @@ from shallow_ae.models.fitted import FittedAttribute, FittedState
 
 
 class RecommenderMixin:
-    """Methods of a scikit-learn estimator whose scores are X P, once `fit` has set its state."""
+    """Methods of fitted scikit-learn estimators whose scores are the product X P."""
 
     _fitted: FittedState
     n_features_in_: int
@@ -35,7 +35,7 @@ class RecommenderMixin:
 
     @property
     def item_weights_(self) -> Array | sp.csr_array[Any]:
-        """P, of shape (n_items, n_items); multiplied out when first asked for after a dual fit."""
+        """P, of shape (n_items, n_items). After a dual fit, P is computed on first access."""
         return self._fitted.weights.materialized().P
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -47,9 +47,9 @@ class RecommenderMixin:
         return tags
 
     def __dir__(self) -> Iterable[str]:
-        """Return the names of the attributes that are there without being computed first.
+        """Return the names of the attributes whose values need no computation.
 
-        scikit-learn asks for the value of each name, in `dir` as well as to display the model.
+        scikit-learn reads the value of every name in `dir`, for instance to display the model.
         """
         names = set(object.__dir__(self))
         if not hasattr(self, "_fitted") or not self._fitted.weights.is_materialized:
@@ -62,12 +62,13 @@ class RecommenderMixin:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of any users, whether `fit` saw them or not.
+            Interactions of any users. The users need not have been in `fit`.
 
         Returns
         -------
         scores : ndarray of shape (n_users, n_items)
-            Of the weights' type. Dense: `recommend` needs no such array.
+            Dense array with the data type of the weights. `recommend` ranks items without
+            allocating this array.
         """
         check_is_fitted(self)
         state = self._fitted
@@ -92,18 +93,20 @@ class RecommenderMixin:
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of any users, whether `fit` saw them or not. A frame's columns are aligned
-            by name if `fit` saw names: a warning counts items that it did not see.
+            Interactions of any users. The users need not have been in `fit`. If `fit` saw column
+            names, the columns of a DataFrame are aligned by name; items that `fit` did not see are
+            left out, and a warning counts them.
         k : int, default=100
-            Items a user; may exceed what there is.
+            Number of items for each user. May exceed the number of items.
         exclude_seen : bool, default=True
-            Leave out the items that the user has in `X`: its nonzero entries.
-        candidates : array-like of int, list of n_users such, or sparse matrix, default=None
-            The only items to recommend, as column indices: one list for everyone, a list for each
-            user (-1 is an empty place), or a matrix like `X` whose nonzero entries are the
-            candidates. None means every item.
-        exclude : array-like of int, list of n_users such, or sparse matrix, default=None
-            Items not to recommend, in the same forms: what `recommend` returned before, for one.
+            Leave out the items that the user has seen: the nonzero entries of the row of `X`.
+        candidates : array-like of int, list of n_users lists, or sparse matrix, default=None
+            The only items to recommend, as column indices: one list for all users; one list for
+            each user, in which -1 is ignored; or a matrix of the shape of `X` whose nonzero entries
+            are the candidates. None means every item.
+        exclude : array-like of int, list of n_users lists, or sparse matrix, default=None
+            Items not to recommend, in the same forms. For example, the items that an earlier call
+            returned.
         return_scores : bool, default=False
             Return the scores as well.
         verbose : int, default=0
@@ -112,23 +115,25 @@ class RecommenderMixin:
         Returns
         -------
         items : ndarray of int of shape (n_users, k)
-            Column indices by falling score, equal scores by rising index. Where fewer than `k`
-            items are left to offer, the rest is -1.
+            Column indices by descending score, ties by ascending index. If a user has fewer than
+            `k` candidates, the remaining places are -1.
         scores : ndarray of shape (n_users, k)
-            Only if `return_scores`; NaN where the item is -1.
+            Scores of `items`; NaN where the item is -1. Returned only if `return_scores`.
 
         Raises
         ------
         ValueError, TypeError
-            If `X` has other than the fitted number of items, or a list holds what is not an item.
+            If the number of items in `X` differs from `fit`, or if `candidates` or `exclude` holds
+            a value that is not an item index.
 
         Notes
         -----
-        Each user costs a multiplication for each nonzero weight of each of their items. Memory
-        beside the result is a row of scores a thread, or a block where the weights are an inverse
-        of users x users; then many users are scored by `item_weights_`, formed for them. The
-        answer for a user is the same whoever else is asked for, whatever the number of threads and
-        JAX's backend, which has no part in it; only by an inverse is it so to rounding.
+        A user costs one multiplication for each nonzero weight of each of their items. Memory
+        beside the result is one row of scores for each thread. After a fit that inverted a
+        users x users matrix, it is one block of scores; for many users, `item_weights_` is computed
+        first and used instead. A user's result does not depend on the other users in the call, on
+        the number of threads or on JAX's backend, because JAX is not used here. Scores computed
+        from the inverse of a users x users matrix have this property only up to rounding.
 
         Examples
         --------
@@ -162,26 +167,27 @@ class RecommenderMixin:
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], Array]:
         """Return, for each given item, the `k` items with the largest weights.
 
-        It is what `recommend` answers to a user who has met that item only: the largest weights in
-        its row of P.
+        The result for an item equals the result of `recommend` for a user who has seen only that
+        item: the largest weights in the item's row of P.
 
         Parameters
         ----------
         items : array-like of int of shape (n,)
             Column indices.
         k : int, default=10
-            Items each.
-        candidates, exclude : array-like of int, list of n such, or sparse matrix, default=None
-            As for `recommend`.
+            Number of similar items for each given item.
+        candidates, exclude : array-like of int, list of n lists, or sparse matrix, default=None
+            As for `recommend`, with one list or row for each given item.
         return_scores : bool, default=False
             Return the weights as well.
 
         Returns
         -------
         similar : ndarray of int of shape (n, k)
-            Without the item itself; -1 where there are no more.
+            Column indices by descending weight, without the item itself. Places beyond the last
+            candidate are -1.
         scores : ndarray of shape (n, k)
-            Only if `return_scores`; NaN where the item is -1.
+            Weights of `similar`; NaN where the item is -1. Returned only if `return_scores`.
 
         Examples
         --------
@@ -195,12 +201,12 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
-        weights = self._fitted.weights  # of one fit, even if another ends while `items` are read
+        weights = self._fitted.weights  # stays the same if another fit ends during this call
         n_items, dtype = weights.form.n_inputs, weights.form.dtype
         listed = as_indices("items", items)
         asked = check_items("items", listed, n_items)
         if asked.shape != listed.shape:
-            raise ValueError("`items` must be a list of item indices >= 0: a row for each of them.")
+            raise ValueError("`items` must be a list of item indices >= 0: one-dimensional, no -1.")
         ones, ends = np.ones(len(asked), dtype), np.arange(len(asked) + 1)
         X = sp.csr_array((ones, asked, ends), shape=(len(asked), n_items))
         allowed = candidate_filter(X, True, candidates, exclude)
@@ -208,26 +214,27 @@ class RecommenderMixin:
         return (similar, scores) if return_scores else similar
 
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
-        """Return which of the user's own items a score comes from, and how much of it.
+        """Return the items of a user that contribute most to given scores.
 
-        A score is a sum over the user's items, so its parts are exact: with `k` no less than a
-        user has items, the contributions add up to the score that `predict` returns.
+        A score is a sum over the user's items, so the contributions are exact. If `k` is at least
+        the number of a user's items, the contributions sum to the score that `predict` returns.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
             Interactions, as for `recommend`.
         items : array-like of int of shape (n_users,) or (n_users, n_places)
-            The items to explain to each user, as `recommend` returns them; -1 is an empty place.
+            The items whose scores are explained, for each user, as `recommend` returns them. -1 is
+            ignored.
         k : int, default=10
-            Contributions each.
+            Number of contributions for each explained item.
 
         Returns
         -------
         reasons : ndarray of int of shape (n_users, k) or (n_users, n_places, k)
-            Items of the user, by falling contribution; -1 where there are no more.
+            Items of the user by descending contribution. Places beyond the user's last item are -1.
         contributions : ndarray of the same shape
-            Each item's value in `X` times its weight for the item explained; NaN where the reason
+            Value of the reason in `X` times its weight for the explained item; NaN where the reason
             is -1.
 
         Examples
@@ -257,23 +264,24 @@ class RecommenderMixin:
         return reasons.reshape(shape), parts.reshape(shape)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean NDCG@100 of recommendations, for model selection.
+        """Return the mean NDCG@100 of the recommendations, for model selection.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions to recommend from.
+            Interactions from which to recommend.
         y : sparse matrix or ndarray of shape (n_users, n_items), default=None
-            Held-out items of the same users: its nonzero entries are relevant. Where None (or
-            one-dimensional, the target of other estimators, which means nothing here), a fifth
-            of each user's items in `X` is hidden, the same ones each time, and to be found again
-            from the rest.
+            Held-out items of the same users; the nonzero entries are relevant. If None, a fifth of
+            each user's items in `X` is held out, and the model recommends from the others. The
+            split is the same in every call. A one-dimensional `y`, which is the target of other
+            estimators, is treated as None.
 
         Returns
         -------
         ndcg : float
-            With the ideal cut at 100, as :func:`shallow_ae.ndcg_score` has it by default. Other
-            measures, cutoffs and shares: :func:`shallow_ae.make_ranking_scorer`.
+            NDCG with the ideal list cut at 100, the default of :func:`shallow_ae.ndcg_score`. For
+            other metrics, cutoffs and hold-out fractions, use
+            :func:`shallow_ae.make_ranking_scorer`.
 
         Raises
         ------
@@ -289,7 +297,7 @@ class RecommenderMixin:
 
 
 def checked_rows(model: RecommenderMixin, X: Any) -> sp.csr_array[Any]:
-    """Return the checked rows of X, a frame's columns aligned by name."""
+    """Return the checked rows of X. The columns of a DataFrame are aligned by name."""
     check_is_fitted(model)
     return sp.csr_array(check_interactions(model, aligned_by_name(model, X), reset=False))
 
@@ -302,5 +310,5 @@ def rank(
     *,
     verbose: int = 0,
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return items and scores of the best `k` of each of the checked rows."""
+    """Return the `k` best items of each checked row, and their scores."""
     return best_items(model._fitted.weights.cheapest_for(X), X, k, allowed, verbose=verbose)

@@ -25,66 +25,69 @@ from shallow_ae.models.recommender import RecommenderMixin
 
 
 class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
-    """Recommend with the weights between each item and its nearest only.
+    """Recommend with weights between each item and its nearest items only.
 
-    It minimises what :class:`~shallow_ae.ShallowAutoEncoder` minimises, for each item by the
-    weights of the `n_neighbors` items that are nearest to it, and in closed form: one small system
-    an item, where the exact solution takes an inverse of all. The weights grow with the number of
-    items, and time and memory with the pairs of items that share a user, not with all pairs. Fewer
-    weights regularise, too.
+    The model minimises the objective of :class:`~shallow_ae.ShallowAutoEncoder`, but each item
+    has weights from only the `n_neighbors` items nearest to it. The solution is in closed form: one
+    small linear system for each item, instead of the inverse of the whole matrix. The number of
+    weights is proportional to the number of items. Time and memory grow with the number of pairs of
+    items that share a user, not with the number of all pairs. Fewer weights also regularise.
 
     With G = X'WX and A = G plus the penalty on its diagonal, the neighbors of item j are the items
-    i with the largest ``|G_ij| / sqrt(A_ii)`` of those that share a user with it; equal ones by
-    rising index. From `n_neighbors` = n_items - 1 on they are all other items, and the model is
-    the exact solution.
+    i with the largest ``|G_ij| / sqrt(A_ii)`` among the items that share a user with j, ties by
+    ascending index. If `n_neighbors` >= n_items - 1, all other items are neighbors, and the model
+    is the exact solution.
 
     Parameters
     ----------
     regularization : float, default=0.02
-        Strength of the penalty, as in ShallowAutoEncoder; the unscaled lambda of the literature is
-        `n * regularization` for n users. It must be > 0 unless `dropout` is.
+        Strength of the penalty, as in ShallowAutoEncoder. The unscaled lambda of the literature is
+        `n * regularization` for n users. Must be > 0 unless `dropout` is > 0.
     n_neighbors : int, default=100
-        Weights an item, at most. Time grows with its square, beyond 100 rather with its cube.
+        Maximum number of weights for each item. Time grows with the square of `n_neighbors`, and
+        beyond about 100 with its cube.
     dropout, diagonal_slack, user_exponent, item_exponent : float, default=0.0
-        The variants of ShallowAutoEncoder, as there.
+        As in ShallowAutoEncoder.
     verbose : int, default=0
         1 shows a progress bar.
 
     Attributes
     ----------
     item_weights_ : csr_array of shape (n_items, n_items)
-        P: entry (i, j) is what a unit of item i adds to the score of item j. At most
-        `n_neighbors` entries a column.
+        P: entry (i, j) is what a unit of item i adds to the score of item j. A column has at most
+        `n_neighbors` entries.
     item_counts_ : ndarray of shape (n_items,)
-        Users of each item in training, their sample weights summed.
+        Sum of the sample weights of each item's users in training: their number by default.
     residual_ : float
-        ||A w - g|| / ||g|| over the systems A w = g of all items. It tells whether they were
-        solved, not how far rounding of ill-conditioned data moves the weights: a warning does.
-        After `sparsify`, that of the exact model.
+        Relative residual ||A w - g|| / ||g|| over the systems A w = g of all items. It measures
+        whether the systems were solved. It does not measure how much rounding of ill-conditioned
+        data changes the weights; `fit` warns of that. After `sparsify`, the residual of the exact
+        model.
     loss_curve_ : list of float
-        The objective at the minimum; after `sparsify`, before and after it.
+        Objective at the minimum. After `sparsify`, the objective before and after pruning.
     n_samples_seen_ : int
-        Users learned from.
+        Number of users in the training data.
     n_features_in_ : int
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
-        Names of the items, where X has names that are all strings.
+        Item names. Defined only if X has column names that are all strings.
 
     See Also
     --------
-    ShallowAutoEncoder : Weights between all items, by descent or exactly.
+    ShallowAutoEncoder : Weights between all items, by gradient descent or in closed form.
 
     Notes
     -----
-    An item costs a multiplication for each pair of it and another item of one of its users,
-    n_neighbors^3 / 6 for its system, and a look into the products of its neighbors with each other.
-    Those products are kept once, for the time of the fit: as arrays for popular items and as
-    lists for others. Each system is solved by itself, on as many threads as there are cores; the
-    result depends neither on their number nor on how items are shared among them. float64 data
-    are computed in float64, everything else in float32, sums over users too: with tens of millions
-    of users of one item, pass float64.
+    An item costs one multiplication for each other item of each of its users, n_neighbors^3 / 6
+    multiplications for its system, and a lookup of the products of its neighbors with each other.
+    These products are stored once during the fit: as arrays for popular items and as lists for
+    other items. Each system is solved independently, on as many threads as there are cores. The
+    result does not depend on the number of threads or on how items are distributed among them.
 
-    The model keeps its rows, for `partial_fit` and `forget`.
+    Computations, including sums over users, use float64 for float64 data and float32 for all other
+    data. If one item has tens of millions of users, pass float64.
+
+    The model keeps its training rows for `partial_fit` and `forget`.
 
     References
     ----------
@@ -132,9 +135,10 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions, finite: nonzero means seen, larger means more. Not changed.
+            Interactions, all finite. A nonzero entry means that the user has seen the item; a
+            larger entry counts more. `X` is not modified.
         y : None
-            Ignored, there for scikit-learn's pipelines.
+            Ignored; present for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None
             Weight of each user, >= 0; None means 1. Only ratios between weights matter.
 
@@ -145,36 +149,36 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For parameters out of range, data that are not finite and a `regularization` too small
-            for the type of the data; the estimator is then as before.
+            If a parameter is out of range, the data are not finite, or `regularization` is too
+            small for the data type. The estimator is then unchanged.
         MemoryError
-            If the fit does not fit in the free memory, before anything large is allocated.
+            If the fit needs more than the free memory. Raised before anything large is allocated.
 
         Warns
         -----
         UserWarning
-            If the weights are less exact than the type of the data should allow: by `residual_`,
-            or by how far the systems' residuals move the solutions.
+            If the weights are less accurate than the data type should allow, measured by
+            `residual_` or by the estimated effect of the systems' residuals on the solutions.
         """
         check_parameters(self)
-        free = free_memory()  # before anything is copied that the cost includes
+        free = free_memory()  # measured before the copies that the estimated cost includes
         trial = copy(self)
         return self._learn(trial, _checked_rows(trial, X, sample_weight), free)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Become the model of a `fit` on all rows so far and these.
+        """Update the model with the interactions of further users.
 
-        It costs what that fit costs: the penalty grows with the number of users, and all systems
-        with it.
+        The result equals a `fit` on all rows so far and costs as much as that fit: the penalty
+        grows with the number of users, so every system changes.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions of further users, with the items of the first call.
+            Interactions of further users, with the same items as in the first call.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_users,), default=None
-            Weight of each user, >= 0.
+            Weight of each user, >= 0; None means 1.
 
         Returns
         -------
@@ -192,18 +196,19 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return self._learn(copy(self), kept.plus(rows, weights), free_memory())
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
-        """Become, bit for bit, the model of a `fit` without the rows given.
+        """Remove users from the training data and update the weights.
 
-        It costs what that fit costs.
+        The result equals, bit for bit, a `fit` on the remaining rows, and costs as much as that
+        fit.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_users, n_items)
-            Rows as they were in `fit` or `partial_fit`, in any order; of equal ones, as many are
-            forgotten as are given. Rows of float32 and of float64 are kept, and forgotten, in
-            float64.
+            Rows with the same values as in `fit` or `partial_fit`, in any order. Each given row
+            removes one training row equal to it. If float32 rows were combined with float64 rows,
+            all rows are kept and compared in float64.
         sample_weight : array-like of shape (n_users,), default=None
-            The weights that they had; None means 1.
+            The weights that these rows had in training; None means 1.
 
         Returns
         -------
@@ -212,8 +217,8 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the model has not learned from one of the rows, or would have nobody left to learn
-            from; the estimator is then as before.
+            If a row is not in the training data, or if no user would remain. The estimator is then
+            unchanged.
 
         Examples
         --------
@@ -231,7 +236,7 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return self._learn(copy(self), kept.minus(rows, weights), free_memory())
 
     def plan(self, X: Any) -> Cost:
-        """Return what fitting to `X` takes, without doing it.
+        """Estimate the memory and time of a fit to `X`, without fitting.
 
         Parameters
         ----------
@@ -241,9 +246,10 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         cost : (form, bytes, kept_bytes, multiplications, seconds)
-            The form is "nearest"; peak memory beside `X`, at most, and of that the model's own;
-            the multiplications of numbers; and a rough estimate of the time. To convert a dense
-            array first may take more, and is not counted.
+            `form` is "nearest". `bytes` is an upper bound of the peak memory beside `X`, and
+            `kept_bytes` the part of it that the fitted model keeps. `multiplications` counts
+            multiplications of numbers, and `seconds` is a rough estimate. The conversion of a dense
+            `X` may need more memory and is not counted.
 
         Examples
         --------
@@ -259,7 +265,7 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return neighborhood_cost(rows.X, self.n_neighbors)
 
     def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
-        """Learn from these rows and no others, where that fits in so much free memory."""
+        """Fit to the given rows only, or raise a MemoryError if `free` bytes are too few."""
         problem = problem_of(data, objective_of(self))
         solver = NeighborhoodSolver(problem)
         check_neighbors_fit(data.X.shape[1], self.n_neighbors, solver.rows.solver_bytes, free)
@@ -270,26 +276,26 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     def _checked_update(
         self, X: Any, sample_weight: Any
     ) -> tuple[TrainingRows, sp.csr_array[Any], Array]:
-        """Return the rows learned from, and checked rows with their weights."""
+        """Return the training rows, and the checked new rows with their weights."""
         kept = self._fitted.training_data
         if not isinstance(kept, TrainingRows):
             raise ValueError(
-                "A model made by `sparsify` keeps no rows: update the model that it was made from "
-                "and make it again."
+                "A model returned by `sparsify` keeps no rows. Update the original model and call "
+                "`sparsify` again."
             )
         rows = _narrowed(sp.csr_array(check_interactions(self, X, reset=False)))
         return kept, rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
 
 
 def _checked_rows(trial: SparseShallowAutoEncoder, X: Any, sample_weight: Any) -> TrainingRows:
-    """Return checked rows in memory of their own; nothing else of the check is left."""
+    """Return checked rows that share no memory with `X`, and free the temporary arrays."""
     rows = _narrowed(sp.csr_array(check_interactions(trial, X, reset=True)))
     weights = check_sample_weight(sample_weight, rows.shape[0])
     return own_rows(rows, weights, X, sample_weight)
 
 
 def _narrowed(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    """Return rows with indices of 32 bits, where these are enough."""
+    """Return rows with 32-bit indices if these can address all entries."""
     if X.nnz > np.iinfo(np.int32).max:
         return X
     narrow = (array.astype(np.int32, copy=False) for array in (X.indices, X.indptr))

@@ -20,15 +20,15 @@ from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array
 
-_DIVERGED = 100  # times the usual loss
+_DIVERGED = 100  # a loss of so many times the usual loss has diverged
 
 
 class Dispatch(NamedTuple):
-    """Steps that each block of columns is taken through in one call."""
+    """Steps that each block of columns takes in one call of a compiled function."""
 
     batches: Batches
     learning_rates: Array  # padded to the size of the largest dispatch
-    zero_losses: list[float]  # of each step's batch with zero weights
+    zero_losses: list[float]  # the loss of zero weights on each batch
 
 
 class DescentLoop:
@@ -47,7 +47,7 @@ class DescentLoop:
         at_once: int,
         pauses: list[int],
     ) -> None:
-        """Prepare a step for each learning rate, with a stop at all multiples of the `pauses`.
+        """Prepare a step for each learning rate, and pauses at all multiples of each of `pauses`.
 
         A dispatch has `at_once` of them at most.
 
@@ -63,7 +63,7 @@ class DescentLoop:
         self._width = block_columns(self._n_items, self._dtype)
         self._columns_in_step = True  # every column of P has been through the same steps
         longest = min([len(learning_rates), at_once, *pauses])
-        # Of few different lengths: another one would have the steps compiled anew.
+        # Dispatches have few distinct lengths: JAX compiles the steps again for each length.
         dispatches = self._plan(min(at_once, 1 << (longest - 1).bit_length()), pauses)
         first = next(dispatches)
         self._dispatches = chain([first], dispatches)
@@ -95,7 +95,7 @@ class DescentLoop:
                 if not (self._columns_in_step and self.losses):
                     raise
                 interrupted = True
-            # One more step, of length 0, for the loss that the last one has led to.
+            # A last step of length 0 computes the loss after the last real step.
             standing = dispatch._replace(learning_rates=np.zeros_like(dispatch.learning_rates))
             self._check(self._step(P, standing, 1, workers)[0], dispatch.zero_losses[0])
         return interrupted
@@ -138,11 +138,13 @@ class DescentLoop:
         self._columns_in_step = True
 
     def _step(self, P: Array, dispatch: Dispatch, n_steps: int, workers: Executor) -> list[float]:
-        """Take all columns through some steps; return the loss before each."""
+        """Take some steps on all columns; return the loss before each step."""
 
         def on_columns(first: int) -> Array:
             columns = P[:, first : first + self._width]
-            missing = self._width - columns.shape[1]  # in the last block: one shape for all
+            missing = (
+                self._width - columns.shape[1]
+            )  # pads the last block, so that all have one shape
             block = np.pad(columns, ((0, 0), (0, missing))) if missing else columns
             block, losses = self._on_block(block, dispatch, first, n_steps)
             columns[:] = block[:, : columns.shape[1]]

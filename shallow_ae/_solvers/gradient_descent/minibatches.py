@@ -82,7 +82,7 @@ class MinibatchStream:
         self.zero_loss = float(self._zero_losses.mean())  # of all users with zero weights
 
     def take(self, n_batches: int, size: int) -> tuple[Batches, list[float]]:
-        """Return the next batches, and the loss that zero weights have on each.
+        """Return the next batches, and the loss of zero weights on each batch.
 
         The last batch is repeated up to `size`. Batches of everyone are one only. Call it with
         JAX's x64 mode on for float64.
@@ -110,7 +110,7 @@ class MinibatchStream:
         penalty = jax.device_put(np.stack(penalties).astype(self.dtype))
         if self._layout == "dense":
             return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
-        # Never fewer than before: another number would have the steps compiled anew.
+        # Never fewer than before: JAX compiles the steps again for each number.
         expected = expected_entries(self._X, len(self._weights[users[0]]))
         stored = [rounded_up(n, *ENTRIES) for n in (expected, *(part.nnz for part in rows))]
         self._n_stored = max(self._n_stored, *stored)
@@ -118,14 +118,14 @@ class MinibatchStream:
         return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
 
     def _laid_out(self, rows: Interactions) -> Any:
-        """Return rows as csr or as ndarray, whatever X is."""
+        """Return rows as csr or as ndarray, as the layout says."""
         if self._layout == "sparse":
             return sp.csr_array(rows)
         return rows.toarray() if isinstance(rows, sp.csr_array) else rows
 
 
 def sample_batches(n_users: int, batch_size: int, rng: np.random.Generator) -> Iterator[Any]:
-    """Yield the rows of each batch: drawn with replacement, or all of them and no draw.
+    """Yield the rows of each batch, drawn with replacement; all rows if a batch holds them all.
 
     All of them when `batch_size` reaches `n_users`: then a weight of 2 for a user is exactly the
     same as the user's row given twice.
@@ -137,13 +137,13 @@ def sample_batches(n_users: int, batch_size: int, rng: np.random.Generator) -> I
 
 
 def partition_users(n_users: int, batch_size: int, rng: np.random.Generator) -> list[Any]:
-    """Return the rows of batches that take each user once, equally many but for one."""
+    """Return the rows of batches that hold each user once, in sizes that differ by at most one."""
     n_batches = -(-n_users // batch_size)
     return [slice(None)] if n_batches == 1 else np.array_split(rng.permutation(n_users), n_batches)
 
 
 def _filled_up(rows: Any, n_rows: int) -> Any:
-    """Return csr or dense rows with rows of no entries after them."""
+    """Return csr or dense rows, padded with empty rows."""
     missing = n_rows - rows.shape[0]
     if not missing:
         return rows
@@ -154,7 +154,7 @@ def _filled_up(rows: Any, n_rows: int) -> Any:
 
 
 def _padded(matrices: Iterable[sp.csr_array[Any]], n_matrices: int, n_stored: int) -> Csr:
-    """Return the matrices with zeros stored at the end of their last rows, up to `n_stored`."""
+    """Stack csr matrices; each stores `n_stored` entries, with zeros at the end of its last row."""
     for i, matrix in enumerate(matrices):
         if i == 0:
             data = np.zeros((n_matrices, n_stored), matrix.dtype)

@@ -15,17 +15,17 @@ from shallow_ae._typing import Interactions
 # on two cores with 2,048 and 4,096 items.
 _DENSE_FROM = 0.2
 
-# Rows and entries of the smallest batches, and up to where they are powers of two.
+# Rows and entries of a batch: the least number, and the largest that is rounded to a power of two.
 _ROWS = (64, 1024)
 ENTRIES = (1024, 2**15)
-_DEVIATIONS = 3  # beyond the mean of what batches store, so that nearly all have one shape
+_DEVIATIONS = 3  # standard deviations above the mean size of batches: nearly all have one shape
 
 # A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
 # that the sparse indices are read too often. Accelerators want large products and few transfers.
 _BLOCK_BYTES = 2**21
 _BLOCK_COLUMNS = (64, 512)
 _ACCELERATOR_BLOCK_BYTES = 2**28
-# Steps at once. More would gain little, for by then it is the products that take the time.
+# Steps in a dispatch. More would gain little: the products already take nearly all of the time.
 _STEPS = 8
 _STACK_BYTES = 2**26
 
@@ -41,7 +41,7 @@ def choose_layout(X: Interactions, backend: str) -> str:
 
 
 def batch_entries(X: Interactions, batch_size: int, layout: str) -> int:
-    """Return how many numbers of a batch of average users are multiplied."""
+    """Return how many stored numbers of a batch of average users are multiplied."""
     n_users, n_items = map(int, X.shape)
     n_rows = min(batch_size, n_users)
     return n_rows * n_items if layout == "dense" else _n_stored(X) * n_rows // n_users
@@ -59,10 +59,10 @@ def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
 
 
 def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
-    """Return the memory of so many steps on batches of X, the weights included."""
+    """Return the memory of `n_steps` steps on batches of X, the weights included."""
     (n_users, n_items), itemsize = map(int, X.shape), int(X.dtype.itemsize)
     n_bytes = batch_bytes(X, batch_size, layout)
-    # A block, its copy for the device, what pulls at it, and what the allocator keeps of those.
+    # A block, its copy on the device, its gradient, and memory that the allocator keeps of them.
     n_numbers = 6 * n_items + min(batch_size, n_users)
     of_block = n_numbers * block_columns(n_items, X.dtype) * itemsize
     of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
@@ -70,18 +70,18 @@ def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -
 
 
 def descent_work(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
-    """Return the multiplications of so many steps on batches of X."""
+    """Return the multiplications of `n_steps` steps on batches of X."""
     n_items = int(X.shape[1])
     return n_steps * (2 * batch_entries(X, batch_size, layout) * n_items + 2 * n_items**2)
 
 
 def n_rows_stored(n_rows: int, batch_size: int) -> int:
-    """Return how many rows a batch of so many users is filled up to."""
+    """Return the number of rows that a batch of `n_rows` users is padded to."""
     return min(rounded_up(n_rows, *_ROWS), max(n_rows, batch_size))
 
 
 def expected_entries(X: Interactions, n_rows: int) -> int:
-    """Return how many entries hardly any batch of so many users exceeds."""
+    """Return a number of entries that hardly any batch of `n_rows` users exceeds."""
     if n_rows >= X.shape[0]:
         return _n_stored(X)
     lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
@@ -89,12 +89,12 @@ def expected_entries(X: Interactions, n_rows: int) -> int:
 
 
 def steps_at_once(batch_bytes: int) -> int:
-    """Return how many steps at most a dispatch has."""
+    """Return the largest number of steps in a dispatch."""
     return max(1, min(_STEPS, _STACK_BYTES // max(1, batch_bytes)))
 
 
 def block_columns(n_items: int, dtype: Any) -> int:
-    """Return how many columns of P make a block, so that the last one is nearly full."""
+    """Return the number of columns in a block of P, such that the last block is nearly full."""
     on_cpu = backend() == "cpu"
     fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
     block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
@@ -107,7 +107,7 @@ def _n_stored(X: Interactions) -> int:
 
 
 def rounded_up(n: int, least: int, most: int) -> int:
-    """Return `n` rounded up to a power of two up to `most`, beyond it to four binary digits."""
+    """Return `n` rounded up: to a power of two up to `most`, else to four binary digits."""
     if n <= most:
         return max(least, 1 << max(0, int(n) - 1).bit_length())
     return n + -n % (1 << (int(n).bit_length() - 4))

@@ -32,18 +32,18 @@ from shallow_ae._typing import Array, Interactions
 # Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not
 # until a tolerance is met, so that equal data in another order get the same step.
 _POWER_ITERATIONS = 30
-_DRAWN_ROWS = 256  # of the start, from one generator
+_DRAWN_ROWS = 256  # rows of the start that share a random generator
 
 
 def loss(
     block: jax.Array, batch: Batches, first_column: jax.Array | int
 ) -> tuple[jax.Array, jax.Array]:
-    """Return what the columns `block` of D add to the objective, and their residual X_B D."""
+    """Return the part of the objective of the columns `block` of D, and the residual X_B D."""
     residual = batch.rows @ block
     data = jnp.vdot(batch.weights, jnp.square(residual).sum(axis=1))
     row = jnp.arange(block.shape[0], dtype=jnp.int32)[:, None]
     column = first_column + jnp.arange(block.shape[1], dtype=jnp.int32)[None, :]
-    # Of P itself: to correct the diagonal of a sum over D would leave nothing of small weights.
+    # Squares of P, not of D: small weights would vanish in a difference from a sum over D.
     squares = (
         batch.penalty[:, None] * jnp.square(jnp.where(row == column, block + 1, block))
     ).sum()
@@ -57,7 +57,7 @@ def step(
     learning_rate: jax.Array | float,
     diagonal_slack: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return `block` after one projected gradient step, and its objective before it."""
+    """Return `block` after one projected gradient step, and its objective before the step."""
     value, residual = loss(block, batch, first_column)
     columns = batch.rows.T if batch.columns is None else batch.columns
     pull = columns @ (batch.weights[:, None] * residual)
@@ -77,7 +77,7 @@ def steps(
     n_steps: jax.Array | int,
     diagonal_slack: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return columns of P after `n_steps` steps on the batches in turn, and the losses before each.
+    """Return columns of P after `n_steps` steps on successive batches, and the loss before each.
 
     `n_steps` is traced: a dispatch cut short runs the same compiled function.
     """
@@ -98,7 +98,7 @@ def steps(
 def _diagonal(
     block: jax.Array, first_column: jax.Array | int, penalty: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """Return where the diagonal of D runs through `block`, and the penalty on it.
+    """Return the indices of the diagonal of D in `block`, and the penalty on its entries.
 
     Columns that only fill up the last block have theirs below it, where JAX writes nothing; with a
     penalty of 0 they add nothing to the loss.
@@ -134,7 +134,7 @@ def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generat
 
 
 def _norm(vector: Array) -> float:
-    """Return ||v||, whose square may be too large for the type of v."""
+    """Return ||v|| in float64, as the square may be too large for the type of v."""
     return float(np.linalg.norm(vector.astype(np.float64)))
 
 

@@ -35,12 +35,12 @@ from shallow_ae._solvers.neighborhood.systems import Solutions, Systems, Triangl
 from shallow_ae._typing import Array
 from shallow_ae._weights.top_k import keep_best, sum_sparse
 
-_LINE = 16  # numbers of four bytes in a line of cache
-_SIEVE = 2**14 - 1  # small enough for the cache next to a core, as `position` is not
+_LINE = 16  # numbers of four bytes in a cache line
+_SIEVE = 2**14 - 1  # fits in the first-level cache, unlike `position`
 
 
 class _Workspace(NamedTuple):
-    """What a thread works with."""
+    """Scratch arrays of a thread."""
 
     row: Array  # products of an item with all others; zeros in between
     is_reached: NDArray[np.bool_]
@@ -60,7 +60,7 @@ class _Workspace(NamedTuple):
 
 @compiled
 def solve(systems: Systems, first: int, solutions: Solutions) -> None:
-    """Write the solutions of the items from `first` on, as many as there are rows."""
+    """Write a solution into each row of `solutions`, for the items from `first` on."""
     most = solutions.neighbors.shape[1]
     space = _space_for(len(systems.diagonal), most, systems.diagonal.dtype)
     for row in range(len(solutions.neighbors)):
@@ -107,7 +107,7 @@ def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
 
 @compiled
 def _choose(systems: Systems, rank: int, most: int, space: _Workspace) -> int:
-    """Write the nearest ranks with their products; return how many these are."""
+    """Write the ranks of the nearest items and their products; return their number."""
     row, reached = space.row, space.reached
     n = sum_sparse(systems.items, rank, systems.users, row, reached, space.is_reached)
     if most >= len(row) - 1:
@@ -150,7 +150,7 @@ def _take_nearest(systems: Systems, rank: int, n: int, space: _Workspace) -> int
 
 @compiled
 def _sort_falling(ranks: Array, n: int) -> None:
-    """Sort the first `n`, by Shell's method: NumPy's takes seconds to compile."""
+    """Sort the first `n` by shellsort: Numba takes seconds to compile NumPy's sort."""
     gap = 1
     while gap < n:
         gap = 3 * gap + 1
@@ -201,7 +201,7 @@ def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
 
 @compiled
 def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
-    """Read a number in each line of cache of the lists to come, of no meaning.
+    """Read one number of each cache line of the lists, only to load them into cache.
 
     Reads that do not wait for one another let memory answer many at once.
     """
