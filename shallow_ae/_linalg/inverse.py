@@ -22,11 +22,11 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from shallow_ae._linalg.lapack import invert_by_cholesky
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
@@ -107,16 +107,16 @@ def inverse_bytes(n: int, itemsize: int) -> int:
 
 @with_workers  # which limits BLAS to one thread
 def _invert_on_one_thread(workers: Workers, A: Array, verbose: int) -> None:  # noqa: ARG001
-    with tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
+    with progress_bar(len(A), "fit", verbose=verbose) as bar:
         _check(invert_by_cholesky(A), A.dtype)
         np.negative(A, out=A)
-        bar.update(len(A))
+        bar.advance(len(A))
 
 
 @with_workers
 def _sweep_on_threads(workers: Workers, A: Array, verbose: int) -> None:
-    with tqdm(total=len(A), desc="fit", disable=not verbose) as bar:
-        _sweep_blocks(A, _WIDE if len(A) >= _LARGE else _NARROW, workers, bar.update)
+    with progress_bar(len(A), "fit", verbose=verbose) as bar:
+        _sweep_blocks(A, _WIDE if len(A) >= _LARGE else _NARROW, workers, bar.advance)
 
 
 def _sweep_blocks(

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
+from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._runtime.threads import Workers, n_threads, with_workers
 
 # Scores of one block: 2**22 float32 are 16 MiB, which fits the last-level cache of a server core.
@@ -57,12 +57,12 @@ def share_rows(
     if n_rows > size:
         size = max(size, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))
     slices = blocks(n_rows, min(size, most or size))
-    with tqdm(total=n_rows, desc=label[0], unit=label[1], disable=not verbose) as bar:
+    with progress_bar(n_rows, *label, verbose=verbose) as bar:
         if len(slices) == 1:
             task(slices[0])
-            bar.update(n_rows)
+            bar.advance(n_rows)
         else:
-            _share(slices, task, bar.update)
+            _share(slices, task, bar.advance)
 
 
 @with_workers

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._objective.problem import problem_of
@@ -33,6 +32,7 @@ from shallow_ae._objective.training_data import (
     training_data,
 )
 from shallow_ae._runtime.memory import free_memory, release_free_memory
+from shallow_ae._runtime.progress import Progress, progress_bar
 from shallow_ae._runtime.threads import map_sequential, map_single_threaded, n_threads
 from shallow_ae._solvers.closed_form import is_dual, solve, solve_each
 from shallow_ae._solvers.costs import check_memory, exact_need
@@ -127,7 +127,7 @@ def cross_validate(
     on_threads = _may_run_on_threads(data, splits, scoring, copies=len(groups) < len(models))
     outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
     gram = None
-    with tqdm(total=outcome.scores.size, desc="cross-validation", disable=not verbose) as bar:
+    with progress_bar(outcome.scores.size, "cross-validation", verbose=verbose) as bar:
         for exponent, alike in groupby(groups, lambda g: objectives[g[0]].user_exponent):
             of_exponent, gram = list(alike), None
             run = map_sequential
@@ -160,12 +160,14 @@ def _split_in_errors(fold: int, splits: Splits) -> Iterator[None]:
         raise
 
 
-def _note(outcome: Outcome, fold: int, bar: Any, group: list[int], figures: list[Figures]) -> None:
+def _note(
+    outcome: Outcome, fold: int, bar: Progress, group: list[int], figures: list[Figures]
+) -> None:
     """Store the figures of a group of models in one split."""
     outcome.scores[group, fold] = [of_model.score for of_model in figures]
     outcome.fit_times[group, fold] = [of_model.fit_time for of_model in figures]
     outcome.score_times[group, fold] = [of_model.score_time for of_model in figures]
-    bar.update(len(group))
+    bar.advance(len(group))
 
 
 def _may_run_on_threads(data: Data, splits: Splits, scoring: Scoring, *, copies: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,8 +18,6 @@ from shallow_ae.models.fitted import FittedState, solved_state
 from shallow_ae.models.parameters import objective_of
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from shallow_ae.models.autoencoder import ShallowAutoEncoder
 
 
@@ -35,7 +33,7 @@ def check_fit_fits(model: ShallowAutoEncoder, X: Interactions) -> None:
     check_memory("exact", need, {"sgd": by_descent})
 
 
-def check_update_fits(kept: TrainingData, rows: sp.csr_array, *, is_added: bool) -> None:
+def check_update_fits(kept: TrainingData, rows: sp.csr_array[Any], *, is_added: bool) -> None:
     """Raise a MemoryError if adding or removing rows needs more than the free memory."""
     n_rows, n_entries, itemsize = kept.n_rows, kept.n_entries, kept.dtype.itemsize
     if is_added:

@@ -15,7 +15,7 @@ from shallow_ae._weights.item_weights import ItemWeights
 _Value = TypeVar("_Value")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedState:
     """The result of a fit. Model attributes with a trailing underscore return its fields."""
 

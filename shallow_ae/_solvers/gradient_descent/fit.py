@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from shallow_ae._objective.objective import Objective, scale_by_counts
+from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
@@ -223,12 +223,11 @@ class GradientDescent:
         )
         self._P = self._first_weights()
         is_ended = False
-        with tqdm(total=len(rates), desc="fit", unit="step", disable=not options.verbose) as bar:
+        with progress_bar(len(rates), "fit", "step", verbose=options.verbose) as bar:
 
             def on_pause() -> bool:
                 nonlocal is_ended
-                bar.set_postfix(loss=f"{self.losses[-1]:.4g}", refresh=False)
-                bar.update(len(self.losses) - bar.n)
+                bar.advance_to(len(self.losses), loss=f"{self.losses[-1]:.4g}")
                 is_ended = any([monitor.is_done(self) for monitor in monitors])  # each is asked
                 return is_ended
 

@@ -1,0 +1,41 @@
+"""Progress bars. tqdm is imported when the first one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Progress:
+    """Counts units of work, and shows nothing."""
+
+    def advance_to(self, n_done: int, **figures: str) -> None:
+        """Note how many units are done, with figures to show beside the bar."""
+        self.n_done = n_done
+
+    def advance(self, n_units: int) -> None:
+        """Note that further units are done."""
+        self.advance_to(self.n_done + n_units)
+
+    n_done = 0
+
+
+@contextmanager
+def progress_bar(
+    total: int, description: str, unit: str = "it", *, verbose: int
+) -> Iterator[Progress]:
+    """Show a bar for `total` units of work, if `verbose` is not 0."""
+    if not verbose:
+        yield Progress()
+        return
+    from tqdm.auto import tqdm
+
+    class Shown(Progress):
+        def advance_to(self, n_done: int, **figures: str) -> None:
+            super().advance_to(n_done, **figures)
+            if figures:
+                bar.set_postfix(figures, refresh=False)
+            bar.update(n_done - bar.n)
+
+    with tqdm(total=total, desc=description, unit=unit) as bar:
+        yield Shown()
