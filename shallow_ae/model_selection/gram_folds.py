@@ -235,7 +235,7 @@ def fit_on_all_rows(
     if gram is None or gram.user_exponent != objective.user_exponent:
         exponent = objective.user_exponent
         kept = training_data(data.X, data.sample_weight, exponent, given_X, given_weight)
-        return fit_exact.fit(model, kept)
+        return fit_exact.fit(kept, objective)
     problem = problem_of(gram, objective)
     state = solved_state(problem, solve(problem))
     if keeps_gram(data.X.nnz, data.X.shape[1]):

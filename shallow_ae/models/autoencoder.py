@@ -16,12 +16,12 @@ from shallow_ae._objective.training_data import TrainingData, training_data
 from shallow_ae._solvers.costs import Cost, dense_costs
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_sample_weight
-from shallow_ae.data.fitting import take_over
+from shallow_ae.data.fitting import copy_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
-from shallow_ae.models.callbacks import check_callback
+from shallow_ae.models.callbacks import Callback, check_callback
 from shallow_ae.models.fitted import FittedAttribute
-from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.parameters import check_parameters, descent_parameters_of, objective_of
 from shallow_ae.models.pruning import prune
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
@@ -273,7 +273,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             trial = copy(self)
             checked = check_interactions(trial, X, reset=True)
             weights = check_sample_weight(sample_weight, checked.shape[0])
-            fit_exact.check_fit_fits(trial, checked)
+            fit_exact.check_fit_fits(checked, self.batch_size, self.max_iter)
             rows = sp.csr_array(checked)
             return self._solve(
                 trial, training_data(rows, weights, self.user_exponent, X, sample_weight)
@@ -283,7 +283,15 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         trial = copy(self)
         X = check_interactions(trial, X, reset=before is None)
         weights = check_sample_weight(sample_weight, X.shape[0])
-        trial._fitted, interrupt = fit_sgd.fit(trial, X, weights, before, callback, callback_every)
+        trial._fitted, interrupt = fit_sgd.fit(
+            descent_parameters_of(self),
+            objective_of(self),
+            X,
+            weights,
+            before,
+            on_state=Callback(callback, trial) if callback else None,
+            every=callback_every,
+        )
         take_over(self, trial)
         if interrupt:
             raise interrupt
@@ -335,7 +343,9 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         X = check_interactions(trial, X, reset=not is_fitted)
         weights = check_sample_weight(sample_weight, X.shape[0])
         before = self._fitted if is_fitted else None
-        trial._fitted = fit_sgd.single_pass(trial, X, weights, before)
+        trial._fitted = fit_sgd.single_pass(
+            descent_parameters_of(self), objective_of(self), X, weights, before
+        )
         return take_over(self, trial)
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
@@ -423,7 +433,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         (2000, True)
         """
         check_parameters(self)
-        return prune(self, check_integer("n_neighbors", n_neighbors, low=1))
+        state = prune(self._fitted, check_integer("n_neighbors", n_neighbors, low=1))
+        n_kept = min(n_neighbors, max(1, self.n_features_in_ - 1))
+        pruned = SparseShallowAutoEncoder(n_neighbors=n_kept, **state.objective._asdict())
+        pruned._fitted = state
+        copy_names(self, pruned)
+        return pruned
 
     def plan(self, X: Any) -> dict[str, Cost]:
         """Estimate the memory and time of a fit to `X` with each solver, without fitting.
@@ -456,7 +471,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def _solve(self, trial: Self, data: TrainingData) -> Self:
         """Fit in closed form to the given training data only."""
-        trial._fitted = fit_exact.fit(trial, data)
+        trial._fitted = fit_exact.fit(data, objective_of(self), verbose=self.verbose)
         return take_over(self, trial)
 
     def _checked_update(

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from shallow_ae.data.arguments import check_integer
-
-if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import GradientDescent
-    from shallow_ae._typing import Array
-    from shallow_ae._weights.item_weights import DenseWeights
-    from shallow_ae.models.autoencoder import ShallowAutoEncoder
-    from shallow_ae.models.fitted import FittedState
-
-    # Takes the weights, their diagonal, the losses so far and the number of steps taken.
-    StateOf: TypeAlias = Callable[[DenseWeights, Array, list[float], int], FittedState]
+from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.recommender import RecommenderMixin
 
 
 def check_callback(callback: Any, callback_every: int) -> None:
@@ -30,29 +22,17 @@ def check_callback(callback: Any, callback_every: int) -> None:
 class Callback:
     """Calls a function with the model as trained so far; the function ends the fit with True."""
 
-    def __init__(
-        self,
-        function: Callable[[ShallowAutoEncoder], object],
-        every: int,
-        model: ShallowAutoEncoder,
-        state_of: StateOf,
-    ) -> None:
-        self.every = every
+    def __init__(self, function: Callable[[Any], object], model: RecommenderMixin) -> None:
         self._function = function
         self._model = model
-        self._state_of = state_of
 
-    def is_done(self, descent: GradientDescent) -> bool:
-        """Call the function if this step is a multiple of `every`; return whether the fit ends."""
-        if len(descent.losses) % self.every:
-            return False
-        model, losses = self._model, list(descent.losses)
-        with descent.lent_weights() as (weights, diagonal):
-            model._fitted = self._state_of(weights, diagonal, losses, len(losses))
-            try:
-                answer = self._answer()
-            finally:
-                del model._fitted  # the weights in it change with the next step
+    def __call__(self, state: FittedState) -> bool:
+        """Call the function with the model in this state; return whether the fit ends."""
+        self._model._fitted = state
+        try:
+            answer = self._answer()
+        finally:
+            del self._model._fitted  # the weights in it change with the next step
         return isinstance(answer, bool | np.bool_) and bool(answer)
 
     def _answer(self) -> object:

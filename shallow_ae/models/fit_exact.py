@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import TrainingData
 from shallow_ae._runtime.jax_settings import backend
@@ -15,18 +16,17 @@ from shallow_ae._solvers.costs import MemoryNeed, check_memory, descent_need, ex
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Interactions
 from shallow_ae.models.fitted import FittedState, solved_state
-from shallow_ae.models.parameters import objective_of
-
-if TYPE_CHECKING:
-    from shallow_ae.models.autoencoder import ShallowAutoEncoder
 
 
-def check_fit_fits(model: ShallowAutoEncoder, X: Interactions) -> None:
-    """Raise a MemoryError if a fit to checked rows needs more than the free memory."""
+def check_fit_fits(X: Interactions, batch_size: int, max_iter: int) -> None:
+    """Raise a MemoryError if a fit to checked rows needs more than the free memory.
+
+    The error names gradient descent if that fits, for which the other arguments are needed.
+    """
 
     def by_descent() -> MemoryNeed:
         layout = choose_layout(X, backend())
-        return descent_need(X, model.batch_size, model.max_iter, layout)
+        return descent_need(X, batch_size, max_iter, layout)
 
     n_entries = X.nnz if sp.issparse(X) else np.count_nonzero(X)
     need = exact_need(X.shape, int(n_entries), X.dtype.itemsize)
@@ -42,7 +42,7 @@ def check_update_fits(kept: TrainingData, rows: sp.csr_array[Any], *, is_added: 
     check_memory("exact", exact_need((n_rows, rows.shape[1]), n_entries, itemsize), {})
 
 
-def fit(model: ShallowAutoEncoder, data: TrainingData) -> FittedState:
+def fit(data: TrainingData, objective: Objective, *, verbose: int = 0) -> FittedState:
     """Return the state of a model fitted to this training data only."""
-    problem = problem_of(data, objective_of(model))
-    return solved_state(problem, solve(problem, verbose=model.verbose))
+    problem = problem_of(data, objective)
+    return solved_state(problem, solve(problem, verbose=verbose))

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from shallow_ae._objective.objective import (
+    Objective,
     check_item_exponent,
     check_regularization,
     item_counts,
@@ -25,47 +26,50 @@ from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
-from shallow_ae.models.callbacks import Callback
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
 from shallow_ae.models.fitted import FittedState
-from shallow_ae.models.parameters import objective_of
+from shallow_ae.models.parameters import DescentParameters
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import Monitor
-    from shallow_ae.models.autoencoder import ShallowAutoEncoder
+    from shallow_ae._solvers.gradient_descent.fit import GradientDescent, Monitor
 
 
 def fit(
-    model: ShallowAutoEncoder,
+    parameters: DescentParameters,
+    objective: Objective,
     X: Interactions,
     sample_weight: Array,
     before: FittedState | None,
-    callback: Callable[[ShallowAutoEncoder], object] | None,
-    callback_every: int,
+    *,
+    on_state: Callable[[FittedState], bool] | None = None,
+    every: int = 1,
 ) -> tuple[FittedState, KeyboardInterrupt | None]:
     """Return the state after at most `max_iter` steps on checked rows, and an interrupt or None.
+
+    `before` is the state to continue from. `on_state` gets the state every so many steps, and ends
+    the fit by returning True.
 
     A keyboard interrupt ends the descent between two steps. The caller stores the state first and
     then raises the returned interrupt.
     """
     from shallow_ae._solvers.gradient_descent.fit import LossPlateau
 
-    training = _Training(model, X, sample_weight, before)
+    training = _Training(parameters, objective, X, sample_weight, before)
     monitors: list[Monitor] = []
     if training.early_stopping:
         monitors.append(training.early_stopping)
-    elif model.tol is not None:
-        monitors.append(LossPlateau(model.tol, model.n_iter_no_change))
-    if callback:
-        monitors.append(Callback(callback, callback_every, model, training.state))
+    elif parameters.tol is not None:
+        monitors.append(LossPlateau(parameters.tol, parameters.n_iter_no_change))
+    if on_state:
+        monitors.append(_StateMonitor(on_state, every, training))
     rate = training.descent.learning_rate()
     training.learning_rate = rate
-    found = training.descent.run(rate, model.max_iter, monitors)
+    found = training.descent.run(rate, parameters.max_iter, monitors)
     losses, is_interrupted, n_steps = found.losses, found.is_interrupted, len(found.losses)
-    if model.tol is not None and not (found.is_ended or is_interrupted):
+    if parameters.tol is not None and not (found.is_ended or is_interrupted):
         warn_caller(
-            f"Training did not converge to within `tol`={model.tol:g} in "
-            f"`max_iter`={model.max_iter} steps. Raise `max_iter`, or `tol`.",
+            f"Training did not converge to within `tol`={parameters.tol:g} in "
+            f"`max_iter`={parameters.max_iter} steps. Raise `max_iter`, or `tol`.",
             ConvergenceWarning,
         )
     if training.early_stopping and not is_interrupted:
@@ -78,21 +82,22 @@ def fit(
     interrupt = None
     if is_interrupted:
         interrupt = KeyboardInterrupt(
-            f"The weights are those after step {n_steps} of {model.max_iter}."
+            f"The weights are those after step {n_steps} of {parameters.max_iter}."
         )
     return training.state(found.weights, found.diagonal, losses, n_steps), interrupt
 
 
 def single_pass(
-    model: ShallowAutoEncoder,
+    parameters: DescentParameters,
+    objective: Objective,
     X: Interactions,
     sample_weight: Array,
     before: FittedState | None,
 ) -> FittedState:
     """Return the state after one pass over the users of checked rows."""
-    training = _Training(model, X, sample_weight, before, is_stream=True)
+    training = _Training(parameters, objective, X, sample_weight, before, is_stream=True)
     rate = training.descent.learning_rate()
-    if before and model.learning_rate == "auto":
+    if before and parameters.learning_rate == "auto":
         rate = min(rate, before.learning_rate or math.inf)
     training.learning_rate = rate
     found = training.descent.single_pass(rate)
@@ -106,7 +111,8 @@ class _Training:
 
     def __init__(
         self,
-        model: ShallowAutoEncoder,
+        parameters: DescentParameters,
+        objective: Objective,
         X: Interactions,
         sample_weight: Array,
         before: FittedState | None,
@@ -119,35 +125,35 @@ class _Training:
             RandomStreams,
         )
 
-        seed = check_random_state(model.random_state).randint(np.iinfo(np.int32).max)
+        seed = check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max)
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
         self.learning_rate = 0.0
         self._before, self._is_stream = before, is_stream
         self._n_samples = X.shape[0]
-        self._objective = objective = objective_of(model)
-        if model.early_stopping and not is_stream:
+        self._objective = objective
+        if parameters.early_stopping and not is_stream:
             users = hold_out(
-                X, sample_weight, model.validation_fraction, seed, random.held_out_users()
+                X, sample_weight, parameters.validation_fraction, seed, random.held_out_users()
             )
             X, sample_weight = users.X, users.sample_weight
-            tol = model.tol or 0.0
-            self.early_stopping = EarlyStopping(users, model.n_iter_no_change, tol)
+            tol = parameters.tol or 0.0
+            self.early_stopping = EarlyStopping(users, parameters.n_iter_no_change, tol)
         counts = item_counts(X, sample_weight)
         weights = user_weights(X, sample_weight, objective.user_exponent)
         self._layout = choose_layout(X, backend())
         check_item_exponent(counts, objective.item_exponent, X.dtype)
         check_regularization(objective.regularization, objective.regularization, X.dtype)
-        self._check_memory(model, X)
+        self._check_memory(parameters, X)
         self._counts = counts + before.item_counts if before and is_stream else counts
         options = DescentOptions(
-            learning_rate=model.learning_rate,
-            learning_rate_decay=model.learning_rate_decay,
-            max_iter=model.max_iter,
-            batch_size=model.batch_size,
-            init_scale=model.init_scale,
+            learning_rate=parameters.learning_rate,
+            learning_rate_decay=parameters.learning_rate_decay,
+            max_iter=parameters.max_iter,
+            batch_size=parameters.batch_size,
+            init_scale=parameters.init_scale,
             layout=self._layout,
-            verbose=model.verbose,
+            verbose=parameters.verbose,
         )
         self.descent = GradientDescent(
             X,
@@ -160,8 +166,8 @@ class _Training:
             n_steps_before=before.n_decays if before else 0,
         )
 
-    def _check_memory(self, model: ShallowAutoEncoder, X: Interactions) -> None:
-        need = descent_need(X, model.batch_size, model.max_iter, self._layout)
+    def _check_memory(self, parameters: DescentParameters, X: Interactions) -> None:
+        need = descent_need(X, parameters.batch_size, parameters.max_iter, self._layout)
         n_entries = X.nnz if sp.issparse(X) else X.size
         check_memory(
             "sgd", need, {"exact": lambda: exact_need(X.shape, n_entries, X.dtype.itemsize)}
@@ -190,6 +196,25 @@ class _Training:
         return (
             _continued(self._before, state, adds_users=self._is_stream) if self._before else state
         )
+
+
+class _StateMonitor:
+    """Passes the state of the model to a function, every so many steps."""
+
+    def __init__(
+        self, on_state: Callable[[FittedState], bool], every: int, training: _Training
+    ) -> None:
+        self.every = every
+        self._on_state = on_state
+        self._training = training
+
+    def is_done(self, descent: GradientDescent) -> bool:
+        """Call the function if this step is a multiple of `every`; return whether the fit ends."""
+        losses = list(descent.losses)
+        if len(losses) % self.every:
+            return False
+        with descent.lent_weights() as (weights, diagonal):
+            return self._on_state(self._training.state(weights, diagonal, losses, len(losses)))
 
 
 def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> FittedState:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+from numpy.random import RandomState
 
 from shallow_ae._objective.objective import Objective
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer, check_real
@@ -34,6 +36,22 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
 }
 
 
+class DescentParameters(NamedTuple):
+    """The parameters of ShallowAutoEncoder that only gradient descent uses."""
+
+    learning_rate: float | str
+    learning_rate_decay: float
+    max_iter: int
+    batch_size: int
+    init_scale: float
+    tol: float | None
+    n_iter_no_change: int
+    early_stopping: bool
+    validation_fraction: float
+    random_state: int | RandomState | None
+    verbose: int
+
+
 def check_parameters(estimator: Any) -> None:
     """Raise an error that names the first parameter with an invalid value."""
     for name, value in estimator.get_params(deep=False).items():
@@ -44,3 +62,8 @@ def check_parameters(estimator: Any) -> None:
 def objective_of(estimator: Any) -> Objective:
     """Return the objective that an estimator's parameters define."""
     return Objective(*(float(getattr(estimator, name)) for name in Objective._fields))
+
+
+def descent_parameters_of(estimator: Any) -> DescentParameters:
+    """Return the parameters of an estimator that gradient descent uses."""
+    return DescentParameters(*(getattr(estimator, name) for name in DescentParameters._fields))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,19 +19,14 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import ItemWeights, SparseWeights, WeightMatrix
 from shallow_ae._weights.ranking import best_of_rows
-from shallow_ae.data.fitting import copy_names
-from shallow_ae.models.sparse import SparseShallowAutoEncoder
-
-if TYPE_CHECKING:
-    from shallow_ae.models.autoencoder import ShallowAutoEncoder
+from shallow_ae.models.fitted import FittedState
 
 _COLUMNS = 128
 _PRODUCTS = 2**18  # maximum entries of the product of a block of rows and the weights
 
 
-def prune(model: ShallowAutoEncoder, n_neighbors: int) -> SparseShallowAutoEncoder:
-    """Return a sparse model with the `n_neighbors` largest weights of each item's column."""
-    state = model._fitted
+def prune(state: FittedState, n_neighbors: int) -> FittedState:
+    """Return the state of a sparse model with the `n_neighbors` largest weights of each column."""
     objective, weights, item_counts = state.objective, state.weights.form, state.item_counts
     n_items, itemsize = weights.n_inputs, weights.dtype.itemsize
     n_neighbors = min(n_neighbors, max(1, n_items - 1))
@@ -51,15 +46,12 @@ def prune(model: ShallowAutoEncoder, n_neighbors: int) -> SparseShallowAutoEncod
     unscaled = sp.csr_array((data, P.indices, P.indptr), shape=P.shape)
     assert state.training_data is not None  # true for exact models
     loss = _objective(state.training_data, unscaled, state.diagonal, objective)
-    pruned = SparseShallowAutoEncoder(n_neighbors=n_neighbors, **objective._asdict())
-    pruned._fitted = replace(
+    return replace(
         state,
         weights=ItemWeights(SparseWeights(P)),
         loss_curve=[state.loss_curve[-1], loss],
         training_data=None,
     )
-    copy_names(model, pruned)
-    return pruned
 
 
 def _largest(weights: WeightMatrix, n_items: int, n_neighbors: int) -> sp.csr_array[Any]:

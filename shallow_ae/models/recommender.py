@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class RecommenderMixin:
 
     _fitted: FittedState
     n_features_in_: int
+    get_params: Callable[..., dict[str, Any]]
 
     item_counts_ = FittedAttribute[Array]()
     n_samples_seen_ = FittedAttribute[int]()
