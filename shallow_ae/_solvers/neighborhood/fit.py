@@ -215,6 +215,7 @@ def _as_csr(solutions: Solutions) -> sp.csr_array[Any]:
     if indptr[-1] < neighbors.size:
         is_there = np.arange(most) < solutions.n_neighbors[:, None]
         neighbors, weights = neighbors[is_there], weights[is_there]
+        del is_there  # a byte for each weight, before the weights are copied again
     columns = (weights.ravel(), neighbors.ravel(), indptr)
     P = sp.csr_array(sp.csc_array(columns, shape=(n_items, n_items)))
     P.eliminate_zeros()
