@@ -1,1 +1,1 @@
-"""Linear algebra: csr rows, Gram matrices, inverses. It knows no users and no items."""
+"""Linear algebra: csr rows, Gram matrices, inverses. It knows no model."""

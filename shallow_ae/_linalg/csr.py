@@ -13,7 +13,7 @@ from shallow_ae._typing import Array, Interactions
 
 
 class CsrArrays(NamedTuple):
-    """The arrays of a csr matrix, as compiled functions take them."""
+    """The arrays of a csr matrix, in the types that compiled functions expect."""
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
@@ -21,7 +21,7 @@ class CsrArrays(NamedTuple):
 
 
 def csr_arrays(X: sp.csr_array[Any], dtype: Any) -> CsrArrays:
-    """Return the arrays of `X`, its numbers of type `dtype`."""
+    """Return the arrays of `X`, with its values converted to `dtype`."""
     return CsrArrays(
         X.indptr.astype(np.int64),
         np.asarray(X.indices).astype(np.int32, copy=False),
@@ -45,12 +45,12 @@ def sum_by_item(X: sp.csr_array[Any], of_users: Array) -> Array:
 
 
 def scale_columns(X: sp.csr_array[Any], scale: Array) -> sp.csr_array[Any]:
-    """Return X with each column multiplied by a number."""
+    """Return X with column j multiplied by `scale[j]`."""
     return sp.csr_array((X.data * scale[X.indices], X.indices, X.indptr), shape=X.shape)
 
 
 def row_squares(X: Interactions) -> Array:
-    """Return ||x_u||^2 of each row."""
+    """Return the squared norm ||x_u||^2 of each row."""
     if isinstance(X, sp.csr_array):
         return np.asarray(_squares(X).sum(axis=1))
     return np.asarray(np.einsum("ui,ui->u", X, X))
@@ -64,5 +64,5 @@ def column_squares(X: Interactions, weights: Array) -> Array:
 
 
 def _squares(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    with np.errstate(over="ignore"):  # an infinite sum is an error later, which says why
+    with np.errstate(over="ignore"):  # a later check raises an error if a sum is infinite
         return sp.csr_array((np.square(X.data), X.indices, X.indptr), shape=X.shape)

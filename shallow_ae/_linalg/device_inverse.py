@@ -19,7 +19,7 @@ _DEVICE_WIDTH = 1024
 
 
 def negated_inverse_on_device(A: Array) -> None:
-    """Write -A^-1 over A, given by its lower triangle."""
+    """Overwrite A with -A^-1; only the lower triangle of A is read."""
     with jax_precision(A.dtype):
         swept = _sweep(jax.device_put(A))
     for rows in blocks(len(A), block_rows(*A.shape)):
@@ -28,9 +28,9 @@ def negated_inverse_on_device(A: Array) -> None:
 
 @partial(jax.jit, donate_argnums=0)
 def _sweep(A: jax.Array) -> jax.Array:
-    """Return -A^-1; NaN if A is not positive definite. Of A, only the lower triangle is read.
+    """Return -A^-1, or NaN if A is not positive definite; only the lower triangle of A is read.
 
-    Both triangles are worked on: twice the multiplications, in few and large products.
+    The sweep updates both triangles. It takes twice the multiplications, in a few large products.
     """
     n = len(A)
     A = jnp.tril(A) + jnp.tril(A, -1).T
@@ -57,7 +57,7 @@ def _sweep(A: jax.Array) -> jax.Array:
 def _for_blocks(
     n: int, body: Callable[[Any, int, jax.Array], jax.Array], A: jax.Array
 ) -> jax.Array:
-    """Return A after body(start, width, A) for blocks that cover `range(n)`."""
+    """Return A after `A = body(start, width, A)` for consecutive blocks of `range(n)`."""
     n_full, rest = divmod(n, _DEVICE_WIDTH)
     if n_full:
         A = lax.fori_loop(0, n_full, lambda k, A: body(k * _DEVICE_WIDTH, _DEVICE_WIDTH, A), A)

@@ -16,15 +16,16 @@ from shallow_ae._typing import Array
 
 Way: TypeAlias = "Callable[[sp.csr_array[Any], Array, Array], None]"
 
-# A dense block of X stays in cache while a sparse one of X' runs over it.
+# A dense block of X has `_WIDTH` columns and at most `_BLOCK_BYTES` bytes. It stays in cache while
+# a sparse block of X' is multiplied by it.
 _WIDTH = 128
 _BLOCK_BYTES = 2**22
-_DENSE_WIDTH = 512
-_ENTRIES = 2**20  # of a product of sparse matrices, which take some 12 MiB with their indices
+_DENSE_WIDTH = 512  # rows and columns of a block if both factors are dense
+_ENTRIES = 2**20  # entries in a block of a sparse x sparse product, some 12 MiB with their indices
 
 
 class Work(NamedTuple):
-    """A number of multiplications, and the dense multiplications that take as much time."""
+    """A number of multiplications, and the number of dense multiplications of equal duration."""
 
     multiplications: int
     as_dense: int
@@ -33,8 +34,8 @@ class Work(NamedTuple):
 def add_gram(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
     """Add X' diag(weights) X to the lower triangle of `gram`.
 
-    Both factors stay sparse, or one, or none, as is cheapest. What is above the diagonal is of no
-    use afterwards.
+    The function multiplies two sparse factors, a sparse and a dense factor, or two dense factors,
+    whichever is fastest. The entries above the diagonal are undefined afterwards.
 
     Parameters
     ----------
@@ -47,12 +48,12 @@ def add_gram(X: sp.csr_array[Any], weights: Array, gram: Array) -> None:
 
 
 def gram_work(n: int, lengths: Array) -> Work:
-    """Return the work of `add_gram` for n columns and rows of the given numbers of entries."""
+    """Return the work of `add_gram` for n columns and rows with `lengths` entries."""
     return min(_ways(n, lengths).values(), key=lambda work: work.as_dense)
 
 
 def gram_bytes(n: int, itemsize: int) -> int:
-    """Return the most memory that `add_gram` allocates."""
+    """Return how many bytes `add_gram` allocates at most."""
     of_products = _BLOCK_BYTES + 2 * n * _WIDTH * itemsize
     return n_threads() * max(min(_ENTRIES, n**2) * (2 * itemsize + 4), of_products)
 

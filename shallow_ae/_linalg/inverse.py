@@ -1,15 +1,17 @@
 """The inverse of a symmetric positive definite matrix, computed in place.
 
-A blocked sweep: with B the inverse of a diagonal block A_kk, one step is, for all other i and j,
+The algorithm is a blocked sweep. Let B be the inverse of a diagonal block A_kk. One step replaces,
+for all other blocks i and j,
 
     A_ij <- A_ij - A_ik B A_kj,      A_ik <- A_ik B,      A_kk <- -B,
 
-and after a step for each block, A has become -A^-1. It takes n^3/2 multiplications, as many as
-LAPACK's Cholesky and inverse together, since only the lower triangle is worked on; nearly all are
-products of tiles. No second matrix is needed, and a pivot that is not positive is noticed at once.
+and after one step for each diagonal block, A contains -A^-1. The sweep updates only the lower
+triangle. It takes n^3/2 multiplications, as many as LAPACK's Cholesky factorization and inverse
+together, and nearly all of them are in products of tiles. It needs no second matrix, and stops as
+soon as a pivot is not positive.
 
-The sweep is for all threads on one matrix. A thread that is alone takes LAPACK's Cholesky and
-inverse, which need as little memory and fewer passes through it.
+All threads share the sweep of one matrix. A single thread uses LAPACK's Cholesky factorization and
+inverse instead, unless the matrix is large. Both need as little memory and fewer passes over it.
 
 Source: J. H. Goodnight, "A Tutorial on the SWEEP Operator", The American Statistician, 1979.
 """
@@ -30,9 +32,9 @@ from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._runtime.threads import Workers, map_on_threads, n_threads, with_workers
 from shallow_ae._typing import Array
 
-# Rows in a block. Wide blocks need fewer passes through memory, but the inverse of a block runs on
-# one thread. A wide block is therefore inverted by a sweep over narrow blocks. A tile and its two
-# factors fit in the second-level cache.
+# Rows in a diagonal block. Wide blocks need fewer passes through memory, but LAPACK inverts a block
+# on one thread. A wide block is therefore inverted by a sweep over narrow blocks. A tile and its
+# two factors fit in the second-level cache.
 _NARROW, _WIDE = 256, 768
 _LARGE = 4096  # matrices of this size and larger have wide blocks
 _APART = 8192  # matrices of this size and larger are inverted by all threads together
@@ -40,19 +42,19 @@ _TILE_ROWS, _TILE_COLUMNS = 256, 512
 
 
 def negated_inverse(A: Array, *, verbose: int = 0) -> None:
-    """Write -A^-1 over the lower triangle of A, of which only that is read.
+    """Overwrite the lower triangle of A with -A^-1; only the lower triangle is read.
 
     Parameters
     ----------
     A : C-contiguous ndarray of shape (n, n), float32 or float64
-        Symmetric and positive definite; of no use after an error.
+        Symmetric and positive definite. Its contents are undefined after an error.
     verbose : int
         1 shows a progress bar.
 
     Raises
     ------
     numpy.linalg.LinAlgError
-        If A is not positive definite in its type.
+        If A is not positive definite in the precision of its dtype.
     """
     if backend() != "cpu":
         from shallow_ae._linalg.device_inverse import negated_inverse_on_device
@@ -67,7 +69,7 @@ def negated_inverse(A: Array, *, verbose: int = 0) -> None:
 
 
 def mirror_and_scale(A: Array, row_scale: Array, column_scale: Array) -> None:
-    """Replace A_ij by A_ij * row_scale_i * column_scale_j, A given by its lower triangle."""
+    """Mirror the lower triangle of A, and multiply A_ij by row_scale[i] * column_scale[j]."""
 
     def mirror(rows: slice) -> None:
         for columns in blocks(rows.start, _NARROW):
@@ -85,9 +87,10 @@ def mirror_and_scale(A: Array, row_scale: Array, column_scale: Array) -> None:
 
 
 def invert(A: Array, *, verbose: int = 0) -> None:
-    """Replace the symmetric positive definite A, given by its lower triangle, by its inverse.
+    """Overwrite the symmetric positive definite A with its inverse.
 
-    Arguments and errors are those of :func:`negated_inverse`.
+    Only the lower triangle of A is read. The parameters and errors are the same as in
+    :func:`negated_inverse`.
     """
     negated_inverse(A, verbose=verbose)
     ones = np.ones(len(A), A.dtype)
@@ -100,12 +103,12 @@ def is_small(n: int) -> bool:
 
 
 def inverse_bytes(n: int, itemsize: int) -> int:
-    """Return the memory that `negated_inverse` allocates beside the matrix."""
+    """Return how many bytes `negated_inverse` allocates in addition to the matrix."""
     tiles = n_threads() * _TILE_ROWS * _TILE_COLUMNS
     return ((n + 3 * _WIDE) * min(n, _WIDE) + tiles) * itemsize
 
 
-@with_workers  # which limits BLAS to one thread
+@with_workers  # limits BLAS to one thread
 def _invert_on_one_thread(workers: Workers, A: Array, verbose: int) -> None:  # noqa: ARG001
     with progress_bar(len(A), "fit", verbose=verbose) as bar:
         _check(invert_by_cholesky(A), A.dtype)
@@ -130,12 +133,12 @@ def _sweep_blocks(
 
 
 def _sweep_block(A: Array, pivot: slice, scaled: Array, pool: Executor) -> None:
-    """Take one step of the sweep; `scaled` is memory for A_ik B of all i."""
+    """Take one step of the sweep; `scaled` is scratch memory for A_ik B of all blocks i."""
     inverse = _inverse_of_block(A[pivot, pivot], pool)
     products = threading.local()
 
     def columns(rows: slice) -> Array:
-        """Return A_ik for some i above or below the block, from the lower triangle."""
+        """Return A_ik for rows above or below the diagonal block, from the lower triangle."""
         return A[rows, pivot] if rows.start >= pivot.stop else A[pivot, rows].T
 
     def scale(rows: slice) -> None:

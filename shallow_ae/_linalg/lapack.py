@@ -1,7 +1,8 @@
 """LAPACK's inverse of a positive definite matrix, in place and without Python's lock.
 
-scipy's own wrappers keep the lock while they compute, so that threads with a matrix each would take
-turns. These are the functions that scipy offers to compiled code, called by their addresses.
+SciPy's own wrappers hold the lock while they compute, so that threads with one matrix each would
+run one after another. This module calls the functions that SciPy exports to compiled code
+(`scipy.linalg.cython_lapack`) by their addresses.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ _pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
 
 
 def invert_by_cholesky(A: Array) -> bool:
-    """Write A^-1 over the lower triangle of A, and return whether A is positive definite.
+    """Overwrite the lower triangle of A with A^-1, and return whether A is positive definite.
 
-    BLAS should be on one thread: OpenBLAS's threaded Cholesky can crash where n is large.
+    BLAS should be limited to one thread: OpenBLAS's multithreaded Cholesky factorization can crash
+    if n is large.
 
     Parameters
     ----------
     A : C-contiguous ndarray of shape (n, n), float32 or float64
-        Symmetric; only its lower triangle is read, and nothing above it is changed.
+        Symmetric. Only its lower triangle is read, and the entries above it are not changed.
     """
     letter = {"float32": "s", "float64": "d"}[A.dtype.name]
     integer = integer_type()
     n, stride, failed = (integer(value) for value in (len(A), max(1, len(A)), 0))
     for step in ("potrf", "potri"):
-        # Columns are LAPACK's rows: what is below the diagonal here is above it there.
+        # LAPACK is column-major: the lower triangle of A is LAPACK's upper triangle.
         function = _function(letter + step, ctypes.c_char_p, 5)
         refs = ctypes.byref(stride), ctypes.byref(failed)
         function(b"U", ctypes.byref(n), A.ctypes.data_as(ctypes.c_void_p), *refs)
@@ -48,15 +50,15 @@ def invert_by_cholesky(A: Array) -> bool:
 
 @cache
 def integer_type() -> type[ctypes.c_int32] | type[ctypes.c_int64]:
-    """Return the type of LAPACK's integers, which SciPy may be built with either width of.
+    """Return the type of LAPACK's integers: a build of SciPy has integers of 32 or 64 bits.
 
-    Nothing that SciPy says of its build is asked: LAPACK's own version is written to memory that
-    either width fits into, and what it has left of that tells the width.
+    The function does not rely on SciPy's description of its build. LAPACK writes its version
+    numbers into integers of 64 bits, and the bytes that it leaves unchanged show the width.
 
     Raises
     ------
     ImportError
-        If it is neither.
+        If the width is neither 32 nor 64 bits.
     """
     version = [ctypes.c_int64(-1) for _ in range(3)]
     _function("ilaver", ctypes.c_void_p, 3)(*map(ctypes.byref, version))
@@ -66,13 +68,13 @@ def integer_type() -> type[ctypes.c_int32] | type[ctypes.c_int64]:
         if found[0] >= 3 and min(found) >= 0 and rest.count(0xFF) == len(rest):
             return integer
     raise ImportError(
-        f"SciPy's LAPACK wrote its version as {bytes(version[0]).hex()}, which are no integers of "
-        "32 or 64 bits: install SciPy from its own wheels."
+        f"SciPy's LAPACK wrote its version as bytes {bytes(version[0]).hex()}, which are no "
+        "integers of 32 or 64 bits. Install SciPy from its own wheels."
     )
 
 
 def _function(name: str, first: Any, n_arguments: int) -> _Function:
-    """Return one of LAPACK's functions, all arguments of which are addresses."""
+    """Return a function of LAPACK by its name; all its arguments are addresses."""
     found = LowLevelCallable.from_cython(cython_lapack, name)
     arguments = [first, *[ctypes.c_void_p] * (n_arguments - 1)]
     address = _pointer(found.function, found.signature.encode())

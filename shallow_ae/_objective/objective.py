@@ -5,7 +5,7 @@ For rows x_u with weights w_u that sum to n, the objective is
     (1/n) * sum_u w_u ||x_u - x_u P||^2  +  (1/n) * sum_i Lambda_i ||P_i||^2,
     Lambda_i = n * regularization + dropout / (1 - dropout) * G_ii,    G = X'WX,
 
-over P with 0 <= diag(P) <= diagonal_slack, where P_i is row i of P.
+where P_i is row i of P. It is minimized over P with 0 <= diag(P) <= diagonal_slack.
 """
 
 from __future__ import annotations
@@ -30,19 +30,22 @@ class Objective(NamedTuple):
 
     @property
     def inverse_key(self) -> tuple[float, float, float]:
-        """Return the parameters that the inverse depends on; equal keys share an inverse."""
+        """Return the parameters that the inverse depends on.
+
+        On the same data, objectives with equal keys share an inverse.
+        """
         return self.user_exponent, self.regularization, self.dropout
 
     def check_has_closed_form(self) -> None:
-        """Raise an error if nothing is penalised: the closed form does not exist then."""
+        """Raise an error if there is no penalty: the closed form does not exist then."""
         if not self.regularization and not self.dropout:
             raise ValueError(
-                "`regularization`=0 must be > 0 here (unless `dropout` is): the closed form does "
-                "not exist at 0. Start at 0.02."
+                "`regularization`=0 must be > 0 here, unless `dropout` is > 0: the closed form "
+                "does not exist without a penalty. Start with 0.02."
             )
 
     def penalty(self, gram_diagonal: Array, n: float) -> Array:
-        """Return Lambda; 1 for an item without users and without a penalty."""
+        """Return Lambda; it is 1 for an item with neither users nor a penalty."""
         if not np.isfinite(gram_diagonal).all():
             raise ValueError(too_large(gram_diagonal.dtype))
         share = self.dropout / (1 - self.dropout)
@@ -55,19 +58,20 @@ class Objective(NamedTuple):
         wider = ", or pass float64 data" if dtype == np.float32 else ""
         return ValueError(
             f"`regularization`={self.regularization:g} is too small for these data in {dtype}: "
-            "the matrix to be inverted is not positive definite after rounding. Raise it"
-            f"{wider}."
+            "the matrix to be inverted is not positive definite after rounding. Raise "
+            f"`regularization`{wider}."
         )
 
 
 def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) -> Array:
     """Return the weight of each user in the objective, scaled to a mean of 1.
 
-    A user counts sample_weight * (number of the user's items) ** -user_exponent.
+    The weight of a user is proportional to
+    sample_weight * (number of the user's items) ** -user_exponent.
     """
     n_items = items_per_user(X)
-    shares = n_items / n_items.max()  # whose powers do not overflow
-    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # nor do their sums
+    shares = n_items / n_items.max()  # so that powers do not overflow
+    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # so that sums do not overflow
     with np.errstate(over="ignore", invalid="ignore"):
         weights *= shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
@@ -76,9 +80,9 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
 
 
 def exponent_of(weights: Array) -> int:
-    """Return e for which the largest weight is between 1 and 2 times 2^e.
+    """Return the exponent e such that the largest weight lies between 2^e and 2^(e + 1).
 
-    To scale by a power of two is exact: nothing but the ratios of weights decides on a result.
+    Scaling by a power of two is exact, so that a result depends only on the ratios of weights.
     """
     return int(np.frexp(weights.max())[1]) - 1
 
@@ -88,7 +92,8 @@ def check_item_exponent(counts: Array, exponent: float, dtype: Any) -> None:
     present = counts[counts > 0] if counts.any() else np.ones(1)
     with np.errstate(over="ignore"):
         ratio = present.max() / present.min()
-        scales = np.asarray(1e3 * ratio ** np.abs(exponent)).astype(dtype)  # of weights beyond 1
+        # The factor 1e3 leaves room for weights beyond 1.
+        scales = np.asarray(1e3 * ratio ** np.abs(exponent)).astype(dtype)
     check_finite("item_exponent", exponent, scales)
 
 
@@ -104,10 +109,10 @@ def item_penalty(
 ) -> Array:
     """Return the penalty on the squared weights of each item's row; one number if all are equal.
 
-    `dropout` is not a random mask but its expectation over all masks, in closed form: items left
-    out at random, and the others scaled up to match, add dropout / (1 - dropout) times an item's
-    mean square to its penalty. The minimum is the one that masks have on average, without their
-    noise and for next to no time.
+    `dropout` is the closed form of the expectation over random masks. A mask removes items from a
+    user's row at random and scales the remaining items up to match. In expectation, this adds
+    dropout / (1 - dropout) times an item's mean square to its penalty. The minimum is the
+    minimum of the average objective over masks, without their noise and at almost no cost.
     """
     if not dropout:
         return np.full(1, regularization)
@@ -115,7 +120,10 @@ def item_penalty(
 
 
 def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
-    """Multiply P_ij by (users of j / users of i) ** exponent, in place; none counts as one."""
+    """Multiply P_ij by (users of j / users of i) ** exponent, in place.
+
+    An item without users counts as the most popular item.
+    """
     if exponent:
         scale = count_scale(counts, exponent).astype(P.dtype)
         P /= scale[:, None]
@@ -123,9 +131,9 @@ def scale_by_counts(P: Array, counts: Array, exponent: float) -> None:
 
 
 def count_scale(counts: Array, exponent: float) -> Array:
-    """Return (users of an item, relative to the most popular) ** exponent.
+    """Return (users of the item / users of the most popular item) ** exponent for each item.
 
-    An item that nobody has, whose weights are 0, counts as the most popular.
+    An item without users counts as the most popular item; its weights are 0.
     """
     if not exponent:
         return np.ones(len(counts))
@@ -135,18 +143,18 @@ def count_scale(counts: Array, exponent: float) -> Array:
 def too_large(dtype: np.dtype[Any]) -> str:
     """Return the error message for data whose squares overflow."""
     return (
-        f"X has values whose squares are too large for {dtype}. Scale it down, or take logarithms "
+        f"X has values whose squares are too large for {dtype}. Scale X down, or take logarithms "
         "of counts."
     )
 
 
 def check_regularization(regularization: float, penalty: Any, dtype: np.dtype[Any]) -> None:
-    """Raise an error if the penalty is too large for the type of the data."""
+    """Raise an error if the penalty is too large for the dtype of the data."""
     if not np.max(penalty) <= np.finfo(dtype).max:
         wider = ", or pass float64 data" if dtype == np.float32 else ""
         raise ValueError(
-            f"`regularization`={regularization:g} is too large for {dtype}: the sum over users "
-            f"must be below {np.finfo(dtype).max:.1e}. Lower it{wider}."
+            f"`regularization`={regularization:g} is too large for {dtype}: the penalty, summed "
+            f"over users, must be below {np.finfo(dtype).max:.1e}. Lower it{wider}."
         )
 
 
@@ -154,6 +162,6 @@ def check_finite(name: str, value: float, numbers: Array) -> None:
     """Raise an error if a parameter has made numbers infinite or NaN."""
     if not np.isfinite(numbers).all():
         raise ValueError(
-            f"`{name}`={value:g} gives weights that are too large for {numbers.dtype}: choose it "
-            "nearer to 0."
+            f"`{name}`={value:g} gives weights that are too large for {numbers.dtype}. Choose a "
+            "value nearer to 0."
         )

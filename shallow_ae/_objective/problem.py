@@ -16,26 +16,28 @@ _Data_co = TypeVar("_Data_co", bound=TrainingData, covariant=True)
 
 
 class Problem(NamedTuple, Generic[_Data_co]):
-    """What a solver in closed form minimises."""
+    """The problem that a closed-form solver minimizes: an objective over training data."""
 
     objective: Objective
     data: _Data_co
-    item_counts: Array  # users of each item, their sample weights summed
+    item_counts: Array  # sum of the sample weights of each item's users
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of the data."""
+        """Return the dtype of the data."""
         return self.data.dtype
 
     def scaling(self, inverse_diagonal: Array, penalty: Array) -> ColumnScaling:
-        """Return the numbers that turn the inverse into weights."""
+        """Return the scaling that turns the inverse into weights."""
         return column_scaling(inverse_diagonal, penalty, self.item_counts, self.objective)
 
 
 def problem_of(
     data: _Data, objective: Objective, item_counts: Array | None = None
 ) -> Problem[_Data]:
-    """Return the problem after its checks; `item_counts` saves counting the items again.
+    """Check the objective against the data, and return the problem.
+
+    If `item_counts` is None, it is computed from the data.
 
     Raises
     ------

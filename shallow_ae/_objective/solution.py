@@ -11,9 +11,8 @@ from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import WeightMatrix
 
-# The largest residual and the largest share of rounding without a warning. In trials, weights were
-# off by less than the residual, and by a quarter to four times the share of rounding, relative to
-# the largest weight.
+# The largest `residual` and the largest `rounding` without a warning. In trials, the error of the
+# weights, relative to the largest weight, was less than `residual`, and 1/4 to 4 times `rounding`.
 _LARGEST_ERROR = {"float32": 1e-2, "float64": 1e-6}
 
 
@@ -21,13 +20,13 @@ class Solution(NamedTuple):
     """The weights at the minimum of the objective."""
 
     weights: WeightMatrix  # P, without its diagonal
-    diagonal: Array  # of P
-    objective: float  # its value at P
-    residual: float | None  # relative, of the systems that were solved; None if not computed
-    rounding: float | None = None  # the share by which it moves weights, where known
+    diagonal: Array  # diagonal of P
+    objective: float  # value of the objective at P
+    residual: float | None  # relative residual of the linear systems; None if not computed
+    rounding: float | None = None  # estimated relative error by rounding; None if unknown
 
     def warn_if_inexact(self, dtype: np.dtype[Any], regularization: float) -> None:
-        """Warn if the weights are further off than the type of the data explains."""
+        """Warn if the error of the weights is larger than the dtype of the data explains."""
         most = _LARGEST_ERROR[dtype.name]
         found = {
             "their relative residual is": self.residual,
@@ -44,7 +43,7 @@ class Solution(NamedTuple):
 
 
 class ColumnScaling(NamedTuple):
-    """Numbers for each item, in float64, that turn the inverse C into P_ij = -C_ij * s_j."""
+    """Values for each item, in float64, that turn the inverse C into P_ij = -C_ij * s_j."""
 
     penalty: Array  # Lambda
     inverse_diagonal: Array  # C_jj
@@ -57,8 +56,9 @@ class ColumnScaling(NamedTuple):
     ) -> Solution:
         """Return the solution, given `unexplained` = 1 / C_jj - Lambda_j.
 
-        `unexplained` is the part of an item's square that the other items do not explain. The
-        caller computes it, as the difference is lost to rounding where values are small.
+        `unexplained` is the part of an item's square G_jj that its regression on the other items
+        does not explain. The caller computes it, because the difference above is lost to rounding
+        where values are small.
         """
         own = self.multipliers * self.inverse_diagonal
         beyond = np.maximum(unexplained - self.slack / self.inverse_diagonal, 0)  # s_j - Lambda_j
@@ -74,7 +74,8 @@ def column_scaling(
     Raises
     ------
     numpy.linalg.LinAlgError
-        If the diagonal is not positive, as that of an inverse must be.
+        If the diagonal is not positive. The diagonal of an inverse of a positive definite matrix is
+        positive.
     """
     inverse_diagonal = inverse_diagonal.astype(np.float64)
     if not (inverse_diagonal > 0).all():

@@ -1,7 +1,7 @@
 """Training data kept for `partial_fit` and `forget`: the rows, or their Gram matrix.
 
-A model keeps the Gram matrix where that is no larger than the rows. Both are immutable: an update
-returns new training data, and one that fails leaves the model with what it had.
+A model keeps the Gram matrix if it is not larger than the rows. Both types are immutable: an update
+returns new training data, and an update that fails leaves the model's training data unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shallow_ae._objective.objective import check_finite, exponent_of, item_coun
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 
-GRAM_DTYPE = np.float64  # so that what is taken away again leaves nothing behind
+GRAM_DTYPE = np.float64  # so that subtracted rows leave almost no rounding errors
 
 
 class TrainingRows(NamedTuple):
@@ -40,18 +40,18 @@ class TrainingRows(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of the data."""
+        """Return the dtype of the data."""
         return self.X.dtype
 
     @property
     def item_counts(self) -> Array:
-        """Return how many users have each item, their sample weights summed."""
+        """Return the sum of the sample weights of each item's users."""
         return item_counts(self.X, self.sample_weight)
 
     def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
-        """Return the rows of nonzero weight and their weights, which sum to the number of rows."""
+        """Return the rows with nonzero weights, and these weights, which sum to `n_rows`."""
         weights = user_weights(self.X, self.sample_weight, user_exponent)
-        counting = weights > np.finfo(weights.dtype).tiny  # 1 / w is finite
+        counting = weights > np.finfo(weights.dtype).tiny  # then 1 / w is finite
         return (self.X, weights) if counting.all() else (self.X[counting], weights[counting])
 
     def learn(
@@ -63,16 +63,16 @@ class TrainingRows(NamedTuple):
     def forget(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingData:
-        """Return the training data without rows, each of which must be among them."""
+        """Return the training data without the rows of X, each of which must be a training row."""
         return rows_or_gram(self.minus(X, sample_weight), user_exponent)
 
     def plus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
-        """Return all rows, these too."""
+        """Return the training rows with the rows of X appended."""
         both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
         return TrainingRows(both, np.concatenate([self.sample_weight, sample_weight]))
 
     def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
-        """Return the other rows, if each of these is there."""
+        """Return the training rows without the rows of X; raise an error if one is missing."""
         X = X.astype(self.X.dtype, copy=False)
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
         rows_of_key: dict[tuple[bytes, ...], list[int]] = {}
@@ -85,8 +85,8 @@ class TrainingRows(NamedTuple):
                 raise ValueError(
                     f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the "
                     f"sample weight {sample_weight[row]:g}, is not among the {self.n_rows:,} rows "
-                    "learned from, or not so often. Pass rows and sample weights as they were in "
-                    "`fit` or `partial_fit`; nothing was forgotten."
+                    "learned from, or X repeats it more often. Pass rows and sample weights "
+                    "exactly as they were passed to `fit` or `partial_fit`. Nothing was forgotten."
                 )
             kept[found.pop()] = False
         _check_some_left(bool(self.sample_weight[kept].any()))
@@ -95,17 +95,17 @@ class TrainingRows(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingGram:
-    """The sum of w_u x_u' x_u over the rows learned from, and what else a fit asks for."""
+    """The sum of w_u x_u' x_u over the rows learned from, and other statistics that a fit needs."""
 
-    matrix: Array  # of shape (n_items, n_items); weights are in units of 2^exponent here
-    total_weight: float  # and here
+    matrix: Array  # of shape (n_items, n_items), with weights in units of 2^exponent
+    total_weight: float  # sum of the weights w_u, in units of 2^exponent
     n_rows: int
     item_counts: Array
-    largest: Array  # that its diagonal has been: what rounding errors are relative to
-    n_users: Array  # of each item and of weight > 0
+    largest: Array  # largest values of the diagonal so far; rounding errors are relative to them
+    n_users: Array  # number of users of each item with sample weight > 0
     user_exponent: float
     dtype: np.dtype[Any]  # of the data
-    exponent: int  # of the largest sample weight that there has been
+    exponent: int  # exponent of the largest sample weight so far
 
     @property
     def n_entries(self) -> int:
@@ -125,8 +125,8 @@ class TrainingGram:
     def forget(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:
-        """Return the training data without rows; ones that cannot be in the sum are an error."""
-        X = X.astype(self.dtype, copy=False)  # as it was learned
+        """Return the data without the rows of X; raise an error if they cannot be in the sum."""
+        X = X.astype(self.dtype, copy=False)  # the dtype that X was learned in
         self._check_exponent(user_exponent)
         before = self._in_units_for(sample_weight)
         rest = before._plus(X, sample_weight, sign=-1)
@@ -135,37 +135,38 @@ class TrainingGram:
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
                 "X has rows that were not learned from: some of its items have more users or "
-                "larger values than all rows so far. Pass rows and sample weights as they were in "
-                "`fit` or `partial_fit`; nothing was forgotten."
+                "larger values than in all rows so far. Pass rows and sample weights exactly as "
+                "they were passed to `fit` or `partial_fit`. Nothing was forgotten."
             )
         _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * before.total_weight)
         if (held & (left < 1e-8 * before.largest)).any():
             warn_caller(
-                "What was forgotten was so large that rounding it away leaves the rest with less "
-                "than eight digits. Call `fit` on the rest."
+                "The forgotten rows were so large that, after rounding, the sum over the remaining "
+                "rows is exact to less than eight digits. Call `fit` on the remaining rows."
             )
         rest._clear(~held)
         return rest
 
     def without(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingGram:
-        """Return the training data without rows that are known to be in the sum."""
+        """Return the training data without the rows of X, which are known to be in it."""
         rest = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=-1)
         rest._clear(rest.n_users <= 0)
         return rest
 
     def _clear(self, unknown: Array) -> None:
-        """Leave nothing of items that nobody has any more, not even rounding errors."""
+        """Set the sums of items without users to exactly 0, to remove rounding errors."""
         self.matrix[unknown], self.matrix[:, unknown], self.item_counts[unknown] = 0, 0, 0
 
     def _check_exponent(self, user_exponent: float) -> None:
         if user_exponent != self.user_exponent:
             raise ValueError(
                 f"`user_exponent`={user_exponent:g} cannot be changed from "
-                f"{self.user_exponent:g} after `fit`: the rows are kept as a sum. Call `fit`."
+                f"{self.user_exponent:g} after `fit`: the model keeps only a weighted sum of the "
+                "rows. Call `fit`."
             )
 
     def _in_units_for(self, sample_weight: Array) -> TrainingGram:
-        """Return the same in units in which no sum of these weights is too large."""
+        """Return the same data in units in which sums with these sample weights do not overflow."""
         exponents = [self.exponent] * (self.n_rows > 0)
         exponents += [exponent_of(sample_weight)] * bool(sample_weight.any())
         exponent = max(exponents, default=0)
@@ -208,9 +209,9 @@ TrainingData: TypeAlias = TrainingRows | TrainingGram
 def own_rows(
     X: sp.csr_array[Any], sample_weight: Array, given_X: Any, given_weight: Any
 ) -> TrainingRows:
-    """Return checked rows in memory that nobody else changes.
+    """Return checked rows in arrays that the caller cannot change.
 
-    They are copied if they share memory with what the caller passed, or are part of a longer array.
+    They are copied if they share memory with the caller's arguments or are views of other arrays.
     """
     is_shared = X.data.base is not None
     if isinstance(given_X, sp.csr_array | sp.csr_matrix):
@@ -227,14 +228,14 @@ def training_data(
     given_X: Any,
     given_weight: Any,
 ) -> TrainingData:
-    """Return what a model keeps of checked rows, in memory that nobody else changes."""
+    """Return a model's training data for checked rows, in arrays that the caller cannot change."""
     if keeps_gram(X.nnz, X.shape[1]):
         return gram_of(X, sample_weight, user_exponent, GRAM_DTYPE)
     return own_rows(X, sample_weight, given_X, given_weight)
 
 
 def keeps_gram(n_entries: int, n_items: int) -> bool:
-    """Return whether the Gram matrix is kept: it is no larger than the rows then."""
+    """Return whether a model keeps the Gram matrix: whether it is not larger than the rows."""
     return n_entries >= n_items**2
 
 
@@ -248,7 +249,7 @@ def rows_or_gram(rows: TrainingRows, user_exponent: float) -> TrainingData:
 def gram_of(
     X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any
 ) -> TrainingGram:
-    """Return the Gram matrix of rows, summed in a type of its own."""
+    """Return the Gram matrix of the rows of X, summed in `dtype`."""
     n_items = X.shape[1]
     nothing = TrainingGram(
         matrix=np.zeros((n_items, n_items), dtype),
@@ -265,7 +266,7 @@ def gram_of(
 
 
 def _row_hashes(X: sp.csr_array[Any], sample_weight: Array) -> Array:
-    """Return a number for each row, equal for equal rows."""
+    """Return a hash of each row; equal rows have equal hashes."""
     words = X.data.view(f"u{X.dtype.itemsize}").astype(np.uint64)
     words = (words + 1) * (2 * X.indices.astype(np.uint64) + 0x9E3779B97F4A7C15)
     words ^= words >> np.uint64(29)
@@ -282,4 +283,4 @@ def _row_key(X: sp.csr_array[Any], sample_weight: Array, row: int) -> tuple[byte
 
 def _check_some_left(some_left: bool) -> None:
     if not some_left:
-        raise ValueError("Nobody would be left to learn from; nothing was forgotten.")
+        raise ValueError("Nobody would be left to learn from. Nothing was forgotten.")

@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._runtime.threads import Workers, n_threads, with_workers
 
-# Scores of one block: 2**22 float32 are 16 MiB, which fits the last-level cache of a server core.
+# Scores in one block: 2**22 float32 scores take 16 MiB and fit in a server's last-level cache.
 _SCORES_PER_BLOCK = 2**22
 
-_TASKS_PER_THREAD = 8  # several, so that all threads end at about the same time
-_ROWS_PER_TASK = 16  # or more: starting a task takes as long as ranking a few rows
+_TASKS_PER_THREAD = 8  # several, so that all threads finish at about the same time
+_ROWS_PER_TASK = 16  # at least: starting a task takes as long as ranking a few rows
 
-ENTRIES_PER_BLOCK = 2**18  # of sparse rows, for sums over entries
+ENTRIES_PER_BLOCK = 2**18  # stored entries in a block of sparse rows, for sums over entries
 
 
 def block_rows(n_rows: int, n_columns: int) -> int:
-    """Return the number of rows of `n_columns` numbers in a block; at least one."""
+    """Return how many rows of `n_columns` numbers a block has: at least one."""
     return max(1, min(n_rows, _SCORES_PER_BLOCK // max(1, n_columns)))
 
 
 def blocks(end: int, size: int, *, start: int = 0) -> list[slice]:
-    """Return slices that cover `range(start, end)` in order; the last may be shorter."""
+    """Return consecutive slices of `range(start, end)`, `size` long; the last may be shorter."""
     return [slice(first, min(first + size, end)) for first in range(start, end, size)]
 
 
 def entry_blocks(indptr: NDArray[np.integer]) -> list[tuple[slice, slice]]:
-    """Return slices that cover the rows of a csr matrix, each with the slice of its entries."""
+    """Return consecutive slices of the rows of a csr matrix, each with the slice of its entries."""
     n_entries = int(indptr[-1])
     cuts = np.searchsorted(indptr, np.arange(ENTRIES_PER_BLOCK, n_entries, ENTRIES_PER_BLOCK))
     edges = np.unique([0, *cuts, len(indptr) - 1]).tolist()
@@ -51,7 +51,7 @@ def share_rows(
 ) -> None:
     """Call `task` on slices of at most `most` rows, on all threads.
 
-    The progress bar is labelled by what is done, and by what a row is.
+    `label` holds the operation and the name of a row, which the progress bar shows.
     """
     size = _ROWS_PER_TASK
     if n_rows > size:

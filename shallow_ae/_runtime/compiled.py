@@ -13,24 +13,27 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile a function when it is first called, so that it runs without Python's lock.
+    """Compile a function with Numba at its first call.
 
-    The machine code is kept on disk, beside the module or in the user's cache folder, if one of
-    them can be written to. Arithmetic is that of the source: nothing is reordered and no product
-    fused with a sum, so that a result depends neither on the machine nor on what is computed beside
-    it.
+    The compiled function runs without the global interpreter lock (GIL).
+
+    Numba caches the machine code on disk, beside the module or in the user's cache folder, if one
+    of these folders can be written to. The compiler neither reorders floating-point operations nor
+    fuses a product with a sum. A result therefore depends neither on the machine nor on the other
+    values that are computed with it.
     """
     dispatcher: Any = numba.njit(nogil=True)(function)
-    with suppress(RuntimeError):  # if neither folder can be written to
-        # `cache=True` sets the same attribute, to Numba's own class.
+    with suppress(RuntimeError):  # raised if neither folder can be written to
+        # `cache=True` would set this attribute to an instance of Numba's own class.
         dispatcher._cache = _Cache(function)  # type: ignore[no-untyped-call]
     return cast("_Function", dispatcher)
 
 
 class _Cache(FunctionCache):
-    """Machine code on disk. If it is damaged or the disk is full, functions are compiled instead.
+    """Machine code cached on disk. Damaged files and a full disk are not errors.
 
-    Numba's own class raises these errors in calls of the compiled function.
+    A function whose machine code cannot be read is compiled, and machine code that cannot be saved
+    is not saved. Numba's own class raises these errors in calls of the compiled function.
     """
 
     def load_overload(self, *args: Any) -> Any:
@@ -38,7 +41,7 @@ class _Cache(FunctionCache):
         try:
             return super().load_overload(*args)  # type: ignore[no-untyped-call]
         except Exception:  # unpickling damaged bytes may raise anything
-            with suppress(Exception):  # so that the next process finds valid machine code
+            with suppress(Exception):  # so that valid machine code can be saved
                 self.flush()  # type: ignore[no-untyped-call]
             return None
 

@@ -1,8 +1,8 @@
 """JAX: its precision, its backend, and whether a process can use it.
 
-JAX's globals are never touched. JAX is imported when it is first used, and starts when it first
-computes. Its threads have no part in a process that is forked afterwards: there, it would wait for
-them forever.
+This library never changes JAX's global configuration. It imports JAX at the first use, and JAX
+starts its threads at the first computation. A process that is forked afterwards does not have these
+threads, and JAX would wait for them forever.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 
 _is_started = False
-_is_lost = False  # in a process that was forked after the start
+_is_lost = False  # True in a process that was forked after JAX had started
 
 
 @contextmanager
 def jax_precision(dtype: Any) -> Iterator[None]:
-    """Set JAX for this block of this thread.
+    """Set JAX's precision inside a `with` block, for the current thread only.
 
-    It computes in float64 where the data are, and full products always; what is handed over between
-    it and NumPy is meant to be.
+    JAX computes in float64 if `dtype` is float64, and always multiplies matrices in full precision.
+    Transfers of arrays between JAX and NumPy are intended, so the block allows them.
     """
     import jax
 
@@ -41,28 +41,29 @@ def jax_precision(dtype: Any) -> Iterator[None]:
 
 
 def start_jax() -> None:
-    """Note that JAX is used from here on.
+    """Record that this process uses JAX from now on.
 
     Raises
     ------
     RuntimeError
-        In a process that was forked from one that had used JAX.
+        If this process was forked from one that had used JAX.
     """
     global _is_started
     if _is_lost:
         raise RuntimeError(
-            "This process was forked from one in which JAX had started, and JAX would wait here "
-            "for threads that are not there. Start processes by 'spawn' or 'forkserver' "
-            "(multiprocessing.get_context), by joblib, or before the first fit; or use "
-            "solver='exact' or SparseShallowAutoEncoder, which do without JAX on a CPU."
+            "This process was forked from one in which JAX had started, and JAX would wait "
+            "forever for threads that do not exist here. Start processes with 'spawn' or "
+            "'forkserver' (multiprocessing.get_context), with joblib, or before the first fit. Or "
+            "use solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
         )
     _is_started = True
 
 
 def backend() -> str:
-    """Return the name of JAX's backend, such as "cpu", without starting JAX if it can only be that.
+    """Return the name of JAX's backend, such as "cpu".
 
-    Other backends are plugins of JAX, which it finds as this does.
+    JAX is not started if "cpu" is the only possible backend. All other backends are plugins of JAX,
+    and this function looks for them where JAX does.
     """
     if _platforms() == "cpu" or not _has_plugins():
         return "cpu"
@@ -73,7 +74,7 @@ def backend() -> str:
 
 
 def _platforms() -> str | None:
-    """Return which backends JAX is set to; the environment variable is read at its import."""
+    """Return JAX's setting of backends. JAX reads the environment variable when it is imported."""
     if "jax" not in sys.modules:
         return os.environ.get("JAX_PLATFORMS")
     import jax

@@ -14,23 +14,24 @@ _GIB = 2**30
 
 
 def gib(n_bytes: float) -> str:
-    """Return a number of bytes as text."""
+    """Return a number of bytes as text, in GiB."""
     return f"{n_bytes / _GIB:.3g} GiB"
 
 
 def release_free_memory() -> None:
-    """Hand memory that the C library keeps for later use back to the system, if it can.
+    """Give free memory of the C library's allocator back to the operating system, if possible.
 
-    glibc keeps much of what compiling a kernel has taken.
+    After the compilation of a kernel, glibc keeps much of the memory that the compiler has freed.
     """
-    with suppress(OSError, AttributeError, TypeError):  # the last on Windows, of no name
+    with suppress(OSError, AttributeError, TypeError):  # TypeError: Windows has no CDLL(None)
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def free_memory() -> int:
     """Return how many bytes can be allocated without swapping.
 
-    What the system has available, or less where the process or its Linux container has a limit.
+    This is the memory that the system has available, or less if a limit of the process or of its
+    Linux container leaves less.
     """
     free = min(int(psutil.virtual_memory().available), _left_to_process())
     try:
@@ -46,10 +47,10 @@ def free_memory() -> int:
 
 
 def _left_to_process() -> int:
-    """Return how many bytes the limits of the process leave to it (`ulimit -v` and `-d`)."""
+    """Return how many more bytes the limits of the process allow (`ulimit -v` and `-d`)."""
     try:
         import resource
-    except ImportError:  # there are none on Windows
+    except ImportError:  # Windows has no such limits
         return sys.maxsize
     used = psutil.Process().memory_info()
     sizes = {resource.RLIMIT_AS: used.vms, resource.RLIMIT_DATA: getattr(used, "data", used.rss)}

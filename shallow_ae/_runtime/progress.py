@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 
 class Progress:
-    """Counts units of work, and shows nothing."""
+    """Counter of completed units of work, which shows nothing."""
 
     def advance_to(self, n_done: int, **figures: str) -> None:
-        """Note how many units are done, with figures to show beside the bar."""
+        """Set the number of completed units; a progress bar shows the figures beside it."""
         self.n_done = n_done
 
     def advance(self, n_units: int) -> None:
-        """Note that further units are done."""
+        """Add to the number of completed units."""
         self.advance_to(self.n_done + n_units)
 
     n_done = 0
@@ -24,7 +24,7 @@ class Progress:
 def progress_bar(
     total: int, description: str, unit: str = "it", *, verbose: int
 ) -> Iterator[Progress]:
-    """Show a bar for `total` units of work, if `verbose` is not 0."""
+    """Show a progress bar for `total` units of work, if `verbose` is not 0."""
     if not verbose:
         yield Progress()
         return

@@ -9,14 +9,15 @@ import numpy as np
 
 from shallow_ae._runtime.threads import Workers, with_workers
 
-# The time of a multiplication in a sparse x dense and in a sparse x sparse product, in units of one
-# in a dense x dense product. Measured on two cores in float32, on matrices of 1,892 to 29,858 rows.
+# Time of one multiplication in a sparse x dense and in a sparse x sparse matrix product. The unit
+# is the time of one multiplication in a dense x dense product. Measured on two cores in float32, on
+# matrices of 1,892 to 29,858 rows.
 COST_SPARSE_DENSE = 11
 COST_SPARSE_SPARSE = 700
 
-# In the same units: a multiplication in a linear system of about 100 unknowns, and an entry of a
-# list that is searched for them. Measured on Gowalla (40,981 items) and on generated data with
-# 62,500 and a million items.
+# Times in the same unit: one multiplication in the solution of a linear system of about 100
+# unknowns, and the check of one entry of a list that is searched for the entries of such a system.
+# Measured on Gowalla (40,981 items) and on generated data with 62,500 and a million items.
 COST_SMALL_SYSTEM = 12
 COST_LIST_LOOKUP = 150
 
@@ -25,7 +26,7 @@ _SIZE = 512
 
 @with_workers
 def multiplications_per_second(workers: Workers, dtype: Any) -> float:
-    """Return the dense multiplications per second of all threads, from a trial of milliseconds."""
+    """Measure the dense multiplications per second of all threads, in a few milliseconds."""
     tile = np.ones((_SIZE, _SIZE), dtype)
 
     def multiply(n_times: int) -> None:

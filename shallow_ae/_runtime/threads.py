@@ -24,9 +24,10 @@ _this_thread = threading.local()
 
 
 def n_threads() -> int:
-    """Return the number of threads to use: the number of cores, or this process's share of them.
+    """Return the number of threads to use: this process's share of the cores, at most `_MOST`.
 
-    OMP_NUM_THREADS is where joblib tells its processes their share, as other libraries read it.
+    joblib sets OMP_NUM_THREADS in its worker processes to their share of the cores, because other
+    libraries read this variable. A task of :func:`map_single_threaded` uses one thread.
     """
     if _is_apart():
         return 1
@@ -42,9 +43,10 @@ def _is_apart() -> bool:
 class _OneBlasThread:
     """Context manager that limits BLAS to one thread, and restores the former limit at the end.
 
-    Threads that work apart have it from whom they work for. A thread of its own sets the limit and
-    takes it back: threadpoolctl lets only the thread that set a limit change it again, and the
-    first one in may not be the last one out.
+    Several threads may be inside at the same time. A separate keeper thread sets the limit and
+    removes it, because threadpoolctl lets only the thread that set a limit change it again, and the
+    first thread that enters may not be the last thread that leaves. A task of
+    :func:`map_single_threaded` does nothing here, because its caller holds the limit already.
     """
 
     def __init__(self) -> None:
@@ -74,18 +76,18 @@ class _OneBlasThread:
 
     def _keep(self) -> None:
         try:
-            self._libraries = self._libraries or ThreadpoolController()  # some milliseconds
+            self._libraries = self._libraries or ThreadpoolController()  # takes some milliseconds
             with self._libraries.limit(limits=1, user_api="blas"):
                 self._is_limited.set()
                 self._is_left.wait()
         finally:
-            self._is_limited.set()  # after an error, too: somebody waits
+            self._is_limited.set()  # also after an error: `__enter__` waits for it
 
 
 one_blas_thread = _OneBlasThread()
 
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of the threads that hold the limit.
+    # A forked process does not have the keeper thread, so its state is reset.
     os.register_at_fork(after_in_child=one_blas_thread.__init__)  # type: ignore[misc]
 
 
@@ -98,7 +100,7 @@ class Workers(ThreadPoolExecutor):
         self.is_stopped = threading.Event()
 
     def stop(self) -> None:
-        """Start no further task. Running tasks can check `is_stopped`."""
+        """Cancel the tasks that have not started. Running tasks can check `is_stopped`."""
         self.is_stopped.set()
         self.shutdown(wait=False, cancel_futures=True)
 
@@ -108,14 +110,15 @@ def off_main_thread(
 ) -> _Result:
     """Run `work` on a thread that no keyboard interrupt reaches, and return its result.
 
-    Python raises an interrupt in the main thread, between any two instructions. Here it finds that
-    thread waiting. It calls `on_interrupt` and is raised when `work` has ended; a second interrupt
-    is raised at once.
+    Python raises a KeyboardInterrupt in the main thread, between any two instructions. During
+    `work`, the main thread only waits. After an interrupt it calls `on_interrupt`, waits until
+    `work` has ended, and raises the interrupt. A second interrupt is raised at once. Any other
+    thread calls `work` directly.
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
     outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-    claim = threading.Lock()  # taken by `work`, or by an interrupt that comes before it starts
+    claim = threading.Lock()  # acquired by `work`, or by an interrupt before `work` starts
 
     def lead() -> None:
         if not claim.acquire(blocking=False):
@@ -123,13 +126,14 @@ def off_main_thread(
         found: tuple[Any, BaseException | None]
         try:
             found = work(), None
-        except BaseException as error:  # of any kind: the main thread waits for an outcome
+        except BaseException as error:  # any error: the main thread waits for an outcome
             found = None, error
         outcome.put(found)
-        outcome.put(found)  # a second time: an interrupt may lose the first one
+        outcome.put(found)  # twice: an interrupt may lose the first outcome
 
-    # Neither this start nor this wait is Python code: an interrupt in the midst of those of
-    # `threading` and `concurrent.futures` may end in "RuntimeError: release unlocked lock".
+    # `start_new_thread` and `SimpleQueue.get` are not Python code. `threading` and
+    # `concurrent.futures` start threads and wait for them in Python code, and an interrupt in the
+    # midst of that code may end in "RuntimeError: release unlocked lock".
     try:
         start_new_thread(lead, ())
         result, error = outcome.get()
@@ -143,20 +147,20 @@ def off_main_thread(
     try:
         raise error
     finally:
-        del error  # which holds this frame
+        del error  # its traceback holds this frame
 
 
 def with_workers(
     function: Callable[Concatenate[Workers, _Arguments], _Result],
 ) -> Callable[_Arguments, _Result]:
-    """Decorate a function to get a thread pool as its first argument, with BLAS on one thread.
+    """Decorate a function: it gets a thread pool as its first argument, and BLAS uses one thread.
 
-    Products of tiles on threads of our own run at the speed of one large product, and what is done
-    to a tile before and after finds it in cache. It also keeps clear of BLAS's own threads, which
-    crash in large factorizations (OpenBLAS 0.3.30, Cholesky from about 27,000 rows on).
+    Products of tiles on the threads of the pool are as fast as one large product on BLAS's own
+    threads, and other operations on a tile find it in cache. BLAS's own threads also crash in large
+    factorizations (OpenBLAS 0.3.30, Cholesky from about 27,000 rows on).
 
-    The function runs off the main thread, so that BLAS has its threads again whenever an interrupt
-    comes. After an interrupt or an error, nothing begins that has not begun.
+    The function runs off the main thread, so that the limit on BLAS is removed after an interrupt
+    at any moment. After an interrupt or an error, the pool starts no further task.
     """
 
     @wraps(function)
@@ -180,7 +184,7 @@ def with_workers(
 def map_on_threads(
     workers: Workers, function: Callable[[_Task], _Result], tasks: Iterable[_Task]
 ) -> list[_Result]:
-    """Return the result of a function for each task; threads share the tasks."""
+    """Return the result of `function` for each task, in order; the threads share the tasks."""
     return list(workers.map(function, tasks))
 
 
@@ -191,9 +195,9 @@ def map_single_threaded(
 ) -> None:
     """Run each task on one thread, and call `done` with the task and its results, in order.
 
-    Where there are enough tasks, nobody waits for what a thread beside it has to do first. Errors
-    are raised in the order of tasks; after one, or an interrupt, no task goes further than to what
-    it yields next.
+    Several tasks run at the same time. If there are enough tasks, no thread has to wait for the
+    work of another thread. Errors are raised in the order of the tasks. After an error or an
+    interrupt, each running task stops at the next result that it yields.
     """
 
     @with_workers
@@ -213,6 +217,6 @@ def map_sequential(
     tasks: Sequence[_Task],
     done: Callable[[_Task, list[_Result]], object],
 ) -> None:
-    """Run one task after the other, each on all threads, and call `done` after each."""
+    """Run the tasks one after another, each on all threads, and call `done` after each task."""
     for task in tasks:
         done(task, list(function(task)))

@@ -1,12 +1,12 @@
 """The solution in closed form, by one inverse of items x items or users x users.
 
-With G = X'WX over rows whose weights w_u sum to n, and
+Let G = X'WX, over rows whose weights w_u sum to n, and
 
     A = G + diag(Lambda),    Lambda_j = n * regularization + dropout / (1 - dropout) * G_jj,
 
-the minimum is P_ij = -C_ij s_j off the diagonal, for C the inverse of A ("primal") and
-s_j = max((1 - diagonal_slack) / C_jj, Lambda_j). Where there are fewer users than items, C comes
-from an inverse of users x users ("dual", the Woodbury identity):
+and let C be the inverse of A ("primal"). The minimum is P_ij = -C_ij s_j off the diagonal, with
+s_j = max((1 - diagonal_slack) / C_jj, Lambda_j). If there are fewer users than items, C is computed
+from the inverse of a users x users matrix ("dual"), by the Woodbury identity:
 
     M = (X diag(1/Lambda) X' + diag(1/w))^-1,
     C = diag(1/Lambda) - diag(1/Lambda) X' M X diag(1/Lambda).
@@ -40,11 +40,12 @@ from shallow_ae._weights.item_weights import DenseWeights
 
 Product: TypeAlias = Callable[[Array], Array]
 
-_PROBES = 8
-_COLUMNS = 128
+_PROBES = 8  # random vectors that the residual is computed from
+_COLUMNS = 128  # columns in a block of regressions
 
-# The least that the objective must be of its difference from the penalty, in rounding errors of
-# that difference. It is smaller where values are small; then it is computed from the Gram matrix.
+# The sum of 1 / C_jj - Lambda_j must be at least this multiple of its rounding error, eps times the
+# sum of Lambda_j. Where values are small, it is smaller. The difference is then computed from the
+# Gram matrix.
 _LEAST_LEFT = 1e4
 
 
@@ -54,7 +55,7 @@ def solve(problem: Problem[TrainingData], *, verbose: int = 0) -> Solution:
     Raises
     ------
     ValueError
-        If the type of the data is too coarse for the problem.
+        If the precision of the data's dtype is too low for the problem.
     """
     return next(_solutions_of([problem], verbose, has_residual=True))
 
@@ -62,13 +63,14 @@ def solve(problem: Problem[TrainingData], *, verbose: int = 0) -> Solution:
 def solve_each(problems: Sequence[Problem[TrainingData]]) -> Iterator[Solution]:
     """Yield the solutions of problems on the same data that share an inverse, without residuals.
 
-    Their objectives have one `inverse_key`, and its `user_exponent` is that of a Gram matrix.
+    All objectives must have the same `inverse_key`. If the data are a Gram matrix, it must have the
+    same `user_exponent`.
     """
     return _solutions_of(problems, 0, has_residual=False)
 
 
 def is_dual(n_users: int, n_items: int) -> bool:
-    """Return whether an inverse of users x users is the smaller one."""
+    """Return whether the users x users inverse is smaller than the items x items inverse."""
     return n_users < n_items
 
 
@@ -79,7 +81,7 @@ def _solutions_of(
     try:
         inverse = _inverse_of(first, verbose)
         for problem in problems:
-            # The last solution is written over the inverse, which nobody needs after it.
+            # The last solution overwrites the inverse, which is not needed afterwards.
             overwrite = problem is problems[-1]
             yield inverse.solution(problem, overwrite=overwrite, has_residual=has_residual)
     except np.linalg.LinAlgError as error:
@@ -94,9 +96,9 @@ def _inverse_of(problem: Problem[TrainingData], verbose: int) -> PrimalInverse |
 
 
 class PrimalInverse:
-    """The inverse C of the items x items matrix A, factorised once for all problems that share it.
+    """The inverse C of the items x items matrix A, computed once for all problems that share it.
 
-    It is stored negated, as the lower triangle of an array.
+    It is stored as the lower triangle of -C.
     """
 
     def __init__(self, problem: Problem[TrainingData], verbose: int) -> None:
@@ -111,7 +113,7 @@ class PrimalInverse:
     def solution(
         self, problem: Problem[TrainingData], *, overwrite: bool, has_residual: bool
     ) -> Solution:
-        """Return the solution of a problem; `overwrite` uses up the inverse for it."""
+        """Return the solution of a problem; `overwrite` lets it overwrite the inverse."""
         P = self._negated if overwrite else self._negated.copy()
         scaling, penalty = problem.scaling(self._diagonal, self._penalty), self._penalty
         rows, columns = 1 / scaling.item_scale, scaling.multipliers * scaling.item_scale
@@ -130,7 +132,7 @@ class PrimalInverse:
 
 
 class DualInverse:
-    """The inverse M of the users x users matrix, for all problems that share it."""
+    """The inverse M of the users x users matrix, computed once for all problems that share it."""
 
     def __init__(self, problem: Problem[TrainingRows], verbose: int) -> None:
         objective = problem.objective
@@ -148,10 +150,10 @@ class DualInverse:
         self,
         problem: Problem[TrainingData],
         *,
-        overwrite: bool,  # is for naught: all solutions share M
+        overwrite: bool,  # has no effect, as all solutions share M
         has_residual: bool,
     ) -> Solution:
-        """Return the solution of a problem: a product with M that is not multiplied out."""
+        """Return the solution of a problem; its weights are a product with M, not evaluated."""
         penalty, explained, dtype = self._penalty, self._explained, self._X.dtype
         scaling = problem.scaling((1 - explained) / penalty, penalty)
         input_scale = 1 / (penalty * scaling.item_scale)
@@ -174,14 +176,17 @@ class DualInverse:
 
 
 def _regressions(P: Array, rows: Array, columns: Array, block: slice) -> Array:
-    """Return the ridge regressions of some items on all others, which P has been scaled from."""
+    """Return the ridge regressions of some items on all others, by undoing the scaling of P."""
     weights: Array = P[:, block] / rows[:, None]
     weights /= columns[None, block]
     return weights
 
 
 def _explained(times_gram: Product, regressions: Callable[[slice], Array], n_items: int) -> Array:
-    """Return what each item's regression w on the others explains of its square, g' w."""
+    """Return, for each item, the part of its square G_jj that its regression explains.
+
+    This is g' w for the item's column g of G and the regression w on the other items.
+    """
     explained = np.empty(n_items)
     for block in blocks(n_items, _COLUMNS):
         products = times_gram(regressions(block))
@@ -190,7 +195,7 @@ def _explained(times_gram: Product, regressions: Callable[[slice], Array], n_ite
 
 
 def _times_inverse(P: Array, scaling: ColumnScaling, rows: Array, columns: Array) -> Product:
-    """Return the product with the inverse that P has been scaled from."""
+    """Return the function that maps V to C V, where P is the scaled inverse C."""
 
     def times_inverse(V: Array) -> Array:
         U: Array = P @ (V / columns[:, None]).astype(P.dtype)
@@ -200,7 +205,7 @@ def _times_inverse(P: Array, scaling: ColumnScaling, rows: Array, columns: Array
 
 
 def _normal_matrix(data: TrainingData, user_exponent: float) -> tuple[Array, float, Product]:
-    """Return G, to be overwritten, the sum n of the weights, and the product with G."""
+    """Return a new array of G, the sum n of the weights, and the function that maps V to G V."""
     if isinstance(data, TrainingGram):
         scale = data.n_rows / data.total_weight
         A = np.empty(data.matrix.shape, data.dtype)
@@ -210,7 +215,7 @@ def _normal_matrix(data: TrainingData, user_exponent: float) -> tuple[Array, flo
     n = float(weights.sum(dtype=np.float64))
     A = np.zeros((X.shape[1], X.shape[1]), X.dtype)
     add_gram(X, weights, A)
-    release_free_memory()  # of the products, before the inverse needs some
+    release_free_memory()  # memory of the products, before the inverse allocates its own
     return A, n, _times_gram(X, weights)
 
 
@@ -223,11 +228,11 @@ def _times_gram(X: sp.csr_array[Any], weights: Array) -> Product:
 
 
 def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -> Array:
-    """Return x_j' M x_j of each column of X, whose transpose is `items`."""
+    """Return x_j' M x_j for each column x_j of X; `items` is the transpose of X."""
     n_users, n_items = X.shape
 
     def part(users: slice) -> Array:
-        products = items @ np.ascontiguousarray(M[:, users])  # of these users, M x_j
+        products = items @ np.ascontiguousarray(M[:, users])  # rows x_j' M, for these users
         rows = X[users]
         own = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
         values = rows.data.astype(np.float64) * products[rows.indices, own]
@@ -238,7 +243,7 @@ def _quadratic_forms(X: sp.csr_array[Any], items: sp.csr_array[Any], M: Array) -
 
 
 def _residual(times_inverse: Product, times_gram: Product, penalty: Array) -> float:
-    """Return ||A C V - V|| / ||V|| for a few random columns V: what the inverse C of A misses."""
+    """Return ||A C V - V|| / ||V||, the relative residual of C, for a few random columns V."""
     V = np.random.default_rng(0).standard_normal((len(penalty), _PROBES))
     U = times_inverse(V)
     missed = times_gram(U) + penalty[:, None] * U - V

@@ -31,21 +31,23 @@ from shallow_ae._typing import Interactions
 
 
 class Cost(NamedTuple):
-    """The cost of a fit, beside its data.
+    """The cost of a fit. The memory does not include the data.
 
     Attributes
     ----------
     form : str
-        Batches as "sparse" or "dense" matrices with "sgd"; an inverse of items x items, "primal",
-        or users x users, "dual", with "exact"; "nearest" for a system on each item's neighbors.
+        For "sgd", the form of the batches: "sparse" or "dense". For "exact", the inverse: "primal"
+        for items x items, "dual" for users x users. For a linear system on the neighbors of each
+        item: "nearest".
     bytes : int
-        Memory at the peak, with what the model keeps.
+        Peak memory, including the memory of the model.
     kept_bytes : int
-        Memory of the model: its weights, and what `partial_fit` and `forget` of "exact" need.
+        Memory of the model: its weights and, for "exact", the data for `partial_fit` and
+        `forget`.
     multiplications : int
-        Of numbers.
+        Number of scalar multiplications.
     seconds : float
-        An estimate, from a trial of how fast this machine multiplies.
+        Estimated time, from a trial of the speed of multiplications on this machine.
     """
 
     form: str
@@ -56,16 +58,16 @@ class Cost(NamedTuple):
 
 
 class MemoryNeed(NamedTuple):
-    """The memory of a fit, of which a matrix of n x n numbers is a part."""
+    """The memory of a fit, which includes a matrix of n x n numbers."""
 
     n: int
     of_what: str  # "users" or "items"
     itemsize: int
-    bytes: int  # in all
+    bytes: int  # in total
 
 
 def dense_costs(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Cost]:
-    """Return the cost of "sgd" and of "exact" on checked rows."""
+    """Return the costs of fits with "sgd" and "exact" on checked rows."""
     rate = multiplications_per_second(X.dtype)
     layout = choose_layout(X, backend())
     work = descent_work(X, batch_size, max_iter, layout)
@@ -119,18 +121,18 @@ def neighborhood_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
 
 
 def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -> MemoryNeed:
-    """Return the memory that gradient descent on checked rows takes."""
+    """Return the memory need of gradient descent on checked rows."""
     n_bytes = descent_bytes(X, batch_size, max_iter, layout)
     return MemoryNeed(X.shape[1], "items", X.dtype.itemsize, n_bytes)
 
 
 def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> MemoryNeed:
-    """Return the memory that an exact fit takes."""
+    """Return the memory need of an exact fit."""
     n_users, n_items = shape
     of_gram = keeps_gram(n_entries, n_items)
     dual = is_dual(n_users, n_items) and not of_gram
     n = n_users if dual else n_items
-    # X as csr, transposed and weighted; for a Gram matrix that is kept, in float64.
+    # Copies of X as csr, transposed and weighted. If the Gram matrix is kept, they are float64.
     transposed = n_entries * (itemsize + 4 + 3 * 12 if of_gram else 2 * (itemsize + 4))
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
     beside = transposed + max(gram_bytes(n, itemsize), inverse_bytes(n, itemsize), of_products)
@@ -150,19 +152,19 @@ def check_memory(
 ) -> None:
     """Raise a MemoryError that names smaller alternatives, if `need` exceeds the free memory.
 
-    The needs of the `others` are computed only then.
+    The needs of the `others`, the alternative solvers, are computed only in this case.
     """
     free = free_memory()
     if need.bytes <= free:
         return
     for_matrix = free - (need.bytes - need.n**2 * need.itemsize)
     fitting = int((max(0, for_matrix) / need.itemsize) ** 0.5)
-    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # the rest of the memory varies
+    fitting -= fitting % 10 ** max(0, len(str(fitting)) - 2)  # two digits: the other memory varies
     most = "frequent" if need.of_what == "items" else "active"
     ways = [f"keep the {fitting:,} most {most} {need.of_what}"] * bool(fitting)
     if need.itemsize > 4:
         ways.append(f"pass float32 data ({gib(need.bytes / 2)})")
-    ways.append("fit a SparseShallowAutoEncoder, which keeps `n_neighbors` weights an item")
+    ways.append("fit a SparseShallowAutoEncoder, which keeps `n_neighbors` weights per item")
     needs = {name: of_other().bytes for name, of_other in others.items()}
     ways += [f"set `solver`={name!r} ({gib(size)})" for name, size in needs.items() if size <= free]
     raise MemoryError(
@@ -174,7 +176,7 @@ def check_memory(
 def check_neighbors_fit(
     n_items: int, n_neighbors: int, bytes_of: Callable[[int], int], free: int
 ) -> None:
-    """Raise a MemoryError if `n_neighbors` do not fit in `free` bytes; it says how many fit."""
+    """Raise a MemoryError, with a number that fits, if `n_neighbors` do not fit in `free` bytes."""
     n_neighbors = min(n_neighbors, max(1, n_items - 1))
     n_bytes = bytes_of(n_neighbors)
     if n_bytes <= free:

@@ -15,19 +15,19 @@ from shallow_ae.data.matrices import canonical
 
 
 class ItemLists(NamedTuple):
-    """A list of items for each user: `items[starts[user] : stops[user]]`, by rising index."""
+    """A list of items for each user, `items[starts[user] : stops[user]]`, in ascending order."""
 
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     items: NDArray[np.int32]
 
     def of(self, users: NDArray[np.bool_]) -> ItemLists:
-        """Return the lists of some users."""
+        """Return the lists of the selected users."""
         return self._replace(starts=self.starts[users], stops=self.stops[users])
 
 
 class CandidateFilter(NamedTuple):
-    """What may be recommended to each user."""
+    """The items that may be recommended to each user."""
 
     seen: ItemLists  # not recommended
     excluded: ItemLists  # not recommended
@@ -35,7 +35,7 @@ class CandidateFilter(NamedTuple):
     is_restricted: bool
 
     def of(self, users: NDArray[np.bool_]) -> CandidateFilter:
-        """Return the filter for some of the users."""
+        """Return the filter for the selected users."""
         seen, excluded, candidates = (lists.of(users) for lists in self[:3])
         return CandidateFilter(seen, excluded, candidates, self.is_restricted)
 
@@ -43,9 +43,9 @@ class CandidateFilter(NamedTuple):
 def candidate_filter(
     X: sp.csr_array[Any], exclude_seen: bool = True, candidates: Any = None, exclude: Any = None
 ) -> CandidateFilter:
-    """Return what may be recommended to the users whose checked rows are `X`.
+    """Return the candidate filter for the users whose checked rows are `X`.
 
-    Raises as :meth:`shallow_ae.ShallowAutoEncoder.recommend` says.
+    :meth:`shallow_ae.ShallowAutoEncoder.recommend` documents the arguments and the errors.
     """
     n_users, n_items = X.shape
     nothing = _shared(np.empty(0, np.int32), n_users)
@@ -59,7 +59,7 @@ def candidate_filter(
 
 
 def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists:
-    """Return the lists of users from one list for all, one list each, or a sparse matrix."""
+    """Return the lists of users, given as one list for all, a list for each, or a sparse matrix."""
     if sp.issparse(given):
         listed = canonical(given)
         if listed.shape != (n_users, n_items):
@@ -72,15 +72,15 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
     lists = given if is_array else _sequence(name, given)
     if is_array and n_items > 2 and _looks_like_a_mask(given, (n_users, n_items)):
         raise ValueError(
-            f"`{name}` is a mask of users x items by its shape and numbers, expected item indices. "
-            "Pass it as scipy.sparse.csr_array(mask)."
+            f"`{name}` is a mask of users x items by its shape and values, expected item indices. "
+            "Pass scipy.sparse.csr_array(mask) instead."
         )
     if given.ndim == 1 if is_array else not any(isinstance(items, Iterable) for items in lists):
         return _shared(np.unique(check_items(name, lists, n_items)), n_users)
     if len(lists) != n_users:
         raise ValueError(
             f"`{name}` has {len(lists):,} lists, expected {n_users:,}: one for each row of X. "
-            "Pass a single list of items for all users to share."
+            "Pass a single list of items to apply it to all users."
         )
     rows = [check_items(name, items, n_items) for items in lists]
     users = np.repeat(np.arange(n_users), [len(items) for items in rows])
@@ -95,7 +95,7 @@ def _looks_like_a_mask(given: Array, shape: tuple[int, int]) -> bool:
 
 
 def _sequence(name: str, given: Any) -> list[Any]:
-    # Iteration would take the keys of a dict and the names of a frame's columns.
+    # Iterating over a dict gives its keys, and over a data frame its column names.
     no_list = isinstance(given, str | Mapping) or hasattr(given, "columns")
     if no_list or not isinstance(given, Iterable):
         raise TypeError(
@@ -112,14 +112,14 @@ def as_indices(name: str, given: Any) -> NDArray[np.integer]:
         return items.astype(np.intp)
     if items.dtype.kind not in "iu":
         raise TypeError(
-            f"`{name}` must hold item indices, found {items.dtype}. A mask of items becomes "
-            "indices by np.flatnonzero, and one of users x items by scipy.sparse.csr_array."
+            f"`{name}` must hold item indices, found {items.dtype}. Convert a mask of items "
+            "by np.flatnonzero, and a mask of users x items by scipy.sparse.csr_array."
         )
     return items
 
 
 def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
-    """Return checked item indices without the -1 of empty places."""
+    """Check item indices, and return them without the -1 that mark empty places."""
     items = as_indices(name, given)
     if items.size and not -1 <= items.min() <= items.max() < n_items:
         raise ValueError(

@@ -25,21 +25,21 @@ _WIDTH = 256
 
 
 class DualWeights(NamedTuple):
-    """P by an inverse of users x users.
+    """P as a product with M, the inverse of a users x users matrix.
 
-    With x_j the column of item j in the interactions learned from, an entry is
+    Let x_j be the column of item j in the interactions learned from. An entry of P is
     P_ij = input_scale_i x_i' M x_j output_scale_j, and P_jj = 0.
     """
 
     items: sp.csr_array[Any]  # X' of shape (n_items, n_users)
     M: Array  # of shape (n_users, n_users), symmetric
-    input_scale: Array  # of shape (n_items,), as the next two
+    input_scale: Array  # of shape (n_items,), like the next two
     output_scale: Array
-    diagonal: Array  # of the product above, which P is without
+    diagonal: Array  # diagonal of the product above, which P does not include
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of M."""
+        """Return the dtype of M."""
         return self.M.dtype
 
     @property
@@ -48,7 +48,7 @@ class DualWeights(NamedTuple):
         return int(self.items.shape[0])
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P without P."""
+        """Return X P without computing P."""
         scores = np.empty(X.shape, self.dtype)
 
         def score(part: slice) -> None:
@@ -66,7 +66,7 @@ class DualWeights(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the best items of each row, scored in blocks without P."""
+        """Write the best items of each row. Rows are scored in blocks, without computing P."""
         from shallow_ae._weights.top_k import rank_given
 
         def rank(part: slice) -> None:
@@ -75,7 +75,7 @@ class DualWeights(NamedTuple):
         share_rows(X.shape[0], rank, most=block_rows(*X.shape), verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
-        """Return entries of P, computed from whole columns."""
+        """Return P_ij for each pair of an input i and an output j, from whole columns of P."""
         distinct, column = np.unique(outputs, return_inverse=True)
         entries = np.empty(len(inputs), self.dtype)
         for block in blocks(len(distinct), _WIDTH):
@@ -87,14 +87,14 @@ class DualWeights(NamedTuple):
         return entries
 
     def columns(self, block: slice) -> Array:
-        """Return columns of P."""
+        """Return a block of columns of P."""
         columns = self._columns(block)
         columns *= self.input_scale[:, None]
         columns[np.arange(len(columns))[block], np.arange(columns.shape[1])] = 0
         return columns
 
     def materialized(self) -> DenseWeights:
-        """Return P, in blocks of columns.
+        """Return P as an array, computed in blocks of columns.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class DualWeights(NamedTuple):
         return DenseWeights(P)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
-        """Return dense weights if computing and using them takes less time than the product."""
+        """Return dense weights if computing and using them is faster than the product."""
         n_items, n_users = self.items.shape
         without = X.shape[0] * (n_users**2 + COST_SPARSE_DENSE * self.items.nnz)
         with_them = COST_SPARSE_DENSE * (self.items.nnz * (n_users + n_items) + X.nnz * n_items)
@@ -121,7 +121,7 @@ class DualWeights(NamedTuple):
         return self
 
     def _scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P of a block of rows, by their similarity to the training users."""
+        """Return X P for a block of rows, computed from their similarity to the training users."""
         rows = X.astype(self.dtype, copy=False)
         users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
         scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
@@ -130,8 +130,8 @@ class DualWeights(NamedTuple):
         return scores
 
     def _columns(self, outputs: slice | NDArray[np.intp]) -> Array:
-        """Return columns of P before the input scale and the diagonal are applied."""
-        users = self.items[outputs] @ self.M  # of these items, M x_j
+        """Return columns of P without the input scale, and with the diagonal of the product."""
+        users = self.items[outputs] @ self.M  # x_j' M for these items
         columns: Array = self.items @ users.T.copy()
         columns *= self.output_scale[None, outputs]
         return columns

@@ -1,7 +1,7 @@
 """Item weights P as an array or a sparse matrix, and the holder that a model keeps.
 
-What is compiled is imported where it is used: Numba takes 50 MB and half a second to import, which
-a fit does without.
+Methods import compiled functions when they use them. The import of Numba takes 50 MB and half a
+second, and a fit does not need it.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from shallow_ae._weights.candidates import CandidateFilter
 
 
 class WeightMatrix(Protocol):
-    """A form of P: an array, a sparse matrix, or a product that is not multiplied out."""
+    """A form of P: an array, a sparse matrix, or a product that is not evaluated."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Return the type of the weights and scores."""
+        """Return the dtype of the weights and scores."""
 
     @property
     def n_inputs(self) -> int:
-        """Return the number of columns of the rows that are scored."""
+        """Return the number of input items: the number of columns of X in `scores`."""
 
     def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P of checked rows."""
+        """Return X P for checked rows X."""
 
     def rank(
         self,
@@ -47,7 +47,7 @@ class WeightMatrix(Protocol):
         """Return P_ij for each pair of an input i and an output j."""
 
     def columns(self, block: slice) -> Array:
-        """Return columns of P, as an array."""
+        """Return a block of columns of P, as an array."""
 
     def materialized(self) -> Materialized:
         """Return P as an array or a sparse matrix."""
@@ -89,7 +89,7 @@ class DenseWeights(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the best items of each row, scored one at a time."""
+        """Write the best items of each row. Rows are scored one at a time."""
         from shallow_ae._weights.top_k import rank_dense
 
         rows, P = csr_arrays(X, self.dtype), np.ascontiguousarray(self.P)
@@ -105,7 +105,7 @@ class DenseWeights(NamedTuple):
         return entries
 
     def columns(self, block: slice) -> Array:
-        """Return columns of P, not a copy of them."""
+        """Return a block of columns of P, as a view."""
         return self.P[:, block]
 
     def materialized(self) -> DenseWeights:
@@ -118,7 +118,7 @@ class DenseWeights(NamedTuple):
 
 
 class SparseWeights(NamedTuple):
-    """P with few entries in each row, as a csr_array of shape (n_items, n_items)."""
+    """P with few entries in each column, as a csr_array of shape (n_items, n_items)."""
 
     P: sp.csr_array[Any]
 
@@ -150,7 +150,7 @@ class SparseWeights(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the best items of each row, usually from the neighbors of its items only."""
+        """Write the best items of each row, usually by ranking only the neighbors of its items."""
         from shallow_ae._weights.top_k import rank_sparse
 
         rows, P, n_items = (
@@ -166,12 +166,12 @@ class SparseWeights(NamedTuple):
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return entries of P."""
-        if not len(inputs):  # for which scipy returns a sparse array
+        if not len(inputs):  # scipy would return a sparse array
             return np.empty(0, self.dtype)
         return np.asarray(self.P[inputs, outputs])
 
     def columns(self, block: slice) -> Array:
-        """Return columns of P, as an array."""
+        """Return a block of columns of P, as an array."""
         return np.asarray(self.P[:, block].toarray())
 
     def materialized(self) -> SparseWeights:
@@ -189,8 +189,8 @@ Materialized: TypeAlias = DenseWeights | SparseWeights
 class ItemWeights:
     """The item weights of one fit, held in the form that is cheapest to use.
 
-    Weights that are not multiplied out become an array when `item_weights_` is asked for, or when
-    that takes less time than to score all rows without it. The array is kept.
+    A product that is not evaluated becomes an array when `item_weights_` is read, or when computing
+    and using the array is faster than scoring all rows by the product. The array is then kept.
     """
 
     def __init__(self, form: WeightMatrix) -> None:
@@ -198,12 +198,12 @@ class ItemWeights:
 
     @property
     def form(self) -> WeightMatrix:
-        """Return the present form."""
+        """Return the current form."""
         return self._form
 
     @property
     def is_materialized(self) -> bool:
-        """Return whether P is there as an array or a sparse matrix."""
+        """Return whether P is stored as an array or a sparse matrix."""
         return isinstance(self._form, DenseWeights | SparseWeights)
 
     def materialized(self) -> Materialized:
@@ -227,5 +227,5 @@ def check_dense_fits(needed: int, n_items: int) -> None:
     if not fits(needed):
         raise MemoryError(
             f"The weights of all pairs of {n_items:,} items need {gib(needed)} and "
-            f"{gib(free_memory())} are free. Predict and recommend do without them."
+            f"{gib(free_memory())} are free. `predict` and `recommend` work without them."
         )

@@ -23,7 +23,7 @@ def best_items(
     *,
     verbose: int = 0,
 ) -> tuple[NDArray[np.int64], Array]:
-    """Return the `k` best items of each row and their scores; -1 and NaN in empty places."""
+    """Return the `k` best items of each row and their scores; empty places get -1 and NaN."""
     check_rows(weights, X)
     items = np.empty((X.shape[0], k), np.int64)
     scores = np.empty(items.shape, weights.dtype)
@@ -32,7 +32,7 @@ def best_items(
 
 
 def best_of_rows(table: Array, k: int, allowed: CandidateFilter) -> tuple[NDArray[np.int64], Array]:
-    """Return columns and values of the `k` largest entries of each row; `table` is overwritten."""
+    """Return columns and values of the `k` largest entries of each row; `table` is modified."""
     from shallow_ae._weights.top_k import rank_given
 
     items = np.empty((len(table), k), np.int64)
@@ -54,7 +54,8 @@ def explain_scores(
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` entries of each row that contribute most to the scores of `items`.
 
-    `items`, -1 in places left empty, and both results have a row for each row of X.
+    `items` has a row for each row of X, with -1 in empty places. Both results have the shape of
+    `items` with an additional axis of length `k`.
     """
     from shallow_ae._weights.top_k import rank_stored
 
@@ -65,7 +66,7 @@ def explain_scores(
     most = int(np.diff(X.indptr).max(initial=0)) * n_places
     for block in blocks(n_users, block_rows(n_users, most)):
         users = np.repeat(np.arange(block.start, block.stop), n_places)
-        own = X[users].astype(weights.dtype, copy=False)  # one copy for each explained item
+        own = X[users].astype(weights.dtype, copy=False)  # a copy for each explained item
         explained = np.repeat(items[block].ravel(), np.diff(own.indptr))
         own.data *= weights.entries(own.indices, np.maximum(explained, 0))
         own.data[explained < 0] = -np.inf
@@ -79,10 +80,11 @@ def explain_scores(
 
 
 def check_rows(weights: WeightMatrix, X: sp.csr_array[Any]) -> None:
-    """Raise if compiled code would read beyond P, or beyond the arrays of X.
+    """Raise an error if compiled code would read outside P or outside the arrays of X.
 
-    X has been checked before; but the model may have been fitted to other items since, and a list
-    that was read since may have changed what X shares with the caller.
+    X was checked at the start of the call. Since then, the model may have been refitted on
+    different items, and iterating over a list of the caller may have run code that changes the
+    arrays that X shares with the caller.
     """
     if X.shape[1] != weights.n_inputs:
         raise RuntimeError(

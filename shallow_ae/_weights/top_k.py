@@ -1,19 +1,19 @@
 """Scores and top-k selection, one user at a time, compiled.
 
-A user's scores are a sum of a few rows of P. They are computed in one row that stays in cache.
-Items that must not be recommended get a score of -inf, the k best items are selected, and the next
-user's scores overwrite the row: a block of scores is never written to memory. The sum runs over the
-user's items by rising index, so that a user's scores do not depend on the other users or on the
-number of threads.
+A user's scores are a weighted sum of a few rows of P. They are computed in a scratch row that stays
+in cache. Items that must not be recommended get a score of -inf, and the k best items are selected.
+The next user's scores overwrite the scratch row, so that no block of scores is written to memory.
+The sum runs over the user's items in ascending order of index. A user's scores therefore do not
+depend on the other users or on the number of threads.
 
 A heap with the worst item on top selects the best. Each insertion costs about a dozen mispredicted
 branches, and hundreds of items would be inserted. Bisection therefore first finds a threshold that
 slightly more than k scores reach. Counting the scores above a threshold is one pass over the cached
 row, and only these scores are pushed. The threshold affects the time and never the result.
 
-All functions compiled together are in one file: Numba's cache on disk notices a change of the file
-of a function, and of no other file. After a change of the fields of `CsrArrays`, `ItemLists` or
-`CandidateFilter`, remove `__pycache__`.
+These functions are in one file, because Numba's cache on disk notices a change of the file of a
+compiled function, but no change of the files of the functions that it calls. After a change of the
+fields of `CsrArrays`, `ItemLists` or `CandidateFilter`, remove `__pycache__`.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter, ItemLists
 
-_PASSES = 30
-_STRIDE = 16  # scores compared with the threshold together; mostly none of them reaches it
+_PASSES = 30  # bisection steps, at most
+_STRIDE = 16  # scores that are compared with the threshold together; usually none reaches it
 
 
 class Workspace(NamedTuple):
     """Scratch arrays of a thread."""
 
-    every: Array  # all items
-    some: Array  # the candidates of a user
+    every: Array  # the indices of all items
+    some: Array  # the indices of a user's candidates
     values: Array  # the scores of these candidates
 
 
 @compiled
 def score_dense(X: CsrArrays, P: Array, first: int, scores: Array) -> None:
-    """Write rows of X P, from the row `first` of X on."""
+    """Write rows of X P into `scores`, starting with row `first`."""
     for place in range(len(scores)):
         _sum_dense(X, first + place, P, scores[place])
 
 
 @compiled
 def score_sparse(X: CsrArrays, P: CsrArrays, first: int, scores: Array) -> None:
-    """Write rows of X P for a sparse P, from the row `first` of X on."""
+    """Write rows of X P for a sparse P into `scores`, starting with row `first`."""
     scores[:] = 0
     for place in range(len(scores)):
         row = scores[place]
@@ -62,7 +62,7 @@ def score_sparse(X: CsrArrays, P: CsrArrays, first: int, scores: Array) -> None:
 def rank_dense(
     X: CsrArrays, P: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
 ) -> None:
-    """Write the best of each user from the row `first` of X on, as many as `items` has rows."""
+    """Write the best items of a user into each row of `items`, starting with user `first`."""
     row = np.empty(P.shape[1], P.dtype)
     space = _space_for(row)
     for place in range(len(items)):
@@ -81,9 +81,10 @@ def rank_sparse(
     items: Array,
     scores: Array,
 ) -> None:
-    """Do as `rank_dense` for a sparse P.
+    """Do the same as `rank_dense` for a sparse P.
 
-    Where `k` of the items that a row of X P reaches score above 0, no other is among the best.
+    All items without stored weights in the user's rows of P have the score 0. If `k` of the items
+    with stored weights have scores above 0, the other items need not be ranked.
     """
     row = np.zeros(n_items, P.data.dtype)
     space = _space_for(row)
@@ -111,7 +112,7 @@ def rank_sparse(
 def rank_given(
     table: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
 ) -> None:
-    """Do as `rank_dense` with rows of scores that are there already, and are changed."""
+    """Do the same as `rank_dense` for given rows of scores in `table`, which is modified."""
     space = _space_for(table[0])
     for place in range(len(items)):
         row = table[place]
@@ -121,7 +122,7 @@ def rank_given(
 
 @compiled
 def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
-    """Write the columns and values of the largest entries of each row."""
+    """Write the columns and values of the largest stored entries of each row of X."""
     for row in range(len(items)):
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
@@ -134,7 +135,7 @@ def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
     """Write a row of X P to `row`."""
     row[:] = 0
     entry, stop = X.indptr[user], X.indptr[user + 1]
-    while entry + 4 <= stop:  # four at a time: `row` is read and written once for them
+    while entry + 4 <= stop:  # four items at a time: `row` is read and written once for all
         a, P_a = X.data[entry], P[X.indices[entry]]
         b, P_b = X.data[entry + 1], P[X.indices[entry + 1]]
         c, P_c = X.data[entry + 2], P[X.indices[entry + 2]]
@@ -153,7 +154,7 @@ def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
 def sum_sparse(
     X: CsrArrays, user: int, P: CsrArrays, row: Array, reached: Array, is_reached: Array
 ) -> int:
-    """Add a row of X P to `row`, list the items with a nonzero weight, and return their number."""
+    """Add a row of X P to `row`, list the items with stored weights, and return their number."""
     n = 0
     for entry in range(X.indptr[user], X.indptr[user + 1]):
         value, source = X.data[entry], X.indices[entry]
@@ -175,7 +176,7 @@ def _space_for(row: Array) -> Workspace:
 
 @compiled
 def _strike_out(row: Array, allowed: CandidateFilter, user: int, score: float) -> None:
-    """Give this score to the items that must not be recommended."""
+    """Set the scores of the items that must not be recommended to `score`."""
     _fill(row, allowed.seen, user, score)
     _fill(row, allowed.excluded, user, score)
 
@@ -190,7 +191,7 @@ def _fill(row: Array, lists: ItemLists, user: int, score: float) -> None:
 def _choose(
     row: Array, allowed: CandidateFilter, user: int, space: Workspace, items: Array, scores: Array
 ) -> None:
-    """Write the best items of a row of scores; only candidates, if there is an allow list."""
+    """Write the best items of a row of scores, only from the allow list if there is one."""
     ids = space.every
     n = len(row)
     if allowed.is_restricted:
@@ -205,7 +206,7 @@ def _choose(
 
 @compiled
 def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
-    """Build a heap of the best finite values, the worst on top, and return its size."""
+    """Build a heap of the best finite values with the worst value on top, and return its size."""
     k = len(items)
     held = 0
     bar = _score_threshold(values, n, k)
@@ -235,7 +236,10 @@ def _sort_heap(items: Array, scores: Array, held: int) -> None:
 
 @compiled
 def _score_threshold(values: Array, n: int, k: int) -> Any:
-    """Return a finite threshold that at least `k` of the first `n` values reach, if `k` can."""
+    """Return a finite threshold that at least `k` of the first `n` values reach.
+
+    If fewer than `k` values are finite, all finite values reach the threshold.
+    """
     found = np.finfo(values.dtype).min
     if n <= 2 * k:
         return found
@@ -293,7 +297,7 @@ def _push(score: float, item: int, items: Array, scores: Array, held: int) -> in
 
 @compiled
 def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
-    """Replace the top of a heap of `n` items."""
+    """Replace the top of a heap of `n` items, and restore the order of the heap."""
     place = 0
     while 2 * place + 1 < n:
         child = 2 * place + 1
@@ -310,5 +314,5 @@ def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> 
 
 @compiled
 def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
-    """Return whether an item ranks before another: by score, ties by index, everywhere."""
+    """Return whether an item ranks before another item: by higher score, then by lower index."""
     return score > other_score or (score == other_score and item < other_item)

@@ -23,7 +23,7 @@ from shallow_ae._weights.item_weights import DenseWeights
 
 
 class DescentOptions(NamedTuple):
-    """How steps are taken, as the parameters of ShallowAutoEncoder say."""
+    """The options of gradient descent; ShallowAutoEncoder documents these parameters."""
 
     learning_rate: float | str
     learning_rate_decay: float
@@ -35,9 +35,10 @@ class DescentOptions(NamedTuple):
 
 
 class RandomStreams:
-    """Random numbers, a stream for each use, so that no use depends on another.
+    """Random streams, one for each use, so that the uses do not depend on each other.
 
-    Batches continue after `n_steps_before`: no batch is drawn twice.
+    The stream of batches depends on `n_steps_before`, so that a fit that continues an earlier fit
+    does not draw the same batches again.
     """
 
     def __init__(self, seed: int, n_steps_before: int) -> None:
@@ -48,31 +49,31 @@ class RandomStreams:
         return np.random.default_rng(seed).spawn(4)[use]
 
     def start(self) -> np.random.Generator:
-        """Return the stream of the weights that descent starts from."""
+        """Return the stream for the start weights."""
         return self._stream(0, self._seed)
 
     def batches(self) -> np.random.Generator:
-        """Return the stream of the users of each batch, from its beginning."""
+        """Return the stream for the users of each batch, at its beginning."""
         return self._stream(1, [self._seed, self._n_before] if self._n_before else self._seed)
 
     def power_iteration(self) -> np.random.Generator:
-        """Return the stream of the vector that finds the longest safe step."""
+        """Return the stream for the start vector of the power iteration for the learning rate."""
         return self._stream(2, self._seed)
 
     def held_out_users(self) -> np.random.Generator:
-        """Return the stream of the users that early stopping holds out."""
+        """Return the stream for the users that early stopping holds out."""
         return self._stream(3, self._seed)
 
 
 class Monitor(Protocol):
-    """Looks at the descent at its pauses, and ends it by returning True."""
+    """Checks the descent at its pauses, and ends it by returning True."""
 
     @property
     def every(self) -> int | None:
-        """Return the steps between two pauses that it asks for; None for whatever there are."""
+        """Return the number of steps between its pauses; None if any pauses will do."""
 
     def is_done(self, descent: GradientDescent) -> bool:
-        """Return whether more steps are of no use."""
+        """Return whether the descent should end."""
 
 
 class LossPlateau:
@@ -90,9 +91,10 @@ class LossPlateau:
 
 
 def has_settled(losses: Sequence[float], n_steps: int, tol: float) -> bool:
-    """Return whether the mean of the last `n_steps` losses is less than `tol` below that before.
+    """Return whether the mean loss has last fallen by less than `tol` over `n_steps` steps.
 
-    Means, as the losses of single batches differ by more than a step gains.
+    The means of the last `n_steps` losses and of the `n_steps` losses before are compared, because
+    the losses of single batches differ by more than the gain of a step.
     """
     if len(losses) < 2 * n_steps:
         return False
@@ -101,30 +103,31 @@ def has_settled(losses: Sequence[float], n_steps: int, tol: float) -> bool:
 
 
 class Descended(NamedTuple):
-    """What a descent has led to."""
+    """The result of a descent."""
 
     weights: DenseWeights  # P, without its diagonal
-    diagonal: Array  # of P
-    losses: list[float]  # before each step, on its batch
-    is_ended: bool  # by a monitor
+    diagonal: Array  # diagonal of P
+    losses: list[float]  # loss before each step, on the batch of the step
+    is_ended: bool  # whether a monitor ended the descent
     is_interrupted: bool
 
 
 class GradientDescent:
-    """Descends on the objective over rows X, from a random start or the weights of a fit before.
+    """Gradient descent on the objective over rows X, from random or given start weights.
 
     Parameters
     ----------
     X : csr_array or ndarray of shape (n_users, n_items)
     user_weights : ndarray of shape (n_users,)
-        With a mean of 1.
+        Weights of the users, with a mean of 1.
     item_counts : ndarray of shape (n_items,)
         Users of each item, for the scaling of the finished weights.
     start : callable, default=None
-        Returns the weights to start from, with their diagonal and without that scaling, as a new
-        array. It is called when all has been compiled. None means random weights.
+        Function that returns the start weights as a new array, with their diagonal and without the
+        scaling by `item_counts`. It is called after the steps have been compiled. None means random
+        weights.
     n_steps_before : int
-        How many steps the learning rate has decayed by before the first one.
+        Number of steps by which the learning rate has decayed before the first step.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class GradientDescent:
 
     @property
     def losses(self) -> list[float]:
-        """Return the loss before each step that has been taken, on its batch."""
+        """Return the loss before each step taken so far, on the batch of the step."""
         return self._loop.losses
 
     @property
@@ -161,7 +164,7 @@ class GradientDescent:
         return len(self.losses) == self._n_steps
 
     def learning_rate(self) -> float:
-        """Return the length of the first step."""
+        """Return the learning rate before any decay."""
         if not isinstance(self._options.learning_rate, str):
             return float(self._options.learning_rate)
         return safe_learning_rate(
@@ -175,7 +178,7 @@ class GradientDescent:
     def run(
         self, learning_rate: float, n_steps: int, monitors: Sequence[Monitor] = ()
     ) -> Descended:
-        """Take steps on batches that are drawn, fewer where a monitor or an interrupt ends them."""
+        """Take `n_steps` steps on random batches, unless a monitor or an interrupt ends them."""
         steps = np.arange(self._n_steps_before, self._n_steps_before + n_steps)
         rates = learning_rate * self._options.learning_rate_decay**steps
         n_users, batch_size = self._X.shape[0], self._options.batch_size
@@ -183,16 +186,16 @@ class GradientDescent:
         return self._descend(users, rates, monitors)
 
     def single_pass(self, learning_rate: float) -> Descended:
-        """Take each user once, in batches, with steps of equal length."""
+        """Take one pass over the users in batches, with a constant learning rate."""
         n_users, batch_size = self._X.shape[0], self._options.batch_size
         users = partition_users(n_users, batch_size, self._random.batches())
         return self._descend(iter(users), np.full(len(users), learning_rate), ())
 
     @contextmanager
     def lent_weights(self) -> Iterator[tuple[DenseWeights, Array]]:
-        """Lend the weights and their diagonal, as a solution would have them, while it pauses.
+        """Provide, during a pause, the weights and their diagonal in the form of a solution.
 
-        They are read-only, and change again with the next step.
+        The weights are read-only, and the next step changes them.
         """
         P = self._P
         lent = P.view()
@@ -228,12 +231,12 @@ class GradientDescent:
             def on_pause() -> bool:
                 nonlocal is_ended
                 bar.advance_to(len(self.losses), loss=f"{self.losses[-1]:.4g}")
-                is_ended = any([monitor.is_done(self) for monitor in monitors])  # each is asked
+                is_ended = any([monitor.is_done(self) for monitor in monitors])  # calls all
                 return is_ended
 
             is_interrupted = self._loop.run(self._P, on_pause)
         P = self._P
-        del self._P  # the caller's from here on
+        del self._P  # the caller owns the weights from here on
         self._finish(P)
         return Descended(DenseWeights(P), self._diagonal, self.losses, is_ended, is_interrupted)
 
@@ -244,12 +247,12 @@ class GradientDescent:
         return random_start(self._item_counts, scale, self._X.dtype, random)
 
     def _finish(self, P: Array) -> None:
-        """Turn the weights of the descent into those of a solution, in place."""
+        """Turn the weights of the descent into the weights of a solution, in place."""
         self._diagonal = P.diagonal().copy()
         np.fill_diagonal(P, 0)
         scale_by_counts(P, self._item_counts, self._objective.item_exponent)
 
     def _resume(self, P: Array) -> None:
-        """Undo what `_finish` did."""
+        """Undo the changes of `_finish`."""
         scale_by_counts(P, self._item_counts, -self._objective.item_exponent)
         np.fill_diagonal(P, self._diagonal)

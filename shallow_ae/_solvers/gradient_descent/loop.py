@@ -20,7 +20,7 @@ from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array
 
-_DIVERGED = 100  # a loss of so many times the usual loss has diverged
+_DIVERGED = 100  # descent diverges if a loss is this many times the usual loss
 
 
 class Dispatch(NamedTuple):
@@ -34,8 +34,9 @@ class Dispatch(NamedTuple):
 class DescentLoop:
     """Takes the steps of gradient descent on the n_items^2 weights P, in place.
 
-    The steps of one dispatch are taken off the main thread, the only one that Python interrupts:
-    a KeyboardInterrupt never leaves columns at different steps.
+    The steps of a dispatch run off the main thread, the only thread that Python interrupts. After a
+    KeyboardInterrupt, all columns have therefore taken the same steps. Only a second interrupt
+    during a dispatch can leave columns at different steps.
     """
 
     def __init__(
@@ -49,19 +50,19 @@ class DescentLoop:
     ) -> None:
         """Prepare a step for each learning rate, and pauses at all multiples of each of `pauses`.
 
-        A dispatch has `at_once` of them at most.
+        A dispatch has at most `at_once` steps.
 
-        What must be compiled is compiled here, before the weights are there: the compiler's memory
-        is free again when theirs is needed.
+        The steps are compiled here, before the weights are allocated, so that the compiler's memory
+        is free again when the weights need memory.
         """
-        self.losses: list[float] = []  # before each step, on its batch
+        self.losses: list[float] = []  # loss before each step, on the batch of the step
         self._stream = stream
         self._learning_rates = learning_rates
         self._slack = diagonal_slack
         self._dtype = stream.dtype
         self._n_items = stream.n_items
         self._width = block_columns(self._n_items, self._dtype)
-        self._columns_in_step = True  # every column of P has been through the same steps
+        self._columns_in_step = True  # whether all columns of P have taken the same steps
         longest = min([len(learning_rates), at_once, *pauses])
         # Dispatches have few distinct lengths: JAX compiles the steps again for each length.
         dispatches = self._plan(min(at_once, 1 << (longest - 1).bit_length()), pauses)
@@ -73,15 +74,15 @@ class DescentLoop:
     def run(self, P: Array, on_pause: Callable[[], bool]) -> bool:
         """Take the steps on `P`; return whether they were interrupted.
 
-        `on_pause` is called now and then, at each pause among others, and ends the descent by
-        returning True. So does a KeyboardInterrupt, when the steps under way are done; it is raised
-        where that leaves nothing to keep.
+        `on_pause` is called after each dispatch, and so at each pause; it ends the descent by
+        returning True. A KeyboardInterrupt also ends the descent, after the steps in progress. It
+        is raised if no step has been taken, or if the weights are inconsistent.
 
         Raises
         ------
         ValueError
-            When a loss is not finite or has grown a hundredfold. After it, and after any other
-            error, P is of no use.
+            If a loss is not finite or is more than 100 times the usual loss. The contents of P are
+            undefined after this error and after any other error.
         """
         interrupted = False
         with ThreadPoolExecutor(n_threads()) as workers:
@@ -104,9 +105,9 @@ class DescentLoop:
     def changed(
         self, change: Callable[[], object], change_back: Callable[[], object]
     ) -> Iterator[None]:
-        """Change the weights while the descent pauses, and change them back.
+        """Change the weights during a pause of the descent, and change them back afterwards.
 
-        An interrupt in the midst of either change leaves weights that are of no use.
+        An interrupt during either change leaves inconsistent weights.
         """
         self._columns_in_step = False
         change()
@@ -138,13 +139,13 @@ class DescentLoop:
         self._columns_in_step = True
 
     def _step(self, P: Array, dispatch: Dispatch, n_steps: int, workers: Executor) -> list[float]:
-        """Take some steps on all columns; return the loss before each step."""
+        """Take `n_steps` steps on all columns; return the loss before each step."""
 
         def on_columns(first: int) -> Array:
             columns = P[:, first : first + self._width]
             missing = (
                 self._width - columns.shape[1]
-            )  # pads the last block, so that all have one shape
+            )  # pads the last block, so that all blocks have the same shape
             block = np.pad(columns, ((0, 0), (0, missing))) if missing else columns
             block, losses = self._on_block(block, dispatch, first, n_steps)
             columns[:] = block[:, : columns.shape[1]]
@@ -172,5 +173,5 @@ class DescentLoop:
         raise ValueError(
             f"The loss is {value:.3g} after step {len(self.losses)}, where {usual:.3g} is usual: "
             f"gradient descent diverges with steps of {self._learning_rates[0]:.3g}. Lower "
-            "`learning_rate` or leave it at 'auto'; if it is, raise `batch_size`."
+            "`learning_rate` or set it to 'auto'. If it is 'auto', raise `batch_size`."
         )

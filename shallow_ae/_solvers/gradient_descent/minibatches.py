@@ -1,8 +1,9 @@
 """Minibatches of users, as stacked arrays of few distinct shapes.
 
-JAX compiles the steps for each shape and keeps what it has compiled. So batches are filled up with
-users of no interactions and of weight 0, and their stored entries with zeros: to powers of two
-where batches are small, and to four binary digits where that would cost too much.
+JAX compiles the steps for each shape and keeps the compiled code. Batches are therefore padded with
+users without interactions and with weight 0, and the stored entries are padded with zeros. Small
+sizes are rounded up to powers of two. Larger sizes, for which this would cost too much, are rounded
+up to four significant binary digits.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from shallow_ae._typing import Array, Interactions
 
 
 class Csr(NamedTuple):
-    """The arrays of a csr matrix, or of a stack of them with equally many entries."""
+    """The arrays of a csr matrix, or of a stack of csr matrices with equal numbers of entries."""
 
     data: jax.Array
     indices: jax.Array
@@ -42,18 +43,19 @@ class Csr(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """A stack of s batches of b users: the first axis of every array."""
+    """A stack of s batches of b users. The first axis of each array runs over the batches."""
 
     rows: Any  # Csr or dense (s, b, n_items)
-    columns: Csr | None  # (s, n_items, b), the same transposed; a dense product needs none
-    weights: jax.Array  # (s, b): of each user in the mean over the batch
-    penalty: jax.Array  # (s, n_items) or, the same for all, (s, 1): of an item's squared weights
+    columns: Csr | None  # (s, n_items, b): `rows` transposed; None if `rows` are dense
+    weights: jax.Array  # (s, b): weight of each user in the mean over the batch
+    penalty: jax.Array  # (s, n_items), or (s, 1) if equal for all items: on squared weights
 
 
 class MinibatchStream:
-    """Hands out the rows of X as stacks of batches.
+    """Provides the rows of X in stacks of batches.
 
-    `user_weights` have a mean of 1; `users` yields the rows of each batch, like `sample_batches`.
+    `user_weights` have a mean of 1. `users` yields the row indices of each batch, like
+    `sample_batches`.
     """
 
     def __init__(
@@ -79,13 +81,13 @@ class MinibatchStream:
         self._zero_losses = user_weights * row_squares(X)
         self._everyone: Batches | None = None
         self._n_stored = 0
-        self.zero_loss = float(self._zero_losses.mean())  # of all users with zero weights
+        self.zero_loss = float(self._zero_losses.mean())  # mean over all users, at P = 0
 
     def take(self, n_batches: int, size: int) -> tuple[Batches, list[float]]:
-        """Return the next batches, and the loss of zero weights on each batch.
+        """Return the next batches, and the loss at P = 0 on each batch.
 
-        The last batch is repeated up to `size`. Batches of everyone are one only. Call it with
-        JAX's x64 mode on for float64.
+        The last batch is repeated until the stack has `size` batches. If the batches contain all
+        users, the stack has only one batch. For float64, JAX's x64 mode must be on.
         """
         users = list(islice(self._users, n_batches))
         zero_losses = [float(self._zero_losses[chosen].mean()) for chosen in users]
@@ -110,7 +112,7 @@ class MinibatchStream:
         penalty = jax.device_put(np.stack(penalties).astype(self.dtype))
         if self._layout == "dense":
             return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
-        # Never fewer than before: JAX compiles the steps again for each number.
+        # The number never decreases, as JAX compiles the steps again for each new number.
         expected = expected_entries(self._X, len(self._weights[users[0]]))
         stored = [rounded_up(n, *ENTRIES) for n in (expected, *(part.nnz for part in rows))]
         self._n_stored = max(self._n_stored, *stored)
@@ -118,17 +120,17 @@ class MinibatchStream:
         return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
 
     def _laid_out(self, rows: Interactions) -> Any:
-        """Return rows as csr or as ndarray, as the layout says."""
+        """Return rows as csr_array or as ndarray, depending on the layout."""
         if self._layout == "sparse":
             return sp.csr_array(rows)
         return rows.toarray() if isinstance(rows, sp.csr_array) else rows
 
 
 def sample_batches(n_users: int, batch_size: int, rng: np.random.Generator) -> Iterator[Any]:
-    """Yield the rows of each batch, drawn with replacement; all rows if a batch holds them all.
+    """Yield the row indices of each batch, drawn with replacement.
 
-    All of them when `batch_size` reaches `n_users`: then a weight of 2 for a user is exactly the
-    same as the user's row given twice.
+    If `batch_size` is at least `n_users`, each batch contains every row once. A user's weight of 2
+    then has exactly the same effect as two copies of the user's row.
     """
     if batch_size >= n_users:
         yield from repeat(slice(None))
@@ -137,13 +139,13 @@ def sample_batches(n_users: int, batch_size: int, rng: np.random.Generator) -> I
 
 
 def partition_users(n_users: int, batch_size: int, rng: np.random.Generator) -> list[Any]:
-    """Return the rows of batches that hold each user once, in sizes that differ by at most one."""
+    """Return the row indices of batches that contain each user once, of nearly equal sizes."""
     n_batches = -(-n_users // batch_size)
     return [slice(None)] if n_batches == 1 else np.array_split(rng.permutation(n_users), n_batches)
 
 
 def _filled_up(rows: Any, n_rows: int) -> Any:
-    """Return csr or dense rows, padded with empty rows."""
+    """Return csr or dense rows, padded with empty rows to `n_rows` rows."""
     missing = n_rows - rows.shape[0]
     if not missing:
         return rows
@@ -154,7 +156,7 @@ def _filled_up(rows: Any, n_rows: int) -> Any:
 
 
 def _padded(matrices: Iterable[sp.csr_array[Any]], n_matrices: int, n_stored: int) -> Csr:
-    """Stack csr matrices; each stores `n_stored` entries, with zeros at the end of its last row."""
+    """Stack csr matrices; zeros at the end of the last row pad each to `n_stored` entries."""
     for i, matrix in enumerate(matrices):
         if i == 0:
             data = np.zeros((n_matrices, n_stored), matrix.dtype)

@@ -11,44 +11,46 @@ from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Interactions
 
-# On a CPU, batches with a smaller share of nonzero entries are multiplied faster as csr: measured
-# on two cores with 2,048 and 4,096 items.
+# On a CPU, products of batches with a smaller share of nonzero entries are faster in csr form.
+# Measured on two cores with 2,048 and 4,096 items.
 _DENSE_FROM = 0.2
 
-# Rows and entries of a batch: the least number, and the largest that is rounded to a power of two.
+# Rows and stored entries of a padded batch: the minimum, and the largest number that is rounded up
+# to a power of two.
 _ROWS = (64, 1024)
 ENTRIES = (1024, 2**15)
-_DEVIATIONS = 3  # standard deviations above the mean size of batches: nearly all have one shape
+_DEVIATIONS = 3  # standard deviations above the mean batch size: nearly all have one shape
 
-# A block of columns should stay in cache through all steps of a dispatch, and not be so narrow
-# that the sparse indices are read too often. Accelerators want large products and few transfers.
+# A block of columns should stay in cache during all steps of a dispatch. It should not be so narrow
+# that the sparse indices are read too often. Accelerators need large products and few transfers.
 _BLOCK_BYTES = 2**21
 _BLOCK_COLUMNS = (64, 512)
 _ACCELERATOR_BLOCK_BYTES = 2**28
-# Steps in a dispatch. More would gain little: the products already take nearly all of the time.
+# Steps in a dispatch, at most. More steps would gain little, as the products already take nearly
+# all of the time.
 _STEPS = 8
 _STACK_BYTES = 2**26
 
 
 def choose_layout(X: Interactions, backend: str) -> str:
-    """Return "sparse" or "dense": the form of batches whose products are the faster.
+    """Return the form of batches with faster products, "sparse" or "dense".
 
-    Accelerators always get "dense": JAX multiplies csr there by way of an array with a row of
-    weights for each interaction, which costs more memory than the weights themselves.
+    Accelerators always use "dense". JAX multiplies csr matrices there through an array with a row
+    of weights for each interaction, which takes more memory than the weights themselves.
     """
     share = _n_stored(X) / (X.shape[0] * X.shape[1])
     return "sparse" if backend == "cpu" and share < _DENSE_FROM else "dense"
 
 
 def batch_entries(X: Interactions, batch_size: int, layout: str) -> int:
-    """Return how many stored numbers of a batch of average users are multiplied."""
+    """Return the number of entries in the product with a batch of average users."""
     n_users, n_items = map(int, X.shape)
     n_rows = min(batch_size, n_users)
     return n_rows * n_items if layout == "dense" else _n_stored(X) * n_rows // n_users
 
 
 def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
-    """Return the memory of a batch."""
+    """Return the memory of a batch, in bytes."""
     n_users, n_items = map(int, X.shape)
     n_rows, itemsize = min(batch_size, n_users), int(X.dtype.itemsize)
     n_filled = n_rows_stored(n_rows, batch_size)
@@ -59,10 +61,10 @@ def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
 
 
 def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
-    """Return the memory of `n_steps` steps on batches of X, the weights included."""
+    """Return the memory of `n_steps` steps on batches of X, including the weights, in bytes."""
     (n_users, n_items), itemsize = map(int, X.shape), int(X.dtype.itemsize)
     n_bytes = batch_bytes(X, batch_size, layout)
-    # A block, its copy on the device, its gradient, and memory that the allocator keeps of them.
+    # A block, its copy on the device, its gradient, and freed memory that the allocator keeps.
     n_numbers = 6 * n_items + min(batch_size, n_users)
     of_block = n_numbers * block_columns(n_items, X.dtype) * itemsize
     of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
@@ -70,7 +72,7 @@ def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -
 
 
 def descent_work(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
-    """Return the multiplications of `n_steps` steps on batches of X."""
+    """Return the number of multiplications in `n_steps` steps on batches of X."""
     n_items = int(X.shape[1])
     return n_steps * (2 * batch_entries(X, batch_size, layout) * n_items + 2 * n_items**2)
 
@@ -81,7 +83,7 @@ def n_rows_stored(n_rows: int, batch_size: int) -> int:
 
 
 def expected_entries(X: Interactions, n_rows: int) -> int:
-    """Return a number of entries that hardly any batch of `n_rows` users exceeds."""
+    """Return a number of stored entries that hardly any batch of `n_rows` users exceeds."""
     if n_rows >= X.shape[0]:
         return _n_stored(X)
     lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
@@ -107,7 +109,11 @@ def _n_stored(X: Interactions) -> int:
 
 
 def rounded_up(n: int, least: int, most: int) -> int:
-    """Return `n` rounded up: to a power of two up to `most`, else to four binary digits."""
+    """Return `n` rounded up, to `least` or more.
+
+    Numbers up to `most` are rounded to a power of two, larger numbers to four significant binary
+    digits.
+    """
     if n <= most:
         return max(least, 1 << max(0, int(n) - 1).bit_length())
     return n + -n % (1 << (int(n).bit_length() - 4))

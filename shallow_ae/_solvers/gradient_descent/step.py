@@ -4,14 +4,14 @@ For a batch of users x_u whose weights w_u sum to 1 on average over batches, the
 
     sum_u w_u ||x_u - x_u P||^2  +  sum_i penalty_i ||P_i||^2,     0 <= diag(P) <= diagonal_slack,
 
-with P_i row i of P, and its gradient 2 X_B' W (X_B P - X_B) + 2 diag(penalty) P. What makes a
-step cost what the data cost:
+where P_i is row i of P. Its gradient is 2 X_B' W (X_B P - X_B) + 2 diag(penalty) P. Three choices
+limit the cost of a step:
 
-- Inside the kernel stands D = P - I. The residual X_B P - X_B is then the single product X_B D and
-  no row is ever made dense.
-- Columns of P do not depend on each other. A block of them that fits in cache is taken through
-  many steps before the next one is: the n_items^2 weights are read once for all those steps.
-- Blocks are independent work: threads share them, and none of them writes what another reads.
+- The kernel stores D = P - I instead of P. The residual X_B P - X_B is then the single product
+  X_B D, and no sparse row is converted to a dense row.
+- The columns of P do not depend on each other. A block of columns that fits in cache takes many
+  steps before the next block does, so that the n_items^2 weights are read once for all these steps.
+- The blocks are independent. Threads share them, and no thread writes what another thread reads.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.gradient_descent.minibatches import Batches
 from shallow_ae._typing import Array, Interactions
 
-# Enough for the largest eigenvalue of a Gram matrix of listens to under a percent. Fixed, and not
-# until a tolerance is met, so that equal data in another order get the same step.
+# This number of iterations gives the largest eigenvalue of a Gram matrix of listens with an error
+# below one percent. The number is fixed, and does not depend on a tolerance, so that the same data
+# in another order get the same learning rate.
 _POWER_ITERATIONS = 30
-_DRAWN_ROWS = 256  # rows of the start that share a random generator
+_DRAWN_ROWS = 256  # rows of the start weights that share a random generator
 
 
 def loss(
     block: jax.Array, batch: Batches, first_column: jax.Array | int
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the part of the objective of the columns `block` of D, and the residual X_B D."""
+    """Return the contribution of columns `block` of D to the objective, and the residual X_B D."""
     residual = batch.rows @ block
     data = jnp.vdot(batch.weights, jnp.square(residual).sum(axis=1))
     row = jnp.arange(block.shape[0], dtype=jnp.int32)[:, None]
     column = first_column + jnp.arange(block.shape[1], dtype=jnp.int32)[None, :]
-    # Squares of P, not of D: small weights would vanish in a difference from a sum over D.
+    # The sum is over squares of P, not of D: a difference of sums over D would lose small weights.
     squares = (
         batch.penalty[:, None] * jnp.square(jnp.where(row == column, block + 1, block))
     ).sum()
@@ -57,7 +58,7 @@ def step(
     learning_rate: jax.Array | float,
     diagonal_slack: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return `block` after one projected gradient step, and its objective before the step."""
+    """Return `block` after one projected gradient step, and its part of the objective before it."""
     value, residual = loss(block, batch, first_column)
     columns = batch.rows.T if batch.columns is None else batch.columns
     pull = columns @ (batch.weights[:, None] * residual)
@@ -79,7 +80,7 @@ def steps(
 ) -> tuple[jax.Array, jax.Array]:
     """Return columns of P after `n_steps` steps on successive batches, and the loss before each.
 
-    `n_steps` is traced: a dispatch cut short runs the same compiled function.
+    `n_steps` is traced, so that a shorter dispatch runs the same compiled function.
     """
 
     def one(t: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -100,8 +101,8 @@ def _diagonal(
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
     """Return the indices of the diagonal of D in `block`, and the penalty on its entries.
 
-    Columns that only fill up the last block have theirs below it, where JAX writes nothing; with a
-    penalty of 0 they add nothing to the loss.
+    Columns that only pad the last block have their diagonal entries below the block, where JAX
+    writes nothing. The penalty on these entries is 0, so that they do not add to the loss.
     """
     column = jnp.arange(block.shape[1], dtype=jnp.int32)
     row = first_column + column
@@ -110,11 +111,11 @@ def _diagonal(
 
 
 def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generator) -> Array:
-    """Return P ~ normal(0, scale), diagonal 0, for items with the given counts.
+    """Return start weights P ~ normal(0, scale) with a zero diagonal.
 
-    Drawn in float32, so that the start does not depend on the type, and for some rows at a time
-    from a generator of their own, so that it does not depend on the threads that do it. Items that
-    nobody has start, and stay, at weight 0.
+    The weights are drawn in float32, so that they do not depend on `dtype`. Each block of rows has
+    its own generator, so that they do not depend on the number of threads. Items with a count of 0
+    have no users: their weights start at 0 and stay 0.
     """
     n_items = len(counts)
     P = np.empty((n_items, n_items), dtype=dtype)
@@ -134,7 +135,7 @@ def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generat
 
 
 def _norm(vector: Array) -> float:
-    """Return ||v|| in float64, as the square may be too large for the type of v."""
+    """Return ||v|| in float64, because its square may overflow the dtype of v."""
     return float(np.linalg.norm(vector.astype(np.float64)))
 
 
@@ -146,9 +147,10 @@ def safe_learning_rate(
     dropout: float,
     rng: np.random.Generator,
 ) -> float:
-    """Return 1/L for L = 2 * (largest eigenvalue of X'WX/n + diag(penalty)), n the sum of W.
+    """Return the learning rate 1/L for L = 2 * (largest eigenvalue of X'WX/n + diag(penalty)).
 
-    L is the Lipschitz constant of the gradient over all users: steps up to 2/L do not diverge.
+    Here n is the sum of W. L is the Lipschitz constant of the gradient over all users. Gradient
+    descent with learning rates up to 2/L does not diverge.
     """
     weights = user_weights / X.shape[0]
     penalty = item_penalty(X, weights, regularization, dropout)

@@ -1,7 +1,8 @@
 """One small linear system A w = g, by a Cholesky factorization A = R'R, compiled.
 
-A call of LAPACK takes longer than a system of a few dozen unknowns, and its threads get in the way
-of ours. A is given by what is on and above its diagonal, with g as one more column at its right.
+For a few dozen unknowns, a call of LAPACK takes longer than the solution, and its threads compete
+with the threads of this library. The arguments hold the upper triangle of A, including the
+diagonal, and g as an additional column to the right of A.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from shallow_ae._typing import Array
 
 @compiled
 def factorize(matrix: Array, m: int) -> bool:
-    """Turn what is from the diagonal on into R of A = R'R, with R'^-1 of the column beside it."""
+    """Overwrite the upper triangle of A with R, and the column g to its right with R'^-1 g.
+
+    Return whether A is positive definite.
+    """
     for index in range(m):
         row = matrix[index, index : m + 1]
         above = 0
-        while above + 4 <= index:  # four at a time: `row` is read and written once for them
+        while above + 4 <= index:  # four rows at a time: `row` is read and written once for all
             a, row_a = matrix[above, index], matrix[above, index : m + 1]
             b, row_b = matrix[above + 1, index], matrix[above + 1, index : m + 1]
             c, row_c = matrix[above + 2, index], matrix[above + 2, index : m + 1]
@@ -46,7 +50,7 @@ def factorize(matrix: Array, m: int) -> bool:
 
 @compiled
 def substitute_back(matrix: Array, m: int, solution: Array) -> None:
-    """Write R^-1 of the column beside R."""
+    """Write R^-1 times the column to the right of R into `solution`."""
     for index in range(m - 1, -1, -1):
         rest = matrix[index, m] - dot(matrix[index, index + 1 : m], solution[index + 1 : m])
         solution[index] = rest / matrix[index, index]
@@ -54,7 +58,10 @@ def substitute_back(matrix: Array, m: int, solution: Array) -> None:
 
 @compiled
 def correct(matrix: Array, m: int, residual: Array, correction: Array) -> float:
-    """Write A^-1 times the residual; return its largest entry. R is kept."""
+    """Write A^-1 times the residual into `correction`; return its largest absolute entry.
+
+    R is not changed. The residual and the column to the right of R are overwritten.
+    """
     for index in range(m):
         own = residual[index] / matrix[index, index]
         matrix[index, m] = own
@@ -67,7 +74,7 @@ def correct(matrix: Array, m: int, residual: Array, correction: Array) -> float:
 
 @compiled
 def largest_of(values: Array) -> float:
-    """Return the largest absolute value; 0 of none."""
+    """Return the largest absolute value; 0 if there are no values."""
     largest = 0.0
     for value in values:
         largest = max(largest, abs(np.float64(value)))
@@ -76,7 +83,10 @@ def largest_of(values: Array) -> float:
 
 @compiled
 def write_residual(upper: Array, given: Array, solution: Array, residual: Array) -> float:
-    """Write A w - g, and return its square, for what is on and above the diagonal of A."""
+    """Write A w - g into `residual`, and return its squared norm.
+
+    `upper` holds the upper triangle of A, including the diagonal.
+    """
     m = len(solution)
     residual[:] = 0
     for index in range(m):
@@ -91,7 +101,7 @@ def write_residual(upper: Array, given: Array, solution: Array, residual: Array)
 
 @compiled
 def squared(values: Array) -> float:
-    """Return ||v||^2, which may be too large for the type of v."""
+    """Return ||v||^2 in float64, because it may overflow the dtype of v."""
     total = 0.0
     for value in values:
         total += np.float64(value) ** 2
@@ -100,7 +110,7 @@ def squared(values: Array) -> float:
 
 @compiled
 def dot(a: Array, b: Array) -> Any:
-    """Return the product of two vectors, as four sums that need not wait for one another."""
+    """Return the dot product of two vectors, as four partial sums without mutual dependencies."""
     first = second = third = fourth = a.dtype.type(0)
     stop = len(a) - len(a) % 4
     for index in range(0, stop, 4):

@@ -1,9 +1,9 @@
 """The solution on the nearest items: one small linear system for each item.
 
-With A = G + diag(Lambda), N are the `n_neighbors` items i that share a user with item j and have
-the largest |G_ij| / sqrt(A_ii). With w the solution of A[N, N] w = G[N, j], the inverse for N and j
-has C_jj = 1 / (A_jj - G[j, N] w), and P[N, j] = w s_j C_jj. With all other items for N it is the
-closed form.
+Let A = G + diag(Lambda). For an item j, N are the `n_neighbors` items i that share a user with j
+and have the largest |G_ij| / sqrt(A_ii). Let w be the solution of A[N, N] w = G[N, j]. The inverse
+C of A restricted to N and j has C_jj = 1 / (A_jj - G[j, N] w), and P[N, j] = w s_j C_jj. If N are
+all other items, this is the closed form.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from shallow_ae._weights.item_weights import SparseWeights
 if TYPE_CHECKING:
     from shallow_ae._solvers.neighborhood.systems import Solutions, Systems
 
-_PER_TASK = 4096  # items; a thread's scratch arrays, of the size of the catalogue, are new for each
-_ROWS_PER_TASK = 2048
+_PER_TASK = 4096  # items; each task allocates scratch arrays of the size of the catalogue
+_ROWS_PER_TASK = 2048  # of the lower triangle of G
 
-# An array is looked into faster than a list is searched: it may be so many times as large.
+# Reading the entries of an array is faster than searching a list. A row is therefore an array if
+# the array takes at most this many times the memory of the list.
 _ARRAY_BYTES = 4
 
 
 class Layout(NamedTuple):
-    """The form of each row of the lower triangle of G, over items by falling popularity."""
+    """The form of each row of the lower triangle of G, with items by falling popularity."""
 
     is_dense: Array
-    lengths: Array  # of lists, at most
+    lengths: Array  # upper bounds on the lengths of the lists
 
     def bytes(self, itemsize: int) -> int:
-        """Return the memory of the triangle."""
+        """Return the memory of the triangle, in bytes."""
         n_dense = np.flatnonzero(self.is_dense).sum()
         return int(n_dense * itemsize + self.lengths[~self.is_dense].sum() * (4 + itemsize))
 
 
 class SortedRows(NamedTuple):
-    """Rows with their columns by falling popularity: rank 0 is the item with most users."""
+    """Rows with their columns by falling popularity: rank 0 is the item with the most users."""
 
     X: sp.csr_array[Any]
-    item_of: Array  # of each rank
+    item_of: Array  # the item of each rank
     layout: Layout
 
     def solver_bytes(self, n_neighbors: int) -> int:
-        """Return the memory that a solution takes beside the caller's rows, at its peak.
+        """Return the peak memory of a solution in bytes, without the caller's rows.
 
-        It includes these rows and the rows that the model keeps.
+        It includes these sorted rows and the rows that the model keeps.
         """
         (n_users, n_items), itemsize, n_entries = self.X.shape, self.X.dtype.itemsize, self.X.nnz
         n_neighbors = min(n_neighbors, n_items - 1)
@@ -63,12 +64,12 @@ class SortedRows(NamedTuple):
         scratch = n_items * (2 * itemsize + 13) + 2 * n_neighbors**2 * itemsize
         arranging = 2 * rows + max(n_entries * itemsize, 40 * min(n_entries, ENTRIES_PER_BLOCK))
         fitting = 2 * rows + self.layout.bytes(itemsize) + weights + n_threads() * scratch
-        vectors = 160 * n_items + 40 * n_users  # some twenty of them
+        vectors = 160 * n_items + 40 * n_users  # some twenty vectors
         return rows + vectors + max(arranging, fitting, 3 * weights)
 
 
 class NeighborhoodSolver:
-    """Solves one problem. It sorts the rows first, so that memory can be checked before `solve`."""
+    """Solver of one problem. It first sorts the rows, so that `solve` can follow a memory check."""
 
     def __init__(self, problem: Problem[TrainingRows]) -> None:
         X, self._user_weights = problem.data.weighted(problem.objective.user_exponent)
@@ -78,12 +79,12 @@ class NeighborhoodSolver:
         self.rows = by_popularity(X)
 
     def solve(self, n_neighbors: int, *, verbose: int = 0) -> Solution:
-        """Return the solution. The sorted rows are used up.
+        """Return the solution. It deletes the sorted rows, so it can be called only once.
 
         Raises
         ------
         ValueError
-            If the type of the data is too coarse for the problem.
+            If the precision of the data's dtype is too low for the problem.
         """
         objective, dtype = self._problem.objective, self._problem.dtype
         n, gram_diagonal = self._n, self._gram_diagonal
@@ -91,7 +92,7 @@ class NeighborhoodSolver:
         diagonal = (gram_diagonal + penalty).astype(dtype)
         systems = _systems(self.rows, self._user_weights, diagonal)
         solutions = _solve_systems(systems, min(n_neighbors, len(diagonal) - 1), verbose)
-        del self.rows, systems  # which may be larger than the weights
+        del self.rows, systems  # they may be larger than the weights
         unexplained = diagonal - solutions.explained  # 1 / C_jj
         if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
             raise objective.not_positive_definite(dtype)
@@ -106,7 +107,7 @@ class NeighborhoodSolver:
 
 
 def by_popularity(X: sp.csr_array[Any]) -> SortedRows:
-    """Return rows with their items by falling number of users."""
+    """Return the rows with their items by falling number of users."""
     item_of = np.argsort(-sum_by_item(X, np.ones(X.shape[0])), kind="stable")
     rank_of, ranks = _inverse(item_of), np.empty(X.nnz, np.int32)
     for _, entries in entry_blocks(X.indptr):
@@ -117,7 +118,7 @@ def by_popularity(X: sp.csr_array[Any]) -> SortedRows:
 
 
 def _lay_out(X: sp.csr_array[Any]) -> Layout:
-    """Choose a form for each row of the triangle."""
+    """Choose a form, an array or a list, for each row of the triangle."""
     n_items, itemsize = X.shape[1], X.dtype.itemsize
     index, pairs = np.arange(n_items), np.zeros(n_items)
     for rows, entries in entry_blocks(X.indptr):
@@ -158,7 +159,7 @@ def _systems(rows: SortedRows, user_weights: Array, diagonal: Array) -> Systems:
 
 
 def _weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[Any]:
-    """Return the transpose of the rows times the weights of their users."""
+    """Return the transpose of X after each row is multiplied by the weight of its user."""
     data = np.repeat(user_weights, np.diff(X.indptr))
     data *= X.data
     return sp.csr_array((data, X.indices, X.indptr), X.shape).T.tocsr()
@@ -184,10 +185,11 @@ def _solve_systems(systems: Systems, n_neighbors: int, verbose: int) -> Solution
 
 
 def _rounding(solutions: Solutions, scaling: ColumnScaling) -> float:
-    """Return how far rounding may move a weight, relative to the largest.
+    """Estimate the largest error of a weight by rounding, relative to the largest weight.
 
-    The residual of a system in float arithmetic is of the size of the rounding errors, those of its
-    entries included: the correction it calls for is of the size of what these do to weights.
+    The residual of a system, computed in its own precision, is of the size of the rounding errors,
+    including the rounding errors of the system's entries. The correction, A^-1 times the residual,
+    is therefore of the size of the errors of the weights.
     """
     own = scaling.multipliers * scaling.inverse_diagonal
     largest = (own * solutions.largest).max()
@@ -206,10 +208,10 @@ def _scale(solutions: Solutions, scaling: ColumnScaling) -> None:
 
 
 def _as_csr(solutions: Solutions) -> sp.csr_array[Any]:
-    """Return P: the solutions are its columns."""
+    """Return P, whose columns are the solutions."""
     n_items, most = solutions.neighbors.shape
     indptr = np.concatenate([[0], np.cumsum(solutions.n_neighbors)])
-    if indptr[-1] <= np.iinfo(np.int32).max:  # scipy would make all indices int64
+    if indptr[-1] <= np.iinfo(np.int32).max:  # otherwise scipy makes all indices int64
         indptr = indptr.astype(np.int32)
     neighbors, weights = solutions.neighbors, solutions.weights
     if indptr[-1] < neighbors.size:

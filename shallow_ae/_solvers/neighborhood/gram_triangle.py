@@ -14,7 +14,11 @@ from shallow_ae._typing import Array
 def fill_triangle(
     users: CsrArrays, items: CsrArrays, triangle: Triangle, first: int, last: int
 ) -> None:
-    """Sum up the rows of some ranks. Lists are as long as they may become before."""
+    """Compute the rows of the ranks `first` to `last` - 1.
+
+    `triangle.lengths` holds upper bounds on the lengths of the lists before the call, and the
+    lengths after it.
+    """
     row = np.zeros(last, triangle.values.dtype)
     is_reached = np.zeros(last, np.bool_)
     for rank in range(first, last):
@@ -47,7 +51,7 @@ def _add_to_row(users: CsrArrays, items: CsrArrays, rank: int, row: Array) -> No
 def _list_row(
     users: CsrArrays, items: CsrArrays, rank: int, row: Array, is_reached: Array, found: Array
 ) -> int:
-    """Add to `row` and list the ranks that it reaches; return their number."""
+    """Add a row of the triangle to `row`, list the ranks of its entries, return their number."""
     n = 0
     for entry in range(items.indptr[rank], items.indptr[rank + 1]):
         user, value = items.indices[entry], items.data[entry]

@@ -1,17 +1,17 @@
 """One ridge regression for each item on its nearest items, compiled.
 
-For an item j, the products of its column with all others are summed up from its users' rows, the
-nearest are chosen among them, and with N for these the system
+For an item j, the kernel computes column j of G from the rows of the item's users, chooses the
+nearest items N by the entries of this column, and solves the system
 
     A[N, N] w = G[N, j],    A = G + diag(Lambda),
 
-is solved by a Cholesky factorization. The entries of G come from a lower triangle over items by
-falling popularity: the row of an item holds its products with the more popular ones, so that an
-entry is looked for where there are fewest. A row is an array or, where most of it would be 0, a
-list, of which those in N are picked.
+by a Cholesky factorization. The entries of A[N, N] come from the lower triangle of G, with items by
+falling popularity. The row of an item holds its products with all more popular items, so that an
+entry is looked up in the row of the less popular item, which has fewer nonzero entries. A row is an
+array or, if most of it would be 0, a list. The kernel then searches the list for the items in N.
 
-Nothing of the size of the catalogue is touched for an item: a thread's scratch arrays are cleared
-by undoing what was written to them.
+The kernel does not clear arrays of the size of the catalogue for each item: it resets a thread's
+scratch arrays by undoing what was written to them.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.top_k import keep_best, sum_sparse
 
 _LINE = 16  # numbers of four bytes in a cache line
-_SIEVE = 2**14 - 1  # fits in the first-level cache, unlike `position`
+_SIEVE = 2**14 - 1  # mask of a rank's last bits; unlike `position`, `sieve` fits in level-1 cache
 
 
 class _Workspace(NamedTuple):
     """Scratch arrays of a thread."""
 
-    row: Array  # products of an item with all others; zeros in between
+    row: Array  # column j of G; reset to zeros after each item
     is_reached: NDArray[np.bool_]
     reached: NDArray[np.int32]
     items: NDArray[np.int32]
     values: Array
     best: NDArray[np.int64]
     best_values: Array
-    nearest: NDArray[np.int32]  # ranks, by rising popularity
+    nearest: NDArray[np.int32]  # ranks of the items in N, by rising popularity
     given: Array
     solution: Array
-    position: NDArray[np.int32]  # of a rank among the nearest; -1 for others
-    sieve: NDArray[np.bool_]  # for a rank's last bits, whether one of the nearest has them
-    matrix: Array  # A[N, N] from the diagonal on, then its factor; one more column at its right
-    upper: Array  # A[N, N] again
+    position: NDArray[np.int32]  # index of a rank in `nearest`; -1 for other ranks
+    sieve: NDArray[np.bool_]  # whether a rank in `nearest` has these last bits
+    matrix: Array  # upper triangle of A[N, N], then its factor R; a further column for G[N, j]
+    upper: Array  # upper triangle of A[N, N]
 
 
 @compiled
 def solve(systems: Systems, first: int, solutions: Solutions) -> None:
-    """Write a solution into each row of `solutions`, for the items from `first` on."""
+    """Write a solution into each row of `solutions`, starting with the item `first`."""
     most = solutions.neighbors.shape[1]
     space = _space_for(len(systems.diagonal), most, systems.diagonal.dtype)
     for row in range(len(solutions.neighbors)):
@@ -107,7 +107,7 @@ def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
 
 @compiled
 def _choose(systems: Systems, rank: int, most: int, space: _Workspace) -> int:
-    """Write the ranks of the nearest items and their products; return their number."""
+    """Write the ranks of the nearest items and their entries of G; return their number."""
     row, reached = space.row, space.reached
     n = sum_sparse(systems.items, rank, systems.users, row, reached, space.is_reached)
     if most >= len(row) - 1:
@@ -150,7 +150,7 @@ def _take_nearest(systems: Systems, rank: int, n: int, space: _Workspace) -> int
 
 @compiled
 def _sort_falling(ranks: Array, n: int) -> None:
-    """Sort the first `n` by shellsort: Numba takes seconds to compile NumPy's sort."""
+    """Sort the first `n` ranks by shellsort: Numba takes seconds to compile NumPy's sort."""
     gap = 1
     while gap < n:
         gap = 3 * gap + 1
@@ -166,10 +166,10 @@ def _sort_falling(ranks: Array, n: int) -> None:
 
 @compiled
 def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
-    """Write A[N, N] from the diagonal on, and G[N, j] at its right.
+    """Write the upper triangle of A[N, N], and G[N, j] into the column to its right.
 
-    The nearest are in order of rising popularity: what a row of the triangle holds, the products
-    with the more popular, belongs to the right of the diagonal.
+    `nearest` is in order of rising popularity. A row of the triangle of G holds the products with
+    more popular items, which therefore belong to the right of the diagonal.
     """
     triangle, nearest, position, may_be_near = (
         systems.triangle,
@@ -201,9 +201,9 @@ def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
 
 @compiled
 def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
-    """Read one number of each cache line of the lists, only to load them into cache.
+    """Read one number of each cache line of the lists, only to load the lists into cache.
 
-    Reads that do not wait for one another let memory answer many at once.
+    The reads do not depend on each other, so that memory can answer many of them at the same time.
     """
     total = triangle.values.dtype.type(0)
     for index in range(m):

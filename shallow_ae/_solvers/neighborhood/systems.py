@@ -1,7 +1,7 @@
 """Arrays that hold the linear systems of all items, and their solutions.
 
-Items stand by popularity: rank 0 is the item with most users. Numba's cache on disk does not notice
-a change of these fields: remove `__pycache__` after one.
+Items are ranked by popularity: rank 0 is the item with the most users. Numba's cache on disk does
+not notice a change of the fields below. Remove `__pycache__` after such a change.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from shallow_ae._typing import Array
 
 
 class Triangle(NamedTuple):
-    """The lower triangle of G over ranks: each row an array or, where most of it is 0, a list."""
+    """The lower triangle of G by rank. A row is an array or, if most of it is 0, a list."""
 
     is_dense: NDArray[np.bool_]
-    starts: NDArray[np.int64]  # of a row in `dense`, or in `ranks` and `values`
-    lengths: NDArray[np.int64]  # of a list
+    starts: NDArray[np.int64]  # start of each row in `dense`, or in `ranks` and `values`
+    lengths: NDArray[np.int64]  # of the lists
     dense: Array
     ranks: NDArray[np.int32]
     values: Array
@@ -29,23 +29,23 @@ class Triangle(NamedTuple):
 class Systems(NamedTuple):
     """The systems A[N, N] w = G[N, j] of all items."""
 
-    users: CsrArrays  # the ranks of each user's items, rising, and their values
-    items: CsrArrays  # the users of the item of each rank, and their values times their weights
+    users: CsrArrays  # the ranks of each user's items, in rising order, and their values
+    items: CsrArrays  # the users of the item of each rank, and their values times user weights
     triangle: Triangle
     diagonal: Array  # of A, by rank
-    nearness: Array  # by rank: |G_ij| is multiplied by it to compare the i
+    nearness: Array  # 1 / sqrt(A_ii) by rank; the nearest items have the largest |G_ij| times it
     rank_of: NDArray[np.int32]
     item_of: NDArray[np.int32]
 
 
 class Solutions(NamedTuple):
-    """The solutions of some items, a row each."""
+    """The solutions of some items, one row for each item."""
 
     neighbors: NDArray[np.int32]  # items
     weights: Array
-    n_neighbors: NDArray[np.int64]  # how many of a row there are; -1 for no solution
+    n_neighbors: NDArray[np.int64]  # neighbors in each row; -1 if there is no solution
     explained: NDArray[np.float64]  # G[j, N] w
     residual_sq: NDArray[np.float64]  # ||A[N, N] w - G[N, j]||^2
     rhs_sq: NDArray[np.float64]  # ||G[N, j]||^2
-    largest: NDArray[np.float64]  # of the weights
-    correction_max: NDArray[np.float64]  # the largest entry of A^-1 times the residual
+    largest: NDArray[np.float64]  # largest absolute weight
+    correction_max: NDArray[np.float64]  # largest absolute entry of A^-1 times the residual
