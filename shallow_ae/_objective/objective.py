@@ -107,12 +107,12 @@ def item_counts(X: Interactions, sample_weight: Array) -> Array:
 def item_penalty(
     X: Interactions, mean_weights: Array, regularization: float, dropout: float
 ) -> Array:
-    """Return the penalty on the squared weights of each item's row; one number if all are equal.
+    """Return the factor on the squared weights in each row of P; one number if all are equal.
 
-    `dropout` is the closed form of the expectation over random masks. A mask removes items from a
-    user's row at random and scales the remaining items up to match. In expectation, this adds
-    dropout / (1 - dropout) times an item's mean square to its penalty. The minimum is the
-    minimum of the average objective over masks, without their noise and at almost no cost.
+    `dropout` is applied as the expected objective over random masks, in closed form. A mask removes
+    items from a user's row at random and scales the remaining items up to match. In expectation,
+    this adds dropout / (1 - dropout) times an item's mean square to its factor, without the noise
+    of masks and at almost no cost.
     """
     if not dropout:
         return np.full(1, regularization)

@@ -265,7 +265,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if columns.size and (columns.min() < -1 or columns.max() >= n_items):
             raise ValueError(
                 f"Item indices must lie in [-1, {n_items - 1}], found {columns.min()} "
-                f"to {columns.max()}."
+                f"to {columns.max()}. Pass column indices, or -1 for an empty place."
             )
         ids = np.empty(n_items + 1, dtype=object)  # index -1 refers to the last entry, None
         ids[:n_items] = self.items_

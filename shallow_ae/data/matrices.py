@@ -146,7 +146,10 @@ def canonical(X: Any) -> sp.csr_array[Any]:
         check_format(X)
     rows = _summed(native_order(X))
     if rows.ndim != 2:
-        raise ValueError(f"Expected a users x items matrix, got an array of shape {rows.shape}.")
+        raise ValueError(
+            f"Expected a users x items matrix, got an array of shape {rows.shape}. For one user, "
+            "pass a matrix with one row."
+        )
     if not np.all(rows.data):
         rows = rows.copy()  # `eliminate_zeros` works in place, and the arrays may be the caller's
         rows.eliminate_zeros()
@@ -181,10 +184,10 @@ def _narrowed(sums: sp.csr_array[Any], dtype: np.dtype[Any]) -> sp.csr_array[Any
 
 
 def check_format(X: Any) -> None:
-    """Raise a ValueError unless a sparse matrix has two axes and all its indices are in range.
+    """Raise a ValueError unless a sparse matrix has two axes and valid indices and index pointers.
 
     Call it before any SciPy conversion, because conversions do not check the indices. SciPy's own
-    `check_format` prunes and casts the matrix that it is called on, and does not detect an index
+    `check_format` trims and casts the arrays of the matrix in place, and does not detect an index
     pointer whose differences overflow.
     """
     if X.ndim != 2:

@@ -209,7 +209,7 @@ def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
             raise TypeError(
                 f"Interactions must be (user, item) or (user, item, count) tuples: row {row} is a "
                 f"{kind.__name__}, whose fields have no such order. Make a frame of the rows: "
-                "pandas.DataFrame(rows)."
+                "pandas.DataFrame(rows), with columns named as in IdMapper."
             )
     width = len(rows[0])
     if set(map(len, rows)) != {width}:
