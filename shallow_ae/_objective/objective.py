@@ -107,10 +107,10 @@ def item_counts(X: Interactions, sample_weight: Array) -> Array:
 def item_penalty(
     X: Interactions, mean_weights: Array, regularization: float, dropout: float
 ) -> Array:
-    """Return the factor on the squared weights in each row of P; one number if all are equal.
+    """Return the factor on the squares of row i of P, for each item i; one number if all are equal.
 
     `dropout` is applied as the expected objective over random masks, in closed form. A mask removes
-    items from a user's row at random and scales the remaining items up to match. In expectation,
+    items from a user's row at random and divides the others by (1 - dropout). In expectation,
     this adds dropout / (1 - dropout) times an item's mean square to its factor, without the noise
     of masks and at almost no cost.
     """

@@ -451,10 +451,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         costs : dict of str to named tuple (form, bytes, kept_bytes, multiplications, seconds)
-            For each solver: the form of the computation ("sparse" or "dense" batches with "sgd",
-            "primal" or "dual" inverse with "exact"); the peak memory beside `X`; the part of that
-            memory that the fitted model keeps, before `item_weights_` is read; the number of
-            multiplications, for `max_iter` steps with "sgd"; and the estimated time.
+            By solver: the form of the computation ("sparse" or "dense" batches with "sgd", an
+            inverse of items x items, "primal", or of users x users, "dual", with "exact"); the peak
+            memory beside `X`; the part of that memory that the fitted model keeps, before
+            `item_weights_` is read; the number of multiplications, for all `max_iter` steps with
+            "sgd"; and the estimated time on this machine.
 
         Examples
         --------
