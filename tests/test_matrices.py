@@ -20,7 +20,8 @@ from shallow_ae import (
     make_ranking_scorer,
     ndcg_score,
 )
-from shallow_ae.data.matrices import canonical, check_format, check_interactions
+from shallow_ae.data.matrices import canonical, check_interactions
+from shallow_ae.data.sparse_formats import check_format
 
 SHAPE = (6, 4)
 DENSE = np.random.default_rng(0).integers(2, 9, SHAPE) * (np.arange(24).reshape(SHAPE) % 5 > 0)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 class Progress:
     """Counter of completed units of work, which shows nothing."""
 
+    n_done = 0
+
     def advance_to(self, n_done: int, **figures: str) -> None:
         """Set the number of completed units; a progress bar shows the figures beside it."""
         self.n_done = n_done
@@ -16,8 +18,6 @@ class Progress:
     def advance(self, n_units: int) -> None:
         """Add to the number of completed units."""
         self.advance_to(self.n_done + n_units)
-
-    n_done = 0
 
 
 @contextmanager

@@ -433,10 +433,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         (2000, True)
         """
         check_parameters(self)
-        state = prune(self._fitted, check_integer("n_neighbors", n_neighbors, low=1))
-        n_kept = min(n_neighbors, max(1, self.n_features_in_ - 1))
+        state = self._fitted
+        n_others = max(1, len(state.item_counts) - 1)
+        n_kept = min(check_integer("n_neighbors", n_neighbors, low=1), n_others)
         pruned = SparseShallowAutoEncoder(n_neighbors=n_kept, **state.objective._asdict())
-        pruned._fitted = state
+        pruned._fitted = prune(state, n_kept)
         copy_names(self, pruned)
         return pruned
 

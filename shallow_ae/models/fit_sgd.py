@@ -62,8 +62,7 @@ def fit(
         monitors.append(LossPlateau(parameters.tol, parameters.n_iter_no_change))
     if on_state:
         monitors.append(_StateMonitor(on_state, every, training))
-    rate = training.descent.learning_rate()
-    training.learning_rate = rate
+    rate = training.learning_rate
     found = training.descent.run(rate, parameters.max_iter, monitors)
     losses, is_interrupted, n_steps = found.losses, found.is_interrupted, len(found.losses)
     if parameters.tol is not None and not (found.is_ended or is_interrupted):
@@ -96,11 +95,7 @@ def single_pass(
 ) -> FittedState:
     """Return the state after one pass over the users of checked rows."""
     training = _Training(parameters, objective, X, sample_weight, before, is_stream=True)
-    rate = training.descent.learning_rate()
-    if before and parameters.learning_rate == "auto":
-        rate = min(rate, before.learning_rate or math.inf)
-    training.learning_rate = rate
-    found = training.descent.single_pass(rate)
+    found = training.descent.single_pass(training.learning_rate)
     if found.is_interrupted:  # drop the weights: the caller cannot know which users they cover
         raise KeyboardInterrupt
     return training.state(found.weights, found.diagonal, found.losses, len(found.losses))
@@ -128,7 +123,6 @@ class _Training:
         seed = check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max)
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
-        self.learning_rate = 0.0
         self._before, self._is_stream = before, is_stream
         self._n_samples = X.shape[0]
         self._objective = objective
@@ -149,7 +143,6 @@ class _Training:
         options = DescentOptions(
             learning_rate=parameters.learning_rate,
             learning_rate_decay=parameters.learning_rate_decay,
-            max_iter=parameters.max_iter,
             batch_size=parameters.batch_size,
             init_scale=parameters.init_scale,
             layout=self._layout,
@@ -165,6 +158,9 @@ class _Training:
             start=(lambda: _unscaled_weights(before, X.dtype)) if before else None,
             n_steps_before=before.n_decays if before else 0,
         )
+        self.learning_rate = self.descent.learning_rate()
+        if is_stream and before and parameters.learning_rate == "auto":
+            self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
 
     def _check_memory(self, parameters: DescentParameters, X: Interactions) -> None:
         need = descent_need(X, parameters.batch_size, parameters.max_iter, self._layout)
@@ -210,9 +206,9 @@ class _StateMonitor:
 
     def is_done(self, descent: GradientDescent) -> bool:
         """Call the function if this step is a multiple of `every`; return whether the fit ends."""
-        losses = list(descent.losses)
-        if len(losses) % self.every:
+        if len(descent.losses) % self.every:
             return False
+        losses = list(descent.losses)
         with descent.lent_weights() as (weights, diagonal):
             return self._on_state(self._training.state(weights, diagonal, losses, len(losses)))
 

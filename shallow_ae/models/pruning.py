@@ -29,7 +29,6 @@ def prune(state: FittedState, n_neighbors: int) -> FittedState:
     """Return the state of a sparse model with the `n_neighbors` largest weights of each column."""
     objective, weights, item_counts = state.objective, state.weights.form, state.item_counts
     n_items, itemsize = weights.n_inputs, weights.dtype.itemsize
-    n_neighbors = min(n_neighbors, max(1, n_items - 1))
     # Bytes for each neighbor: three copies of the weights (blocks of columns, joined, csr), or the
     # csr matrix and three float64 numbers for each weight.
     a_neighbor = n_items * max(3 * (itemsize + 4), itemsize + 4 + 3 * 8)

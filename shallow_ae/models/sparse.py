@@ -261,7 +261,7 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         True
         """
         check_parameters(self)
-        rows = _checked_rows(copy(self), X, None)
+        rows = _checked_rows(copy(self), X, None, is_kept=False)
         return neighborhood_cost(rows.X, self.n_neighbors)
 
     def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
@@ -287,11 +287,16 @@ class SparseShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return kept, rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
 
 
-def _checked_rows(trial: SparseShallowAutoEncoder, X: Any, sample_weight: Any) -> TrainingRows:
-    """Return checked rows that share no memory with `X`, and free the temporary arrays."""
+def _checked_rows(
+    trial: SparseShallowAutoEncoder, X: Any, sample_weight: Any, *, is_kept: bool = True
+) -> TrainingRows:
+    """Return checked rows, and free the temporary arrays.
+
+    Rows that a model keeps share no memory with `X`.
+    """
     rows = _narrowed(sp.csr_array(check_interactions(trial, X, reset=True)))
     weights = check_sample_weight(sample_weight, rows.shape[0])
-    return own_rows(rows, weights, X, sample_weight)
+    return own_rows(rows, weights, X if is_kept else None, sample_weight)
 
 
 def _narrowed(X: sp.csr_array[Any]) -> sp.csr_array[Any]:

@@ -27,7 +27,6 @@ class DescentOptions(NamedTuple):
 
     learning_rate: float | str
     learning_rate_decay: float
-    max_iter: int
     batch_size: int
     init_scale: float
     layout: str  # "sparse" or "dense": the form of batches
