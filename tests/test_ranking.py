@@ -14,7 +14,7 @@ from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
-from shallow_ae._weights.ranking import best_items
+from shallow_ae._weights.ranking import all_scores, best_items
 from shallow_ae._weights.top_k import _score_threshold, rank_stored
 
 N_USERS, N_ITEMS = 5, 7
@@ -159,20 +159,20 @@ def test_scores_do_not_depend_on_the_parts_threads_and_rows_beside(form, dtype, 
     P = rng.normal(size=(400, 400)).astype(dtype)
     weights = FORMS[form](np.where(rng.random(P.shape) < 0.3, P, 0).astype(dtype))
     items, scores = best_items(weights, X, 30, candidate_filter(X))
-    table = weights.scores(X)
+    table = all_scores(weights, X)
     np.testing.assert_array_equal(scores, np.take_along_axis(table, items, axis=1))
     order = rng.permutation(300)
     again, scores_again = best_items(weights, X[order], 30, candidate_filter(X[order]))
     np.testing.assert_array_equal(again, items[order])
     np.testing.assert_array_equal(scores_again, scores[order])
-    np.testing.assert_array_equal(weights.scores(X[order]), table[order])
+    np.testing.assert_array_equal(all_scores(weights, X[order]), table[order])
     for threads, rows in ((1, 1), (3, 7), (2, 300)):
         monkeypatch.setattr(row_blocks, "n_threads", lambda threads=threads: threads)
         monkeypatch.setattr(row_blocks, "_ROWS_PER_TASK", rows)
         again, scores_again = best_items(weights, X, 30, candidate_filter(X))
         np.testing.assert_array_equal(again, items)
         np.testing.assert_array_equal(scores_again, scores)
-        np.testing.assert_array_equal(weights.scores(X), table)
+        np.testing.assert_array_equal(all_scores(weights, X), table)
 
 
 def test_weights_and_scores_of_all_forms_agree():
@@ -185,7 +185,7 @@ def test_weights_and_scores_of_all_forms_agree():
     atol = rounding(60) * np.abs(X @ P).max()
     for form in FORMS.values():
         weights = form(P)
-        np.testing.assert_allclose(weights.scores(X), X @ P, rtol=0, atol=atol)
+        np.testing.assert_allclose(all_scores(weights, X), X @ P, rtol=0, atol=atol)
         np.testing.assert_allclose(
             weights.entries(inputs, outputs), P[inputs, outputs], rtol=0, atol=atol
         )

@@ -9,17 +9,13 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import scale_columns
-from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
+from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.speed import COST_SPARSE_DENSE
-from shallow_ae._runtime.threads import map_on_threads, n_threads
+from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
+from shallow_ae._weights.blockwise import dense_of, rank_blocks, subtract_diagonal
 from shallow_ae._weights.candidates import CandidateFilter
-from shallow_ae._weights.item_weights import (
-    DenseWeights,
-    WeightMatrix,
-    check_dense_fits,
-    fits,
-)
+from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, fits
 
 _WIDTH = 256
 
@@ -47,14 +43,13 @@ class DualWeights(NamedTuple):
         """Return the number of items."""
         return int(self.items.shape[0])
 
-    def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P without computing P."""
-        scores = np.empty(X.shape, self.dtype)
-
-        def score(part: slice) -> None:
-            scores[part] = self._scores(X[part])
-
-        share_rows(len(scores), score, most=block_rows(*X.shape))
+    def block_scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P for a block of rows, computed from their similarity to the training users."""
+        rows = X.astype(self.dtype, copy=False)
+        users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
+        scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
+        scores *= self.output_scale[None, :]
+        subtract_diagonal(scores, rows, self.diagonal)
         return scores
 
     def rank(
@@ -67,12 +62,7 @@ class DualWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row. Rows are scored in blocks, without computing P."""
-        from shallow_ae._weights.top_k import rank_given
-
-        def rank(part: slice) -> None:
-            rank_given(self._scores(X[part]), allowed, part.start, items[part], scores[part])
-
-        share_rows(X.shape[0], rank, most=block_rows(*X.shape), verbose=verbose)
+        rank_blocks(self, X, allowed, items, scores, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j, from whole columns of P."""
@@ -101,15 +91,7 @@ class DualWeights(NamedTuple):
         MemoryError
             If P does not fit in the free memory.
         """
-        n_items, _ = self.items.shape
-        check_dense_fits(self._dense_bytes(), n_items)
-        P = np.empty((n_items, n_items), self.dtype)
-
-        def fill(block: slice) -> None:
-            P[:, block] = self.columns(block)
-
-        map_on_threads(fill, blocks(n_items, _WIDTH))
-        return DenseWeights(P)
+        return dense_of(self, self._dense_bytes(), _WIDTH)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return dense weights if computing and using them is faster than the product."""
@@ -119,15 +101,6 @@ class DualWeights(NamedTuple):
         if with_them < without and fits(self._dense_bytes()):
             return self.materialized()
         return self
-
-    def _scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P for a block of rows, computed from their similarity to the training users."""
-        rows = X.astype(self.dtype, copy=False)
-        users = (scale_columns(rows, self.input_scale) @ self.items).toarray() @ self.M
-        scores = np.ascontiguousarray((self.items @ users.T.copy()).T)
-        scores *= self.output_scale[None, :]
-        scores[rows.tocoo().coords] -= rows.data * self.diagonal[rows.indices]
-        return scores
 
     def _columns(self, outputs: slice | NDArray[np.intp]) -> Array:
         """Return columns of P without the input scale, and with the diagonal of the product."""

@@ -27,10 +27,10 @@ class WeightMatrix(Protocol):
 
     @property
     def n_inputs(self) -> int:
-        """Return the number of input items: the number of columns of X in `scores`."""
+        """Return the number of input items: the number of columns of X."""
 
-    def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P for checked rows X."""
+    def block_scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P for a block of checked rows, as a new array, without starting threads."""
 
     def rank(
         self,
@@ -71,13 +71,12 @@ class DenseWeights(NamedTuple):
         """Return the number of rows of P."""
         return len(self.P)
 
-    def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P."""
+    def block_scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P for a block of rows."""
         from shallow_ae._weights.top_k import score_dense
 
-        rows, P = csr_arrays(X, self.dtype), np.ascontiguousarray(self.P)
-        scores = np.empty((X.shape[0], P.shape[1]), self.dtype)
-        share_rows(len(scores), lambda part: score_dense(rows, P, part.start, scores[part]))
+        scores = np.empty((X.shape[0], self.P.shape[1]), self.dtype)
+        score_dense(csr_arrays(X, self.dtype), np.ascontiguousarray(self.P), scores)
         return scores
 
     def rank(
@@ -132,13 +131,12 @@ class SparseWeights(NamedTuple):
         """Return the number of rows of P."""
         return int(self.P.shape[0])
 
-    def scores(self, X: sp.csr_array[Any]) -> Array:
-        """Return X P, as a dense array."""
+    def block_scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return X P for a block of rows, as a dense array."""
         from shallow_ae._weights.top_k import score_sparse
 
-        rows, P = csr_arrays(X, self.dtype), csr_arrays(self.P, self.dtype)
         scores = np.empty((X.shape[0], self.P.shape[1]), self.dtype)
-        share_rows(len(scores), lambda part: score_sparse(rows, P, part.start, scores[part]))
+        score_sparse(csr_arrays(X, self.dtype), csr_arrays(self.P, self.dtype), scores)
         return scores
 
     def rank(

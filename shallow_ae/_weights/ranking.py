@@ -9,10 +9,22 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import csr_arrays
-from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
+
+
+def all_scores(weights: WeightMatrix, X: sp.csr_array[Any]) -> Array:
+    """Return X P as an array."""
+    check_rows(weights, X)
+    scores = np.empty(X.shape, weights.dtype)
+
+    def score(part: slice) -> None:
+        scores[part] = weights.block_scores(X[part])
+
+    share_rows(len(scores), score, most=block_rows(*X.shape))
+    return scores
 
 
 def best_items(

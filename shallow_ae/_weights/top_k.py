@@ -40,19 +40,19 @@ class Workspace(NamedTuple):
 
 
 @compiled
-def score_dense(X: CsrArrays, P: Array, first: int, scores: Array) -> None:
-    """Write rows of X P into `scores`, starting with row `first`."""
-    for place in range(len(scores)):
-        _sum_dense(X, first + place, P, scores[place])
+def score_dense(X: CsrArrays, P: Array, scores: Array) -> None:
+    """Write X P into `scores`."""
+    for user in range(len(scores)):
+        _sum_dense(X, user, P, scores[user])
 
 
 @compiled
-def score_sparse(X: CsrArrays, P: CsrArrays, first: int, scores: Array) -> None:
-    """Write rows of X P for a sparse P into `scores`, starting with row `first`."""
+def score_sparse(X: CsrArrays, P: CsrArrays, scores: Array) -> None:
+    """Write X P for a sparse P into `scores`."""
     scores[:] = 0
-    for place in range(len(scores)):
-        row = scores[place]
-        for entry in range(X.indptr[first + place], X.indptr[first + place + 1]):
+    for user in range(len(scores)):
+        row = scores[user]
+        for entry in range(X.indptr[user], X.indptr[user + 1]):
             value, source = X.data[entry], X.indices[entry]
             for target in range(P.indptr[source], P.indptr[source + 1]):
                 row[P.indices[target]] += value * P.data[target]

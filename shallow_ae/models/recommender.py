@@ -17,7 +17,7 @@ from shallow_ae._weights.candidates import (
     candidate_filter,
     check_items,
 )
-from shallow_ae._weights.ranking import best_items, check_rows, explain_scores
+from shallow_ae._weights.ranking import all_scores, best_items, explain_scores
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
@@ -74,9 +74,7 @@ class RecommenderMixin:
         check_is_fitted(self)
         state = self._fitted
         X = sp.csr_array(check_interactions(self, X, reset=False))
-        weights = state.weights.cheapest_for(X)
-        check_rows(weights, X)
-        return weights.scores(X)
+        return all_scores(state.weights.cheapest_for(X), X)
 
     def recommend(
         self,

@@ -1,0 +1,61 @@
+"""Weights that are not stored: rows are ranked in blocks of scores, P is computed in columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
+from shallow_ae._runtime.threads import map_on_threads
+from shallow_ae._typing import Array
+from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
+
+
+def rank_blocks(
+    weights: WeightMatrix,
+    X: sp.csr_array[Any],
+    allowed: CandidateFilter,
+    items: Array,
+    scores: Array,
+    *,
+    least: int = 1,
+    verbose: int = 0,
+) -> None:
+    """Write the best items of each row, from the scores of a block of rows on each thread.
+
+    If there are enough rows, a block has at least `least` rows, however many items there are.
+    """
+    from shallow_ae._weights.top_k import rank_given
+
+    def rank(part: slice) -> None:
+        table = weights.block_scores(X[part])
+        rank_given(table, allowed, part.start, items[part], scores[part])
+
+    share_rows(X.shape[0], rank, most=max(least, block_rows(*X.shape)), verbose=verbose)
+
+
+def dense_of(weights: WeightMatrix, n_bytes: int, width: int) -> DenseWeights:
+    """Return P as an array, computed in blocks of `width` columns.
+
+    Raises
+    ------
+    MemoryError
+        If fewer than `n_bytes`, the memory that this needs, are free.
+    """
+    n_items = weights.n_inputs
+    check_dense_fits(n_bytes, n_items)
+    P = np.empty((n_items, n_items), weights.dtype)
+
+    def fill(block: slice) -> None:
+        P[:, block] = weights.columns(block)
+
+    map_on_threads(fill, blocks(n_items, width))
+    return DenseWeights(P)
+
+
+def subtract_diagonal(scores: Array, X: sp.csr_array[Any], diagonal: Array) -> None:
+    """Take out of the scores what each item of a row adds to its own score."""
+    scores[X.tocoo().coords] -= X.data * diagonal[X.indices]
