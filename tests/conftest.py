@@ -22,7 +22,7 @@ from hypothesis import settings
 
 from shallow_ae._solvers import costs
 from shallow_ae._weights import item_weights
-from shallow_ae.models import pruning, sparse
+from shallow_ae.models import kept_rows, pruning
 
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
@@ -81,7 +81,7 @@ def set_free_memory(monkeypatch):
     """Return a function that sets how many bytes are free, wherever that is asked."""
 
     def set_free_memory(n_bytes):
-        for module in (costs, pruning, sparse, item_weights):
+        for module in (costs, pruning, kept_rows, item_weights):
             monkeypatch.setattr(module, "free_memory", lambda: n_bytes)
 
     return set_free_memory

@@ -6,31 +6,26 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any, Self
 
-import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.fitting import copy_names, take_over
-from shallow_ae.data.matrices import aligned_by_name, canonical, check_interactions
 from shallow_ae.model_selection.gram_folds import (
-    Data,
-    Outcome,
-    Scoring,
     cross_validate,
     fit_on_all_rows,
 )
-from shallow_ae.model_selection.scorer import RankingScorer
+from shallow_ae.model_selection.search import (
+    SelectedModelMixin,
+    checked_data,
+    select,
+    splits_of,
+)
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
-from shallow_ae.models.fitted import FittedState
 from shallow_ae.models.parameters import check_parameters
-from shallow_ae.models.recommender import RecommenderMixin
 
 _VARIANTS = ("dropout", "diagonal_slack", "user_exponent", "item_exponent")
 
 
-class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
+class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
     """A :class:`~shallow_ae.ShallowAutoEncoder` that chooses its parameters by cross-validation.
 
     The search fits the exact solution for each split and all combinations of the listed parameter
@@ -155,63 +150,21 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
             If the search needs more than the free memory. Raised before anything is allocated.
         """
         # Imported here because the import takes a fifth of a second and only a search needs it.
-        from sklearn.model_selection import ParameterGrid, check_cv
+        from sklearn.model_selection import ParameterGrid
 
         listed = self._listed()
         candidates = list(ParameterGrid(listed))
         models = [self._model(candidate) for candidate in candidates]
         trial = copy(self)
-        rows = sp.csr_array(check_interactions(trial, X, reset=True))
-        if rows.shape[1] < 2:
-            raise ValueError(
-                "X has n_features=1, expected two items or more, so that one can be held out."
-            )
-        weights = check_sample_weight(sample_weight, rows.shape[0])
-        users = np.arange(rows.shape[0])  # turns splits given as lists or masks into indices
-        held_out = canonical(y) if sp.issparse(y) else aligned_by_name(trial, y)
-        splits = [(users[a], users[b]) for a, b in check_cv(self.cv).split(rows, held_out)]
-        if held_out is not None:
-            held_out = held_out if sp.issparse(held_out) else np.asarray(held_out)
-            check_consistent_length(rows, held_out)
-        data = Data(rows, weights, held_out)
+        data = checked_data(trial, X, y, sample_weight)
+        splits = splits_of(self.cv, data)
         for model in models:
             copy_names(trial, model)
-        scorer = self._scorer()
-        # A subclass may score differently, so only the exact class takes the fast path.
-        scoring = Scoring(scorer, scorer if type(scorer) is RankingScorer else None)
-        outcome, gram = cross_validate(models, data, splits, scoring, verbose=self.verbose)
-
-        trial.cv_results_ = results = _results(candidates, outcome)
-        trial.best_index_ = best = int(results["rank_test_score"].argmin())
-        trial.best_params_, trial.n_splits_ = candidates[best], len(splits)
-        trial.best_score_ = float(results["mean_test_score"][best])
-        trial.best_estimator_ = chosen = models[best]
+        outcome, gram = cross_validate(models, data, splits, self._scoring(), verbose=self.verbose)
+        select(trial, candidates, outcome)
+        trial.best_estimator_ = chosen = models[trial.best_index_]
         chosen._fitted = fit_on_all_rows(chosen, data, gram, X, sample_weight)
         return take_over(self, trial)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the score of the selected model, computed by `scoring`.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
-            Interactions from which to recommend.
-        y : sparse matrix or ndarray of shape (n_users, n_items), default=None
-            Held-out items of the same users. If None, the scorer holds out items of `X`.
-
-        Returns
-        -------
-        score : float
-            Greater is better.
-        """
-        check_is_fitted(self)
-        held_out = () if y is None else (y,)
-        return float(self._scorer()(self.best_estimator_, X, *held_out))
-
-    @property
-    def _fitted(self) -> FittedState:  # type: ignore[override]
-        """The fitted state of the selected model."""
-        return self.best_estimator_._fitted
 
     def _listed(self) -> dict[str, list[Any]]:
         """Return the candidate values of each listed parameter of ShallowAutoEncoder."""
@@ -232,32 +185,6 @@ class ShallowAutoEncoderCV(RecommenderMixin, BaseEstimator):
         check_parameters(model)
         return model
 
-    def _scorer(self) -> Callable[..., float]:
-        from sklearn.metrics import get_scorer  # imported here to save time, as in `fit`
-
-        scorer: Callable[..., float]
-        scorer = RankingScorer() if self.scoring is None else get_scorer(self.scoring)
-        return scorer
-
 
 def _are_several(values: Any) -> bool:
     return isinstance(values, Iterable) and getattr(values, "shape", None) != ()
-
-
-def _results(candidates: list[dict[str, Any]], outcome: Outcome) -> dict[str, Any]:
-    """Return `cv_results_` in the format of GridSearchCV."""
-    from scipy.stats import rankdata
-
-    results: dict[str, Any] = {}
-    for name, times in (("fit_time", outcome.fit_times), ("score_time", outcome.score_times)):
-        results[f"mean_{name}"], results[f"std_{name}"] = times.mean(axis=1), times.std(axis=1)
-    for name in candidates[0]:
-        results[f"param_{name}"] = np.ma.array([candidate[name] for candidate in candidates])
-    results["params"] = candidates
-    scores = outcome.scores
-    results |= {f"split{i}_test_score": scores[:, i] for i in range(scores.shape[1])}
-    results["mean_test_score"], results["std_test_score"] = scores.mean(axis=1), scores.std(axis=1)
-    means = results["mean_test_score"]
-    worst = np.nan_to_num(means, nan=-np.inf)  # a missing score ranks last
-    results["rank_test_score"] = rankdata(-worst, method="min").astype(np.int32)
-    return results

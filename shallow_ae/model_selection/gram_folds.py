@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -16,8 +15,6 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._objective.problem import problem_of
@@ -36,40 +33,15 @@ from shallow_ae._runtime.progress import Progress, progress_bar
 from shallow_ae._runtime.threads import map_sequential, map_single_threaded, n_threads
 from shallow_ae._solvers.closed_form import is_dual, solve, solve_each
 from shallow_ae._solvers.costs import check_memory, exact_need
-from shallow_ae._typing import Array
-from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.model_selection.search import Data, Outcome, Scoring, Splits, split_in_errors
 from shallow_ae.models import fit_exact
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
-from shallow_ae.models.fitted import FittedState, solved_state
+from shallow_ae.models.fitted import AutoEncoderState, solved_state
 from shallow_ae.models.parameters import objective_of
 
 # Largest allowed ratio of a diagonal entry of the Gram matrix of all rows to the same entry of a
 # training part that is computed as a difference. At this ratio, float32 loses two of seven digits.
 _MOST_CANCELLED = 100
-
-Splits = Sequence[tuple[Any, Any]]  # training rows and test rows of each split
-
-
-class Data(NamedTuple):
-    """Checked rows, their sample weights, and their held-out items, if given."""
-
-    X: sp.csr_array[Any]
-    sample_weight: Array
-    y: Any
-
-    def of(self, rows: Any) -> Data:
-        """Return the data of the given rows."""
-        return Data(
-            self.X[rows], self.sample_weight[rows], None if self.y is None else self.y[rows]
-        )
-
-
-class Outcome(NamedTuple):
-    """Scores and times of all settings in all splits, as arrays of shape (n_settings, n_splits)."""
-
-    scores: NDArray[np.float64]
-    fit_times: NDArray[np.float64]  # in seconds
-    score_times: NDArray[np.float64]
 
 
 class Figures(NamedTuple):
@@ -78,32 +50,6 @@ class Figures(NamedTuple):
     score: float
     fit_time: float  # in seconds
     score_time: float
-
-
-class Scoring(NamedTuple):
-    """A scikit-learn scorer and, if it is a RankingScorer, its hold-out protocol."""
-
-    scorer: Callable[..., float]
-    protocol: HoldoutProtocol | None
-
-    @property
-    def may_run_on_threads(self) -> bool:
-        """Return whether scoring calls no user code, which must run on the caller's thread."""
-        return self.protocol is not None and isinstance(self.protocol.metric, str)
-
-    def of(self, test: Data) -> Callable[[ShallowAutoEncoder], float]:
-        """Return the function that scores a model on the rows of a test part."""
-        protocol = self.protocol
-        if protocol is None:
-            held_out = () if test.y is None else (test.y,)
-            return lambda model: float(self.scorer(model, test.X, *held_out))
-        visible, hidden = protocol.split(test.X, test.y)  # all settings share the split
-
-        def score(model: ShallowAutoEncoder) -> float:
-            weights = model._fitted.weights.cheapest_for(visible)
-            return protocol.score_weights(weights, visible, hidden)
-
-        return score
 
 
 def cross_validate(
@@ -136,28 +82,13 @@ def cross_validate(
             for fold, (train, test) in enumerate(splits):
                 if gram is None and not is_dual(len(train), data.X.shape[1]):
                     gram = _gram(data, exponent)
-                with _split_in_errors(fold, splits):
+                with split_in_errors(fold, splits):
                     part, score = _training_part(data, train, gram), scoring.of(data.of(test))
                     trial = partial(_fit_and_score, models, part, score)
                     run(trial, of_exponent, partial(_note, outcome, fold, bar))
                 del part, score, trial  # frees their memory before the next split
                 release_free_memory()  # the C library keeps freed memory for each thread
     return outcome, gram
-
-
-@contextmanager
-def _split_in_errors(fold: int, splits: Splits) -> Iterator[None]:
-    """Add a note to each ValueError that names its split."""
-    try:
-        yield
-    except ValueError as error:
-        train, test = splits[fold]
-        error.add_note(
-            f"In split {fold} of {len(splits)}, of {len(train):,} users to learn from "
-            f"and {len(test):,} test users. (If users with few items, or with weights "
-            "of 0, are in consecutive rows, cv=KFold(shuffle=True) distributes them.)"
-        )
-        raise
 
 
 def _note(
@@ -226,7 +157,7 @@ def fit_on_all_rows(
     gram: TrainingGram | None,
     given_X: Any,
     given_weight: Any,
-) -> FittedState:
+) -> AutoEncoderState:
     """Return the state of a model fitted to all rows.
 
     `gram`, the Gram matrix of all rows, is reused if it was computed with the same user exponent.

@@ -20,7 +20,7 @@ from shallow_ae.data.fitting import copy_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.callbacks import Callback, check_callback
-from shallow_ae.models.fitted import FittedAttribute
+from shallow_ae.models.fitted import AutoEncoderState, FittedAttribute
 from shallow_ae.models.parameters import check_parameters, descent_parameters_of, objective_of
 from shallow_ae.models.pruning import prune
 from shallow_ae.models.recommender import RecommenderMixin
@@ -167,6 +167,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     array([[1]])
     """
 
+    _fitted: AutoEncoderState
     residual_ = FittedAttribute[float]()
     learning_rate_ = FittedAttribute[float]()
     loss_curve_ = FittedAttribute["list[float]"]()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shallow_ae.data.arguments import check_integer
-from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.fitted import AutoEncoderState
 from shallow_ae.models.recommender import RecommenderMixin
 
 
@@ -26,7 +26,7 @@ class Callback:
         self._function = function
         self._model = model
 
-    def __call__(self, state: FittedState) -> bool:
+    def __call__(self, state: AutoEncoderState) -> bool:
         """Call the function with the model in this state; return whether the fit ends."""
         self._model._fitted = state
         try:

@@ -15,7 +15,7 @@ from shallow_ae._solvers.closed_form import solve
 from shallow_ae._solvers.costs import MemoryNeed, check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Interactions
-from shallow_ae.models.fitted import FittedState, solved_state
+from shallow_ae.models.fitted import AutoEncoderState, solved_state
 
 
 def check_fit_fits(X: Interactions, batch_size: int, max_iter: int) -> None:
@@ -42,7 +42,7 @@ def check_update_fits(kept: TrainingData, rows: sp.csr_array[Any], *, is_added: 
     check_memory("exact", exact_need((n_rows, rows.shape[1]), n_entries, itemsize), {})
 
 
-def fit(data: TrainingData, objective: Objective, *, verbose: int = 0) -> FittedState:
+def fit(data: TrainingData, objective: Objective, *, verbose: int = 0) -> AutoEncoderState:
     """Return the state of a model fitted to this training data only."""
     problem = problem_of(data, objective)
     return solved_state(problem, solve(problem, verbose=verbose))

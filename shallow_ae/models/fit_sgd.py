@@ -27,7 +27,7 @@ from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
-from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.fitted import AutoEncoderState
 from shallow_ae.models.parameters import DescentParameters
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def fit(
     objective: Objective,
     X: Interactions,
     sample_weight: Array,
-    before: FittedState | None,
+    before: AutoEncoderState | None,
     *,
-    on_state: Callable[[FittedState], bool] | None = None,
+    on_state: Callable[[AutoEncoderState], bool] | None = None,
     every: int = 1,
-) -> tuple[FittedState, KeyboardInterrupt | None]:
+) -> tuple[AutoEncoderState, KeyboardInterrupt | None]:
     """Return the state after at most `max_iter` steps on checked rows, and an interrupt or None.
 
     `before` is the state to continue from. `on_state` gets the state every so many steps, and ends
@@ -91,8 +91,8 @@ def single_pass(
     objective: Objective,
     X: Interactions,
     sample_weight: Array,
-    before: FittedState | None,
-) -> FittedState:
+    before: AutoEncoderState | None,
+) -> AutoEncoderState:
     """Return the state after one pass over the users of checked rows."""
     training = _Training(parameters, objective, X, sample_weight, before, is_stream=True)
     found = training.descent.single_pass(training.learning_rate)
@@ -110,7 +110,7 @@ class _Training:
         objective: Objective,
         X: Interactions,
         sample_weight: Array,
-        before: FittedState | None,
+        before: AutoEncoderState | None,
         *,
         is_stream: bool = False,
     ) -> None:
@@ -171,11 +171,11 @@ class _Training:
 
     def state(
         self, weights: DenseWeights, diagonal: Array, losses: list[float], n_steps: int
-    ) -> FittedState:
+    ) -> AutoEncoderState:
         """Return the state of a model with these weights, reached after `n_steps` steps."""
         scores = self.early_stopping.scores if self.early_stopping else []
         scored = self.early_stopping.steps(len(losses)) if self.early_stopping else []
-        state = FittedState(
+        state = AutoEncoderState(
             weights=ItemWeights(weights),
             diagonal=diagonal,
             objective=self._objective,
@@ -198,7 +198,7 @@ class _StateMonitor:
     """Passes the state of the model to a function, every so many steps."""
 
     def __init__(
-        self, on_state: Callable[[FittedState], bool], every: int, training: _Training
+        self, on_state: Callable[[AutoEncoderState], bool], every: int, training: _Training
     ) -> None:
         self.every = every
         self._on_state = on_state
@@ -213,7 +213,9 @@ class _StateMonitor:
             return self._on_state(self._training.state(weights, diagonal, losses, len(losses)))
 
 
-def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> FittedState:
+def _continued(
+    before: AutoEncoderState, state: AutoEncoderState, *, adds_users: bool
+) -> AutoEncoderState:
     """Return the state of a fit that continues a previous fit, with the curves of both joined."""
     n_before = len(before.loss_curve)
     return replace(
@@ -227,7 +229,7 @@ def _continued(before: FittedState, state: FittedState, *, adds_users: bool) -> 
     )
 
 
-def _unscaled_weights(before: FittedState, dtype: np.dtype[Any]) -> Array:
+def _unscaled_weights(before: AutoEncoderState, dtype: np.dtype[Any]) -> Array:
     """Return the weights of a previous fit as start of a descent.
 
     The copy includes the diagonal, and the scaling by `item_exponent` is undone.

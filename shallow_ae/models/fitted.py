@@ -20,13 +20,19 @@ class FittedState:
     """The result of a fit. Model attributes with a trailing underscore return its fields."""
 
     weights: ItemWeights  # P, without its diagonal
-    diagonal: Array  # of P
-    objective: Objective  # of the fit; the model's parameters may have changed since
     item_counts: Array
     n_samples_seen: int
+    training_data: TrainingData | None = None  # None if rows cannot be added or removed
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AutoEncoderState(FittedState):
+    """The result of minimizing the objective."""
+
+    diagonal: Array  # of P
+    objective: Objective  # of the fit; the model's parameters may have changed since
     loss_curve: list[float]
     residual: float | None = None
-    training_data: TrainingData | None = None  # None if rows cannot be added or removed
     n_iter: int = 1
     n_decays: int = 0  # number of decays of the learning rate so far
     learning_rate: float | None = None
@@ -35,11 +41,11 @@ class FittedState:
     validation_steps: list[int] = field(default_factory=list)
 
 
-def solved_state(problem: Problem[TrainingData], solution: Solution) -> FittedState:
+def solved_state(problem: Problem[TrainingData], solution: Solution) -> AutoEncoderState:
     """Return the state of a model with this solution, and warn if it is inexact."""
     data, objective = problem.data, problem.objective
     solution.warn_if_inexact(data.dtype, objective.regularization)
-    return FittedState(
+    return AutoEncoderState(
         weights=ItemWeights(solution.weights),
         diagonal=solution.diagonal,
         objective=objective,

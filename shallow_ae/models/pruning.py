@@ -19,13 +19,13 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import ItemWeights, SparseWeights, WeightMatrix
 from shallow_ae._weights.ranking import best_of_rows
-from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.fitted import AutoEncoderState
 
 _COLUMNS = 128
 _PRODUCTS = 2**18  # maximum entries of the product of a block of rows and the weights
 
 
-def prune(state: FittedState, n_neighbors: int) -> FittedState:
+def prune(state: AutoEncoderState, n_neighbors: int) -> AutoEncoderState:
     """Return the state of a sparse model with the `n_neighbors` largest weights of each column."""
     objective, weights, item_counts = state.objective, state.weights.form, state.item_counts
     n_items, itemsize = weights.n_inputs, weights.dtype.itemsize

@@ -1,0 +1,137 @@
+"""KeptRowsMixin: partial_fit and forget of models that keep their training rows."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from shallow_ae._objective.training_data import TrainingRows, own_rows
+from shallow_ae._runtime.memory import free_memory
+from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_sample_weight
+from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.parameters import check_parameters
+from shallow_ae.models.recommender import RecommenderMixin
+
+
+class KeptRowsMixin(RecommenderMixin):
+    """A recommender that keeps its training rows and is fitted again when rows come or go."""
+
+    def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
+        """Fit to the given rows only, or raise a MemoryError if `free` bytes are too few.
+
+        `trial` is a copy of the estimator, which the estimator takes over.
+        """
+        raise NotImplementedError
+
+    def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
+        check_parameters(self)
+        free = free_memory()  # measured before the copies that the estimated cost includes
+        trial = copy(self)
+        return self._learn(trial, checked_training_rows(trial, X, sample_weight), free)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Update the model with the interactions of further users.
+
+        The result equals a `fit` on all rows so far, and costs as much as that fit.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions of further users, with the same items as in the first call.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As in `fit`.
+        """
+        if not hasattr(self, "_fitted"):
+            return self._fit_rows(X, sample_weight)
+        check_parameters(self)
+        kept, rows, weights = self._checked_update(X, sample_weight)
+        return self._learn(copy(self), kept.plus(rows, weights), free_memory())
+
+    def forget(self, X: Any, sample_weight: Any = None) -> Self:
+        """Remove users from the training data and update the weights.
+
+        The result equals, bit for bit, a `fit` on the remaining rows, and costs as much as that
+        fit.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Rows with the same values as in `fit` or `partial_fit`, in any order. Each given row
+            removes one training row equal to it. If float32 rows were combined with float64 rows,
+            all rows are kept and compared in float64.
+        sample_weight : array-like of shape (n_users,), default=None
+            The weights that these rows had in training; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a row is not in the training data, or if no user would remain. The estimator is then
+            unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import SparseShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
+        >>> model = SparseShallowAutoEncoder().fit(X).forget(X[1:2])
+        >>> expected = SparseShallowAutoEncoder().fit(X[[0, 2]])
+        >>> (model.item_weights_ != expected.item_weights_).nnz
+        0
+        """
+        check_is_fitted(self)
+        check_parameters(self)
+        kept, rows, weights = self._checked_update(X, sample_weight)
+        return self._learn(copy(self), kept.minus(rows, weights), free_memory())
+
+    def _checked_update(
+        self, X: Any, sample_weight: Any
+    ) -> tuple[TrainingRows, sp.csr_array[Any], Array]:
+        """Return the training rows, and the checked new rows with their weights."""
+        kept = self._fitted.training_data
+        if not isinstance(kept, TrainingRows):
+            raise ValueError(
+                "A model returned by `sparsify` keeps no rows. Update the original model and call "
+                "`sparsify` again."
+            )
+        rows = _narrowed(sp.csr_array(check_interactions(self, X, reset=False)))
+        return kept, rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
+
+
+def checked_training_rows(
+    trial: KeptRowsMixin, X: Any, sample_weight: Any, *, is_kept: bool = True
+) -> TrainingRows:
+    """Return checked rows, and free the temporary arrays.
+
+    Rows that a model keeps share no memory with `X`.
+    """
+    rows = _narrowed(sp.csr_array(check_interactions(trial, X, reset=True)))
+    weights = check_sample_weight(sample_weight, rows.shape[0])
+    return own_rows(rows, weights, X if is_kept else None, sample_weight)
+
+
+def _narrowed(X: sp.csr_array[Any]) -> sp.csr_array[Any]:
+    """Return rows with 32-bit indices if these can address all entries."""
+    if X.nnz > np.iinfo(np.int32).max:
+        return X
+    narrow = (array.astype(np.int32, copy=False) for array in (X.indices, X.indptr))
+    return sp.csr_array((X.data, *narrow), X.shape)
