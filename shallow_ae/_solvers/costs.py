@@ -18,6 +18,7 @@ from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._runtime.speed import (
     COST_LIST_LOOKUP,
+    COST_ORTHONORMAL,
     COST_SMALL_SYSTEM,
     COST_SPARSE_DENSE,
     COST_SPARSE_SPARSE,
@@ -26,6 +27,7 @@ from shallow_ae._runtime.speed import (
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.closed_form import is_dual
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout, descent_bytes, descent_work
+from shallow_ae._solvers.low_rank import low_rank_bytes, svd_work
 from shallow_ae._solvers.neighborhood.fit import by_popularity
 from shallow_ae._typing import Interactions
 
@@ -38,11 +40,11 @@ class Cost(NamedTuple):
     form : str
         For "sgd", the form of the batches: "sparse" or "dense". For "exact", the inverse: "primal"
         for items x items, "dual" for users x users. For a linear system on the neighbors of each
-        item: "nearest".
+        item: "nearest". For a truncated SVD: "low-rank".
     bytes : int
         Peak memory, including the memory of the model.
     kept_bytes : int
-        Memory of the model: its weights and, for "exact", the data for `partial_fit` and
+        Memory of the model: its weights and, except for "sgd", the data for `partial_fit` and
         `forget`.
     multiplications : int
         Number of scalar multiplications.
@@ -120,6 +122,23 @@ def neighborhood_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     )
 
 
+def low_rank_cost(X: sp.csr_array[Any], n_components: int) -> Cost:
+    """Return the cost of a fit by a truncated SVD, on checked rows."""
+    itemsize = X.dtype.itemsize
+    work = svd_work(X.shape, X.nnz, n_components)
+    kept = X.nnz * (itemsize + 4) + 12 * X.shape[0]
+    kept += X.shape[1] * (min(n_components, *X.shape) + 2) * itemsize
+    # scipy's product of a sparse and a dense matrix uses one thread.
+    seconds = n_threads() * COST_SPARSE_DENSE * work.sparse + COST_ORTHONORMAL * work.dense
+    return Cost(
+        "low-rank",
+        low_rank_bytes(X.shape, X.nnz, n_components, itemsize),
+        kept,
+        work.sparse + work.dense,
+        seconds / multiplications_per_second(X.dtype),
+    )
+
+
 def descent_need(X: Interactions, batch_size: int, max_iter: int, layout: str) -> MemoryNeed:
     """Return the memory need of gradient descent on checked rows."""
     n_bytes = descent_bytes(X, batch_size, max_iter, layout)
@@ -177,13 +196,26 @@ def check_neighbors_fit(
     n_items: int, n_neighbors: int, bytes_of: Callable[[int], int], free: int
 ) -> None:
     """Raise a MemoryError, with a number that fits, if `n_neighbors` do not fit in `free` bytes."""
-    n_neighbors = min(n_neighbors, max(1, n_items - 1))
-    n_bytes = bytes_of(n_neighbors)
+    _check_size("n_neighbors", min(n_neighbors, max(1, n_items - 1)), n_items, bytes_of, free)
+
+
+def check_components_fit(X: sp.csr_array[Any], n_components: int, free: int) -> None:
+    """Raise a MemoryError, with a number that fits, if `n_components` need over `free` bytes."""
+
+    def bytes_of(number: int) -> int:
+        return low_rank_bytes(X.shape, X.nnz, number, X.dtype.itemsize)
+
+    _check_size("n_components", min(n_components, *X.shape), X.shape[1], bytes_of, free)
+
+
+def _check_size(
+    name: str, size: int, n_items: int, bytes_of: Callable[[int], int], free: int
+) -> None:
+    n_bytes = bytes_of(size)
     if n_bytes <= free:
         return
-    fitting = bisect_right(range(1, n_neighbors), free, key=bytes_of)
-    way = f" You can set `n_neighbors` to {fitting}." if fitting > 0 else ""
+    fitting = bisect_right(range(1, size), free, key=bytes_of)
+    way = f" You can set `{name}` to {fitting}." if fitting > 0 else ""
     raise MemoryError(
-        f"`n_neighbors`={n_neighbors} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} "
-        f"are free.{way}"
+        f"`{name}`={size} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} are free.{way}"
     )

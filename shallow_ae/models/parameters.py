@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from numpy.random import RandomState
 
 from shallow_ae._objective.objective import Objective
+from shallow_ae._solvers.low_rank import LowRankSettings
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer, check_real
 
 _positive = partial(check_real, low=0, open_low=True)
@@ -25,6 +26,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "init_scale": _at_least_zero,
     "tol": lambda name, value: value is None or _at_least_zero(name, value),
     "n_neighbors": _at_least_one,
+    "n_components": _at_least_one,
     "n_iter_no_change": _at_least_one,
     "early_stopping": check_boolean,
     "warm_start": check_boolean,
@@ -33,6 +35,7 @@ _CHECKS: dict[str, Callable[[str, Any], object]] = {
     "diagonal_slack": partial(_at_least_zero, high=1),
     "user_exponent": check_real,
     "item_exponent": check_real,
+    "item_normalization": check_real,
 }
 
 
@@ -62,6 +65,11 @@ def check_parameters(estimator: Any) -> None:
 def objective_of(estimator: Any) -> Objective:
     """Return the objective that an estimator's parameters define."""
     return Objective(*(float(getattr(estimator, name)) for name in Objective._fields))
+
+
+def low_rank_settings_of(estimator: Any) -> LowRankSettings:
+    """Return the parameters of an estimator that turn its rows into weights of low rank."""
+    return LowRankSettings(*(float(getattr(estimator, n)) for n in LowRankSettings._fields))
 
 
 def descent_parameters_of(estimator: Any) -> DescentParameters:
