@@ -1,0 +1,158 @@
+"""Weighted sums of several models' scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._runtime.blocks import block_rows, share_rows
+from shallow_ae._runtime.threads import n_threads
+from shallow_ae._typing import Array
+from shallow_ae._weights.blockwise import dense_of, rank_blocks
+from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.item_weights import (
+    ItemWeights,
+    Materialized,
+    SparseWeights,
+    WeightMatrix,
+)
+from shallow_ae._weights.ranking import check_rows
+
+_WIDTH = 256
+_USERS_PER_BLOCK = 64  # at least, for the sake of parts that are products
+
+
+def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> ItemWeights:
+    """Return the sum of the parts, each multiplied by its factor.
+
+    A part whose factor is 0 is left out. If one part with the factor 1 is left, it is returned.
+    """
+    left = [(part, factor) for part, factor in zip(parts, factors, strict=True) if factor]
+    if len(left) == 1 and left[0][1] == 1:
+        return left[0][0]
+    return ItemWeights(SummedWeights(tuple(p for p, _ in left), tuple(f for _, f in left)))
+
+
+class SummedWeights(NamedTuple):
+    """The sum of parts, each multiplied by its factor.
+
+    The parts are holders that belong to fitted models: a part that becomes an array, because that
+    is cheaper, does so for the sum and for the model.
+    """
+
+    parts: tuple[ItemWeights, ...]
+    factors: tuple[float, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype that can hold the scores of all parts."""
+        return np.result_type(*(form.dtype for form in self.forms))
+
+    @property
+    def n_inputs(self) -> int:
+        """Return the number of items."""
+        return self.forms[0].n_inputs
+
+    @property
+    def forms(self) -> list[WeightMatrix]:
+        """Return the current form of each part."""
+        return [part.form for part in self.parts]
+
+    def block_scores(self, X: sp.csr_array[Any]) -> Array:
+        """Return the sum of the parts' scores for a block of rows."""
+        return _add([form.block_scores(X) for form in self.forms], self.factors, self.dtype)
+
+    def rank(
+        self,
+        X: sp.csr_array[Any],
+        allowed: CandidateFilter,
+        items: Array,
+        scores: Array,
+        *,
+        verbose: int = 0,
+    ) -> None:
+        """Write the best items of each row. Each block of rows is scored by all parts."""
+        rank_blocks(self, X, allowed, items, scores, least=_USERS_PER_BLOCK, verbose=verbose)
+
+    def entries(self, inputs: Array, outputs: Array) -> Array:
+        """Return the sum of the parts' entries."""
+        return _add(
+            [form.entries(inputs, outputs) for form in self.forms], self.factors, self.dtype
+        )
+
+    def columns(self, block: slice) -> Array:
+        """Return the sum of the parts' blocks of columns."""
+        return _add([form.columns(block) for form in self.forms], self.factors, self.dtype)
+
+    def materialized(self) -> Materialized:
+        """Return P as a sparse matrix if all parts are sparse, else as an array.
+
+        Raises
+        ------
+        MemoryError
+            If P does not fit in the free memory.
+        AttributeError
+            If the scores of a part are no product of X and item weights.
+        """
+        sparse = [form for form in self.forms if isinstance(form, SparseWeights)]
+        if len(sparse) == len(self.parts):
+            total = sparse[0].P * self.factors[0]
+            for form, factor in zip(sparse[1:], self.factors[1:], strict=True):
+                total = total + form.P * factor
+            return SparseWeights(sp.csr_array(total))
+        itemsize, n_copies = self.dtype.itemsize, 1 + len(self.parts)
+        n_beside = n_copies * n_threads() * _WIDTH
+        return dense_of(self, self.n_inputs * (self.n_inputs + n_beside) * itemsize, _WIDTH)
+
+    def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
+        """Return the sum as a sparse matrix if all parts are sparse, else the sum of the parts."""
+        forms = [part.cheapest_for(X) for part in self.parts]
+        if all(isinstance(form, SparseWeights) for form in forms):
+            return self.materialized()
+        return self
+
+
+def best_of_sums(
+    parts: Sequence[ItemWeights],
+    factors: Sequence[Sequence[float]],
+    X: sp.csr_array[Any],
+    k: int,
+    allowed: CandidateFilter,
+    *,
+    verbose: int = 0,
+) -> NDArray[np.int64]:
+    """Return the `k` best items of each row for several sums of the same parts.
+
+    Each row is scored once by each part, and not once for each sum. The result has the shape
+    (number of sums, number of rows, k).
+    """
+    from shallow_ae._weights.top_k import rank_given
+
+    forms = [part.cheapest_for(X) for part in parts]
+    for form in forms:
+        check_rows(form, X)
+    dtype = np.result_type(*(form.dtype for form in forms))
+    items = np.empty((len(factors), X.shape[0], k), np.int64)
+
+    def rank(rows: slice) -> None:
+        tables = [form.block_scores(X[rows]) for form in forms]
+        scores = np.empty((len(tables[0]), k), dtype)
+        for place, of_sum in enumerate(factors):
+            table = _add(tables, of_sum, dtype)
+            rank_given(table, allowed, rows.start, items[place, rows], scores)
+
+    most = max(_USERS_PER_BLOCK, block_rows(*X.shape))
+    share_rows(X.shape[0], rank, most=most, verbose=verbose)
+    return items
+
+
+def _add(terms: Sequence[Array], factors: Sequence[float], dtype: np.dtype[Any]) -> Array:
+    """Return the sum of the terms times their factors."""
+    total = np.zeros(terms[0].shape, dtype)
+    for term, factor in zip(terms, factors, strict=True):
+        total += term * factor
+    return total

@@ -1,0 +1,275 @@
+"""BlendedRecommender: a weighted sum of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from typing import Any, Self
+
+from sklearn.base import clone
+from sklearn.utils import Bunch
+from sklearn.utils.metaestimators import _BaseComposition
+
+from shallow_ae._weights.item_weights import ItemWeights
+from shallow_ae._weights.weighted_sum import weighted_sum
+from shallow_ae.data.arguments import check_real, check_sample_weight
+from shallow_ae.data.fitting import copy_names, take_over
+from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.recommender import RecommenderMixin
+
+
+class NamedParts(_BaseComposition):
+    """An estimator whose `estimators` are a list of (name, estimator), as in scikit-learn."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, including the parameters of the parts.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include each part under its name, and its parameters as `name__parameter`.
+
+        Returns
+        -------
+        parameters : dict
+        """
+        parameters: dict[str, Any] = self._get_params("estimators", deep=deep)
+        return parameters
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters: `weights`, `name__parameter` of a part, or a part by its name.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters. `near="drop"` leaves the part "near" out of the next fit.
+
+        Returns
+        -------
+        self
+        """
+        self._set_params("estimators", **params)
+        return self
+
+
+class BlendedRecommender(RecommenderMixin, NamedParts):
+    """Recommend by a weighted sum of the scores of several models.
+
+    Models that are wrong about different users are better together. Weights between near items
+    (:class:`~shallow_ae.SparseShallowAutoEncoder`) and weights through shared tastes
+    (:class:`~shallow_ae.LowRankAutoEncoder`) are such models. The interface is that of
+    scikit-learn's :class:`~sklearn.ensemble.VotingRegressor`.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator)
+        Name and model of each part. Any recommender of this library, another sum included. Clones
+        are fitted. A part can be set to "drop" by `set_params`.
+    weights : sequence of float, default=None
+        Factor of each part's scores; None means 1 for all. They apply when scores are computed: a
+        change by `set_params` needs no other fit.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        The fitted parts, without those that are dropped.
+    named_estimators_ : Bunch
+        The fitted parts by name.
+    item_weights_ : ndarray or csr_array of shape (n_items, n_items)
+        Weighted sum of the parts' item weights: a csr_array if those of all parts are. It is
+        computed when it is read; the model does not need it. Not defined if a part has none, as
+        PopularityRecommender.
+    item_counts_ : ndarray of shape (n_items,)
+        Sum of the sample weights of each item's users in training: their number by default.
+    n_samples_seen_ : int
+        Number of users in the training data.
+    n_features_in_ : int
+        Number of items seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_items,)
+        Item names. Defined only if X has column names that are all strings.
+
+    See Also
+    --------
+    BlendedRecommenderCV : Chooses the weights by cross-validation, without fitting the parts again.
+
+    Notes
+    -----
+    The scores of the sum are the weighted sum of what the parts' `predict` returns, and the
+    contributions that `explain` returns are the weighted sums of theirs. Their scale is that of the
+    parts: they are not normalized.
+
+    Ranking takes the time of all parts. Memory beside the result is a block of scores for each part
+    and each thread. If the weights of all parts are sparse, their sum is computed once and ranked
+    as one sparse model.
+
+    Examples
+    --------
+    >>> from shallow_ae import BlendedRecommender, LowRankAutoEncoder, SparseShallowAutoEncoder
+    >>> import numpy as np
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
+    >>> near, tastes = SparseShallowAutoEncoder(0.1), LowRankAutoEncoder(2, random_state=0)
+    >>> model = BlendedRecommender([("near", near), ("tastes", tastes)], weights=[1.0, 0.5]).fit(X)
+    >>> model.recommend([[1, 0, 0, 0]], k=1)
+    array([[1]])
+    >>> parts = model.named_estimators_
+    >>> expected = parts.near.predict(X) + 0.5 * parts.tastes.predict(X)
+    >>> bool(np.allclose(model.predict(X), expected))
+    True
+    """
+
+    def __init__(self, estimators: Any, *, weights: Any = None) -> None:
+        self.estimators = estimators
+        self.weights = weights
+
+    @property
+    def item_weights_(self) -> Any:
+        """P, of shape (n_items, n_items). It is computed in each access and not kept."""
+        return self._fitted.weights.form.materialized().P
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit a clone of each part.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, all finite. A nonzero entry means that the user has seen the item; a
+            larger entry counts more. `X` is not modified.
+        y : None
+            Ignored; present for scikit-learn's pipelines.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; None means 1. Passed to all parts.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `estimators` is not a list of named recommenders, if `weights` does not have a number
+            for each of them, or if the fit of a part raises it. A note on the error names the part.
+            The estimator is then unchanged.
+        """
+        self.check_parts()
+        factors_of(self.weights, [name for name, _ in self.estimators])
+        trial = copy(self)
+        rows = check_interactions(trial, X, reset=True)
+        check_sample_weight(sample_weight, rows.shape[0])
+        trial._parts = parts = self._fit(rows, sample_weight)
+        for part in parts.models.values():
+            copy_names(trial, part)
+        return take_over(self, trial)
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The fitted parts."""
+        return list(self._parts.models.values())
+
+    @property
+    def named_estimators_(self) -> Bunch:
+        """The fitted parts by name."""
+        return Bunch(**self._parts.models)
+
+    def plan(self, X: Any) -> dict[str, Any]:
+        """Estimate the memory and time of each part's fit to `X`, without fitting.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, as for `fit`.
+
+        Returns
+        -------
+        costs : dict of str to cost
+            What `plan` of each part returns, by name. The parts are fitted one after the other:
+            the peak memory is the `bytes` of a part and the `kept_bytes` of those before it.
+        """
+        return {name: part.plan(X) for name, part in self.check_parts() if hasattr(part, "plan")}
+
+    @property
+    def _fitted(self) -> FittedState:  # type: ignore[override]
+        """The state of the sum with the current weights."""
+        parts: FittedParts = self._parts  # raises an AttributeError before `fit`
+        return parts.summed(factors_of(self.weights, parts.names))
+
+    def _fit(self, rows: Any, sample_weight: Any) -> FittedParts:
+        """Return clones of the parts, fitted to checked rows, with their names."""
+        models = {}
+        for name, part in self.check_parts():
+            try:
+                models[name] = clone(part).fit(rows, sample_weight=sample_weight)
+            except (ValueError, MemoryError) as error:
+                error.add_note(f"In the fit of the part {name!r}.")
+                raise
+        return FittedParts([name for name, _ in self.estimators], models)
+
+    def check_parts(self) -> list[tuple[str, Any]]:
+        """Check `estimators`, and return the named parts that are not dropped."""
+        given = self.estimators
+        is_list = isinstance(given, list | tuple) and len(given) > 0
+        if not is_list or not all(isinstance(p, tuple | list) and len(p) == 2 for p in given):
+            raise ValueError(
+                f"`estimators`={given!r} must be a list of (name, estimator) with one part or more."
+            )
+        self._validate_names([name for name, _ in given])
+        parts = [(name, part) for name, part in given if not _is_dropped(part)]
+        if not parts:
+            raise ValueError("All `estimators` are dropped: keep one part or more.")
+        for name, part in parts:
+            if not isinstance(part, RecommenderMixin):
+                raise TypeError(
+                    f"The part {name!r} must be a recommender such as LowRankAutoEncoder, got "
+                    f"{part!r}. Put transformers before the sum, in a pipeline."
+                )
+        return parts
+
+
+class FittedParts:
+    """The fitted parts of a sum, and the state of the sum that was asked for last."""
+
+    def __init__(self, names: list[str], models: dict[str, Any]) -> None:
+        self.names = names  # of all parts, those that are dropped included
+        self.models = models
+        self._last: tuple[list[float], FittedState] | None = None
+
+    @property
+    def weights(self) -> list[ItemWeights]:
+        """Return the weights of the parts that are not dropped."""
+        return [model._fitted.weights for model in self.models.values()]
+
+    def kept(self, factors: list[float]) -> list[float]:
+        """Return the factors of the parts that are not dropped."""
+        pairs = zip(self.names, factors, strict=True)
+        kept = [factor for name, factor in pairs if name in self.models]
+        if not any(kept):
+            raise ValueError("All `weights` are 0: set one of them to another number.")
+        return kept
+
+    def summed(self, factors: list[float]) -> FittedState:
+        """Return the state of the sum. It is kept until other factors are asked for."""
+        last = self._last
+        if last is None or last[0] != factors:
+            some = next(iter(self.models.values()))._fitted
+            total = weighted_sum(self.weights, self.kept(factors))
+            self._last = last = (factors, FittedState(total, some.item_counts, some.n_samples_seen))
+        return last[1]
+
+
+def factors_of(weights: Any, names: list[str]) -> list[float]:
+    """Return the factor of each part, from the parameter `weights`."""
+    if weights is None:
+        return [1.0] * len(names)
+    if isinstance(weights, str) or not isinstance(weights, Iterable):
+        raise TypeError(f"`weights`={weights!r} must be a list of numbers, or None.")
+    factors = [check_real("weights", weight) for weight in weights]
+    if len(factors) != len(names):
+        raise ValueError(
+            f"`weights` has {len(factors)} numbers, expected {len(names)}: one for each of the "
+            f"parts {', '.join(map(repr, names))}."
+        )
+    return factors
+
+
+def _is_dropped(part: Any) -> bool:
+    return isinstance(part, str) and part == "drop"

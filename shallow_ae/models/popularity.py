@@ -1,0 +1,83 @@
+"""PopularityRecommender: the items with the most users, the same scores for everyone."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+from shallow_ae._objective.objective import item_counts
+from shallow_ae._weights.item_weights import ItemWeights
+from shallow_ae._weights.popularity import PopularityScores
+from shallow_ae.data.arguments import check_sample_weight
+from shallow_ae.data.fitting import take_over
+from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.fitted import FittedState
+from shallow_ae.models.recommender import RecommenderMixin
+
+
+class PopularityRecommender(RecommenderMixin, BaseEstimator):
+    """Recommend the items with the most users that a user has not seen.
+
+    The score of an item is its share of the users in training, for every user. As a baseline, it
+    shows what a model adds. As a part of a :class:`~shallow_ae.BlendedRecommender`, it decides
+    where a user's few items say little.
+
+    Attributes
+    ----------
+    item_counts_ : ndarray of shape (n_items,)
+        Sum of the sample weights of each item's users in training: their number by default.
+    n_samples_seen_ : int
+        Number of users in the training data.
+    n_features_in_ : int
+        Number of items seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_items,)
+        Item names. Defined only if X has column names that are all strings.
+
+    Notes
+    -----
+    The scores do not come from the items of a user. There is no `item_weights_`, and all
+    contributions that `explain` returns are 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import PopularityRecommender
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 1]])
+    >>> model = PopularityRecommender().fit(X)
+    >>> model.recommend(X, k=2)
+    array([[ 3,  2],
+           [ 2, -1],
+           [ 0, -1]])
+    """
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Count the users of each item.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_users, n_items)
+            Interactions, all finite. A nonzero entry means that the user has seen the item. `X` is
+            not modified.
+        y : None
+            Ignored; present for scikit-learn's pipelines.
+        sample_weight : array-like of shape (n_users,), default=None
+            Weight of each user, >= 0; None means 1.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data are not finite. The estimator is then unchanged.
+        """
+        trial = copy(self)
+        rows = check_interactions(trial, X, reset=True)
+        weights = check_sample_weight(sample_weight, rows.shape[0])
+        counts = item_counts(rows, weights)
+        popularity = (counts / weights.sum()).astype(rows.dtype)
+        trial._fitted = FittedState(ItemWeights(PopularityScores(popularity)), counts, len(weights))
+        return take_over(self, trial)
