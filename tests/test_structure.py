@@ -16,8 +16,12 @@ PAGE = PACKAGE.parent / "docs" / "structure.md"
 
 PUBLIC = {
     "shallow_ae": {
+        "BlendedRecommender",
+        "BlendedRecommenderCV",
         "IdMapper",
         "LogCountTransformer",
+        "LowRankAutoEncoder",
+        "PopularityRecommender",
         "RecommenderPipeline",
         "ShallowAutoEncoder",
         "ShallowAutoEncoderCV",
@@ -45,6 +49,7 @@ PUBLIC = {
     "shallow_ae.datasets": {"fetch_lastfm", "load_item_lists", "load_listens", "make_listens"},
     "shallow_ae.display": {"LossCurveDisplay", "RegularizationPathDisplay"},
     "shallow_ae.model_selection": {
+        "BlendedRecommenderCV",
         "RankingScorer",
         "ShallowAutoEncoderCV",
         "make_ranking_scorer",
@@ -92,6 +97,7 @@ def test_the_page_on_structure_lists_each_file_with_its_first_line():
         "pass",
         "m = shallow_ae.ShallowAutoEncoder(solver='exact').fit(X); m.recommend(X, 1)",
         "m = shallow_ae.SparseShallowAutoEncoder().fit(X); m.recommend(X, 1)",
+        "m = shallow_ae.LowRankAutoEncoder().fit(X); m.recommend(X, 1)",
     ],
 )
 def test_jax_is_not_imported_before_a_descent(work):

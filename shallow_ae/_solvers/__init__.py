@@ -1,1 +1,1 @@
-"""Three solvers, independent of each other. They know no estimator and return solutions."""
+"""Four solvers, independent of each other. They know no estimator and return solutions."""

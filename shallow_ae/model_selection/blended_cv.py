@@ -23,7 +23,7 @@ from shallow_ae.model_selection.search import (
     split_in_errors,
     splits_of,
 )
-from shallow_ae.models.blended import BlendedRecommender, NamedParts, factors_of
+from shallow_ae.models.blended import BlendedRecommender, NamedParts
 
 _STEPS = 10  # of the default candidates
 
@@ -134,8 +134,9 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
             The estimator is then unchanged.
         """
         blend = BlendedRecommender(self.estimators)
-        blend.check_parts()
-        candidates = self._candidates([name for name, _ in self.estimators])
+        candidates = self._candidates([name for name, _ in blend.check_parts()])
+        for candidate in candidates:
+            blend.check_weights(candidate)
         trial = copy(self)
         data = checked_data(trial, X, y, sample_weight)
         splits, scoring = splits_of(self.cv, data), self._scoring()
@@ -156,17 +157,19 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
         copy_names(trial, best)
         return take_over(self, trial)
 
-    def _candidates(self, names: list[str]) -> list[list[float]]:
-        """Return the candidate factors of the parts."""
+    def _candidates(self, kept: list[str]) -> list[Any]:
+        """Return the candidate weights. By default, parts that are dropped have the weight 0."""
         given = self.weights
         if given is None:
-            return [[share / _STEPS for share in shares] for shares in _shares(len(names), _STEPS)]
+            of_kept = [dict(zip(kept, own, strict=True)) for own in _shares(len(kept), _STEPS)]
+            names = [name for name, _ in self.estimators]
+            return [[own.get(name, 0) / _STEPS for name in names] for own in of_kept]
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(
                 f"`weights`={given!r} must be a list of candidates, each with a number for each "
                 "part, or None."
             )
-        candidates = [factors_of(candidate, names) for candidate in given]
+        candidates = list(given)
         if not candidates:
             raise ValueError("`weights` is empty, expected one candidate or more.")
         return candidates
@@ -184,7 +187,7 @@ def _shares(n_parts: int, total: int) -> list[list[int]]:
 
 
 def _scores(
-    blend: BlendedRecommender, candidates: list[list[float]], scoring: Scoring, test: Data
+    blend: BlendedRecommender, candidates: list[Any], scoring: Scoring, test: Data
 ) -> list[float]:
     """Return the score of a fitted sum with each candidate's factors, on a test part."""
     protocol = scoring.protocol
@@ -192,8 +195,7 @@ def _scores(
         score = scoring.of(test)
         return [score(blend.set_params(weights=candidate)) for candidate in candidates]
     visible, hidden = protocol.split(test.X, test.y)
-    parts = blend._parts
-    factors = [parts.kept(candidate) for candidate in candidates]
+    factors = [blend.check_weights(candidate) for candidate in candidates]
     allowed = candidate_filter(visible)
-    ranked = best_of_sums(parts.weights, factors, visible, protocol.k, allowed)
+    ranked = best_of_sums(blend._parts.weights, factors, visible, protocol.k, allowed)
     return [protocol.measure(hidden, items) for items in ranked]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from copy import copy
 from typing import Any, Self
 
@@ -151,8 +151,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
             for each of them, or if the fit of a part raises it. A note on the error names the part.
             The estimator is then unchanged.
         """
-        self.check_parts()
-        factors_of(self.weights, [name for name, _ in self.estimators])
+        self.check_weights(self.weights)
         trial = copy(self)
         rows = check_interactions(trial, X, reset=True)
         check_sample_weight(sample_weight, rows.shape[0])
@@ -191,7 +190,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
     def _fitted(self) -> FittedState:  # type: ignore[override]
         """The state of the sum with the current weights."""
         parts: FittedParts = self._parts  # raises an AttributeError before `fit`
-        return parts.summed(factors_of(self.weights, parts.names))
+        return parts.summed(factors_of(self.weights, parts.names, parts.models))
 
     def _fit(self, rows: Any, sample_weight: Any) -> FittedParts:
         """Return clones of the parts, fitted to checked rows, with their names."""
@@ -203,6 +202,11 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
                 error.add_note(f"In the fit of the part {name!r}.")
                 raise
         return FittedParts([name for name, _ in self.estimators], models)
+
+    def check_weights(self, weights: Any) -> list[float]:
+        """Check `estimators` and the weights of the parts, and return those of the kept parts."""
+        kept = [name for name, _ in self.check_parts()]
+        return factors_of(weights, [name for name, _ in self.estimators], kept)
 
     def check_parts(self) -> list[tuple[str, Any]]:
         """Check `estimators`, and return the named parts that are not dropped."""
@@ -238,28 +242,20 @@ class FittedParts:
         """Return the weights of the parts that are not dropped."""
         return [model._fitted.weights for model in self.models.values()]
 
-    def kept(self, factors: list[float]) -> list[float]:
-        """Return the factors of the parts that are not dropped."""
-        pairs = zip(self.names, factors, strict=True)
-        kept = [factor for name, factor in pairs if name in self.models]
-        if not any(kept):
-            raise ValueError("All `weights` are 0: set one of them to another number.")
-        return kept
-
     def summed(self, factors: list[float]) -> FittedState:
         """Return the state of the sum. It is kept until other factors are asked for."""
         last = self._last
         if last is None or last[0] != factors:
             some = next(iter(self.models.values()))._fitted
-            total = weighted_sum(self.weights, self.kept(factors))
+            total = weighted_sum(self.weights, factors)
             self._last = last = (factors, FittedState(total, some.item_counts, some.n_samples_seen))
         return last[1]
 
 
-def factors_of(weights: Any, names: list[str]) -> list[float]:
-    """Return the factor of each part, from the parameter `weights`."""
+def factors_of(weights: Any, names: list[str], kept: Container[str]) -> list[float]:
+    """Return the factors of the kept parts, from `weights` with one number for each name."""
     if weights is None:
-        return [1.0] * len(names)
+        weights = [1.0] * len(names)
     if isinstance(weights, str) or not isinstance(weights, Iterable):
         raise TypeError(f"`weights`={weights!r} must be a list of numbers, or None.")
     factors = [check_real("weights", weight) for weight in weights]
@@ -268,7 +264,10 @@ def factors_of(weights: Any, names: list[str]) -> list[float]:
             f"`weights` has {len(factors)} numbers, expected {len(names)}: one for each of the "
             f"parts {', '.join(map(repr, names))}."
         )
-    return factors
+    of_kept = [factor for name, factor in zip(names, factors, strict=True) if name in kept]
+    if not any(of_kept):
+        raise ValueError("All `weights` are 0: set one of them to another number.")
+    return of_kept
 
 
 def _is_dropped(part: Any) -> bool:

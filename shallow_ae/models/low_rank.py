@@ -79,7 +79,7 @@ class LowRankAutoEncoder(
         the users' scores, so an index for maximum inner products can search them. Only items that
         the user has seen differ: their products include what the item adds to its own score.
     singular_values_ : ndarray of shape (n_components,)
-        Singular values s of the scaled matrix, in descending order.
+        Singular values of the scaled matrix relative to the first, s / s_1, in descending order.
     item_weights_ : ndarray of shape (n_items, n_items)
         P: entry (i, j) is what a unit of item i adds to the score of item j. Computed when it is
         read; the model does not need it.
@@ -148,10 +148,10 @@ class LowRankAutoEncoder(
         self,
         n_components: int = 512,
         *,
-        regularization: float = 0.0,
-        item_normalization: float = 0.5,
+        regularization: float = 0.1,
+        item_normalization: float = 0.4,
         user_exponent: float = 1.0,
-        item_exponent: float = 0.5,
+        item_exponent: float = 0.4,
         random_state: int | RandomState | None = None,
     ) -> None:
         self.n_components = n_components
