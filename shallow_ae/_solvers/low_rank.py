@@ -62,6 +62,7 @@ def leading_spectrum(
         scaled,
         min(n_components, *scaled.shape),
         n_oversamples=_N_OVERSAMPLES,
+        flip_sign=False,  # P does not depend on the signs of the vectors
         random_state=random_state,
     )
     vectors = vectors.T
