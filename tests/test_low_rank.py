@@ -1,6 +1,7 @@
 """Weights by a truncated SVD, against dense decompositions in float64 and published models."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -285,3 +286,31 @@ def test_it_ranks_better_than_popularity_on_movielens(ml_1m):
     low_rank = LowRankAutoEncoder(128, random_state=0).fit(X)
     gradient = ShallowAutoEncoder(max_iter=5, random_state=0).fit(X)
     assert low_rank.score(X) > gradient.score(X) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("shape", "density", "n_components", "dtype"),
+    [
+        ((20_000, 20_000), 1e-3, 64, np.float32),
+        ((20_000, 2000), 2e-3, 64, np.float64),
+        ((2000, 20_000), 2e-3, 64, np.float32),
+        ((100_000, 200), 0.05, 10, np.float32),  # the rows are most of it
+        ((500, 3000), 0.2, 400, np.float32),
+        ((3000, 500), 0.2, 1000, np.float64),
+    ],
+)
+def test_a_fit_takes_what_is_planned(shape, density, n_components, dtype):
+    X = sp.random_array(shape, density=density, dtype=dtype, rng=0, format="csr")
+    model = LowRankAutoEncoder(n_components, random_state=0)
+    tracemalloc.start()
+    try:
+        planned = model.plan(X)
+        _, peak_of_plan = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        model.fit(X)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * planned.bytes < peak < planned.bytes
+    assert 0.9 * planned.kept_bytes < kept < 1.1 * planned.kept_bytes
+    assert peak_of_plan < peak

@@ -127,7 +127,7 @@ def low_rank_cost(X: sp.csr_array[Any], n_components: int) -> Cost:
     itemsize = X.dtype.itemsize
     work = svd_work(X.shape, X.nnz, n_components)
     kept = X.nnz * (itemsize + 4) + 12 * X.shape[0]
-    kept += X.shape[1] * (min(n_components, *X.shape) + 2) * itemsize
+    kept += X.shape[1] * ((min(n_components, *X.shape) + 2) * itemsize + 8)
     # scipy's product of a sparse and a dense matrix uses one thread.
     seconds = n_threads() * COST_SPARSE_DENSE * work.sparse + COST_ORTHONORMAL * work.dense
     return Cost(

@@ -91,10 +91,11 @@ def svd_work(shape: tuple[int, int], n_entries: int, n_components: int) -> SvdWo
 def low_rank_bytes(shape: tuple[int, int], n_entries: int, n_components: int, itemsize: int) -> int:
     """Return the peak memory of a fit in bytes, including the rows that the model keeps."""
     n_vectors = min(n_components, *shape) + _N_OVERSAMPLES
-    # randomized_svd keeps up to four matrices with a row for each user or item, whichever are more.
-    of_svd = (4 * max(shape) + 3 * min(shape)) * n_vectors * itemsize + 8 * shape[1] * n_vectors
-    rows = n_entries * (itemsize + 4) + 12 * shape[0]
-    return rows + n_entries * (3 * itemsize + 8) + of_svd
+    # randomized_svd holds up to three matrices with a row for each user or each item, whichever are
+    # more, and one with a row for each of the others.
+    of_svd = (3 * max(shape) + min(shape)) * n_vectors * itemsize
+    rows = n_entries * (3 * itemsize + 4) + 20 * sum(shape)
+    return rows + of_svd + of_svd // 16
 
 
 def low_rank_weights(
