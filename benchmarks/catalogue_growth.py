@@ -6,6 +6,9 @@ popularity of the item of rank r is as 1 / (r + 10). Float32, 100 neighbors, lam
 runs in a child process of its own, after a small fit that compiles. "growth" is the exponent of
 time from the size before; peak and plan are of the process beside the listens and Python.
 
+The last rows are `LowRankAutoEncoder` on the largest catalogue, with 64 and 256 components: "weights"
+are the numbers in the item vectors.
+
 `--plot` draws time and memory by size, `--sizes` takes others.
 
     python benchmarks/catalogue_growth.py [--sizes N ...] [--plot FILE]
@@ -17,10 +20,12 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from processes import forget_peak, memory_mib
+from sklearn.base import clone
 
 SIZES = (62_500, 125_000, 250_000, 500_000, 1_000_000)
 ITEMS_PER_USER = 20
@@ -28,6 +33,7 @@ ITEMS_PER_TASTE = 1000
 OF_TASTE = 0.7
 N_NEIGHBORS = 100
 PENALTY = 20.0
+COMPONENTS = (64, 256)
 ASKED = 10_000
 K = 20
 
@@ -64,16 +70,20 @@ def make_listens(n: int) -> sp.csr_array:
     return X
 
 
-def child(n: int) -> None:
-    """Print the figures of one size."""
+def child(n: int, n_components: int) -> None:
+    """Print the figures of one size, of a low-rank model if there are components."""
     # pyarrow, which pandas imports where it finds it, is none of the library's requirements.
     sys.modules["pyarrow"] = None
-    from shallow_ae import SparseShallowAutoEncoder
+    from shallow_ae import LowRankAutoEncoder, SparseShallowAutoEncoder
 
+    model: Any
+    if n_components:
+        model = LowRankAutoEncoder(n_components, random_state=0)
+    else:
+        model = SparseShallowAutoEncoder(PENALTY / n, n_neighbors=N_NEIGHBORS)
     warm = make_listens(2 * ITEMS_PER_TASTE)
-    SparseShallowAutoEncoder(0.1, n_neighbors=N_NEIGHBORS).fit(warm).recommend(warm, k=K)
+    clone(model).fit(warm).recommend(warm, k=K)
     X = make_listens(n)
-    model = SparseShallowAutoEncoder(PENALTY / n, n_neighbors=N_NEIGHBORS)
     plan = model.plan(X)
     forget_peak()
     before = memory_mib("VmRSS")
@@ -94,9 +104,9 @@ def child(n: int) -> None:
         "peak": (peak - before) / 2**10,
         "plan": plan.bytes / 2**30,
         "process": memory_mib() / 2**10,
-        "weights": model.item_weights_.nnz,
+        "weights": model.item_vectors_.size if n_components else model.item_weights_.nnz,
         "users": ASKED / rank,
-        "residual": model.residual_,
+        "model": f"low rank, {n_components}" if n_components else f"{N_NEIGHBORS} nearest",
     }
     print(json.dumps(figures))
 
@@ -124,35 +134,47 @@ def draw(rows: list[dict], file: str) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
+def figures_of(n: int, n_components: int) -> dict:
+    """Return the figures of one size, from a child process."""
+    command = [sys.executable, __file__, "--child", str(n), str(n_components)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(row: dict, growth: str) -> None:
+    """Print a row."""
+    print(
+        f"{row['items']:>12,}{row['entries']:>12,}{row['weights']:>12,}{row['fit']:>12.1f}"
+        f"{row['planned']:>12.0f}{growth:>12}{row['peak']:>12.2f}{row['plan']:>12.2f}"
+        f"{row['process']:>12.2f}{row['users']:>12,.0f}   {row['model']}",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Print a row for each size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", metavar="N", type=int, nargs="+", default=SIZES)
     parser.add_argument("--plot", metavar="FILE")
-    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child)
+        child(*arguments.child)
         return
     print(f"{os.cpu_count()} cores")
     header = ("items", "entries", "weights", "fit s", "(plan)", "growth", "GiB", "(plan)")
-    header += ("process", "users/s", "residual")
+    header += ("process", "users/s", "model")
     print("".join(f"{name:>12}" for name in header))
-    rows: list[dict] = []
+    rows = []
     for n in arguments.sizes:
-        command = [sys.executable, __file__, "--child", str(n)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        row = json.loads(done.stdout.splitlines()[-1])
+        rows.append(row := figures_of(n, 0))
         growth = ""
-        if rows:
-            growth = f"{np.log(row['fit'] / rows[-1]['fit']) / np.log(n / rows[-1]['items']):.2f}"
-        rows.append(row)
-        print(
-            f"{n:>12,}{row['entries']:>12,}{row['weights']:>12,}{row['fit']:>12.1f}"
-            f"{row['planned']:>12.0f}{growth:>12}{row['peak']:>12.2f}{row['plan']:>12.2f}"
-            f"{row['process']:>12.2f}{row['users']:>12,.0f}{row['residual']:>12.0e}",
-            flush=True,
-        )
+        if len(rows) > 1:
+            before = rows[-2]
+            growth = f"{np.log(row['fit'] / before['fit']) / np.log(n / before['items']):.2f}"
+        show(row, growth)
+    for n_components in COMPONENTS:
+        show(figures_of(max(arguments.sizes), n_components), "")
     if len(rows) > 1:
         times = rows[-1]["fit"] / rows[0]["fit"]
         print(f"growth in all: {np.log(times) / np.log(rows[-1]['items'] / rows[0]['items']):.2f}")
