@@ -6,8 +6,8 @@ popularity of the item of rank r is as 1 / (r + 10). Float32, 100 neighbors, lam
 runs in a child process of its own, after a small fit that compiles. "growth" is the exponent of
 time from the size before; peak and plan are of the process beside the listens and Python.
 
-The last rows are `LowRankAutoEncoder` on the largest catalogue, with 64 and 256 components: "weights"
-are the numbers in the item vectors.
+The last rows are `LowRankAutoEncoder` on the largest catalogue, with 64 and 256 components: there,
+"weights" are the numbers in the item vectors.
 
 `--plot` draws time and memory by size, `--sizes` takes others.
 
@@ -82,7 +82,7 @@ def child(n: int, n_components: int) -> None:
     else:
         model = SparseShallowAutoEncoder(PENALTY / n, n_neighbors=N_NEIGHBORS)
     warm = make_listens(2 * ITEMS_PER_TASTE)
-    clone(model).fit(warm).recommend(warm, k=K)
+    clone(model).set_params(regularization=0.1).fit(warm).recommend(warm, k=K)
     X = make_listens(n)
     plan = model.plan(X)
     forget_peak()
