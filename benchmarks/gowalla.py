@@ -75,7 +75,12 @@ def blend(near: Any, tastes: Any, weight: float) -> Any:
 DENOISED = {"dropout": 0.6, "user_exponent": 0.5}
 NEAR = {"n_neighbors": 200, "dropout": 0.7, "user_exponent": 0.5, "item_exponent": 0.2}
 CUT = {"regularization": 0.0, "item_normalization": 0.5, "item_exponent": 0.5}
-SOFT = {"regularization": 0.05, "item_normalization": 0.5, "item_exponent": 0.5}
+SOFT = {
+    "regularization": 0.02,
+    "item_normalization": 0.5,
+    "user_exponent": 0.8,
+    "item_exponent": 0.5,
+}
 SETTINGS: dict[str, Callable[[], Any]] = {
     "all pairs, EASE": lambda: all_pairs(80),
     "all pairs, lambda 20, item 0": lambda: all_pairs(20, **DENOISED),
