@@ -96,7 +96,7 @@ SETTINGS: dict[str, Callable[[], Any]] = {
     "200 nearest, tuned on test": lambda: nearest(80, **NEAR),
     "low rank, default": lambda: low_rank(),
     "low rank, GF-CF's filter": lambda: low_rank(**CUT),
-    "sum, tuned on train": lambda: blend(nearest(20, 100, **DENOISED), low_rank(**CUT), 0.3),
+    "sum, tuned on train": lambda: blend(nearest(20, 100, **DENOISED), low_rank(**SOFT), 0.2),
     "sum, tuned on test": lambda: blend(nearest(80, **NEAR), low_rank(**SOFT), 0.6),
 }
 # Candidates for the sum: its parts, and the weights of the low-rank part.
