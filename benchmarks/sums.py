@@ -5,7 +5,9 @@ Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their su
 
 - of the held-out interactions with items of four groups: as many interactions each, by the number
   of the item's users in train;
-- of the users of four groups, as many users each, by the number of the user's items in train.
+- of the users of four groups, as many users each, by the number of the user's items in train;
+
+and the shares of held-out interactions that both models find, or only one of them.
 
 The settings of Gowalla are those of the row "sum, tuned on test" of gowalla.py; those of
 MovieLens-1M are the best of defaults.py. `--plot` draws both, and the filter f(s) over the singular
@@ -87,6 +89,9 @@ def compare(folder: str, plot: str | None) -> None:
     found = {}
     for name, own in weights.items():
         found[name] = recalls(hidden, model.set_params(weights=own).recommend(X, k=K))
+    near, low_rank = found["near"], found["low rank"]
+    shares = {"both": near & low_rank, "near": near & ~low_rank, "low rank": low_rank & ~near}
+    print("found by " + ", ".join(f"{who}: {own.mean():.4f}" for who, own in shares.items()))
     per_user = np.diff(hidden.indptr)
     has_any = per_user > 0
     of_users = {

@@ -198,6 +198,15 @@ def test_parts_may_be_dropped_and_replaced():
     assert model.named_estimators_.tastes.item_vectors_.shape == (25, 2)
 
 
+def test_a_part_that_learns_on_changes_the_sum():
+    X = listens()
+    model = blended(["near", "tastes"]).fit(X[:60])
+    before = model.predict(X)
+    model.named_estimators_.near.partial_fit(X[60:])
+    np.testing.assert_array_equal(model.predict(X), sum_of_parts(model, [1, 1], X))
+    assert (model.predict(X) != before).any()
+
+
 def test_a_sum_may_be_a_part():
     X = listens()
     inner = blended(["near", "tastes"], [1, 0.5])

@@ -134,9 +134,9 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
             The estimator is then unchanged.
         """
         blend = BlendedRecommender(self.estimators)
-        candidates = self._candidates([name for name, _ in blend.check_parts()])
+        candidates = self._candidates([name for name, _ in blend._checked_parts()])
         for candidate in candidates:
-            blend.check_weights(candidate)
+            blend._checked_weights(candidate)
         trial = copy(self)
         data = checked_data(trial, X, y, sample_weight)
         splits, scoring = splits_of(self.cv, data), self._scoring()
@@ -195,7 +195,7 @@ def _scores(
         score = scoring.of(test)
         return [score(blend.set_params(weights=candidate)) for candidate in candidates]
     visible, hidden = protocol.split(test.X, test.y)
-    factors = [blend.check_weights(candidate) for candidate in candidates]
+    factors = [blend._checked_weights(candidate) for candidate in candidates]
     allowed = candidate_filter(visible)
     ranked = best_of_sums(blend._parts.weights, factors, visible, protocol.k, allowed)
     return [protocol.measure(hidden, items) for items in ranked]

@@ -151,7 +151,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
             for each of them, or if the fit of a part raises it. A note on the error names the part.
             The estimator is then unchanged.
         """
-        self.check_weights(self.weights)
+        self._checked_weights(self.weights)
         trial = copy(self)
         rows = check_interactions(trial, X, reset=True)
         check_sample_weight(sample_weight, rows.shape[0])
@@ -184,7 +184,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
             What `plan` of each part returns, by name. The parts are fitted one after the other:
             the peak memory is the `bytes` of a part and the `kept_bytes` of those before it.
         """
-        return {name: part.plan(X) for name, part in self.check_parts() if hasattr(part, "plan")}
+        return {name: part.plan(X) for name, part in self._checked_parts() if hasattr(part, "plan")}
 
     @property
     def _fitted(self) -> FittedState:  # type: ignore[override]
@@ -195,7 +195,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
     def _fit(self, rows: Any, sample_weight: Any) -> FittedParts:
         """Return clones of the parts, fitted to checked rows, with their names."""
         models = {}
-        for name, part in self.check_parts():
+        for name, part in self._checked_parts():
             try:
                 models[name] = clone(part).fit(rows, sample_weight=sample_weight)
             except (ValueError, MemoryError) as error:
@@ -203,12 +203,12 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
                 raise
         return FittedParts([name for name, _ in self.estimators], models)
 
-    def check_weights(self, weights: Any) -> list[float]:
+    def _checked_weights(self, weights: Any) -> list[float]:
         """Check `estimators` and the weights of the parts, and return those of the kept parts."""
-        kept = [name for name, _ in self.check_parts()]
+        kept = [name for name, _ in self._checked_parts()]
         return factors_of(weights, [name for name, _ in self.estimators], kept)
 
-    def check_parts(self) -> list[tuple[str, Any]]:
+    def _checked_parts(self) -> list[tuple[str, Any]]:
         """Check `estimators`, and return the named parts that are not dropped."""
         given = self.estimators
         is_list = isinstance(given, list | tuple) and len(given) > 0
@@ -235,7 +235,7 @@ class FittedParts:
     def __init__(self, names: list[str], models: dict[str, Any]) -> None:
         self.names = names  # of all parts, those that are dropped included
         self.models = models
-        self._last: tuple[list[float], FittedState] | None = None
+        self._last: tuple[list[float], list[ItemWeights], FittedState] | None = None
 
     @property
     def weights(self) -> list[ItemWeights]:
@@ -243,13 +243,14 @@ class FittedParts:
         return [model._fitted.weights for model in self.models.values()]
 
     def summed(self, factors: list[float]) -> FittedState:
-        """Return the state of the sum. It is kept until other factors are asked for."""
-        last = self._last
-        if last is None or last[0] != factors:
+        """Return the state of the sum. It is kept until the factors or a part's fit change."""
+        weights, last = self.weights, self._last
+        if last is None or last[:2] != (factors, weights):
             some = next(iter(self.models.values()))._fitted
-            total = weighted_sum(self.weights, factors)
-            self._last = last = (factors, FittedState(total, some.item_counts, some.n_samples_seen))
-        return last[1]
+            total = weighted_sum(weights, factors)
+            state = FittedState(total, some.item_counts, some.n_samples_seen)
+            self._last = last = (factors, weights, state)
+        return last[2]
 
 
 def factors_of(weights: Any, names: list[str], kept: Container[str]) -> list[float]:
