@@ -169,7 +169,7 @@ def test_a_sum_with_one_part_is_that_part(name):
 def test_sparse_parts_are_ranked_as_one_sparse_model(monkeypatch):
     X = listens()
     model = blended(["near", "nearer"], [1.0, -0.3]).fit(X)
-    monkeypatch.setattr(weighted_sum, "rank_blocks", None)
+    monkeypatch.setattr(weighted_sum, "_rank_sums", None)
     items = model.recommend(X, k=5)
     assert_are_the_best(items, sum_of_parts(model, [1.0, -0.3], X), X == 0)
     assert sp.issparse(model.item_weights_)

@@ -107,7 +107,8 @@ def low_rank_weights(
     with np.errstate(over="ignore"):
         inputs = (1 / np.square(outputs)).astype(dtype)
     kept = filter_of(spectrum.singular_values, settings.regularization, dtype)
-    vectors = spectrum.vectors * np.sqrt(kept).astype(dtype)
+    # By rows: scipy copies any other array in each product with sparse rows.
+    vectors = np.ascontiguousarray(spectrum.vectors * np.sqrt(kept).astype(dtype))
     vectors *= outputs.astype(dtype)[:, None]
     check_finite("item_exponent", exponent, inputs)
     return LowRankWeights(vectors, inputs, inputs * np.einsum("ic,ic->i", vectors, vectors))

@@ -13,6 +13,9 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
 
+_SCORES = 2**23  # in a block of products, 32 MiB in float32
+_LEAST_ROWS = 64
+
 
 def rank_blocks(
     weights: WeightMatrix,
@@ -21,12 +24,12 @@ def rank_blocks(
     items: Array,
     scores: Array,
     *,
-    least: int = 1,
+    most: int | None = None,
     verbose: int = 0,
 ) -> None:
-    """Write the best items of each row, from the scores of a block of rows on each thread.
+    """Write the best items of each row, from the scores of a block of `most` rows on each thread.
 
-    If there are enough rows, a block has at least `least` rows, however many items there are.
+    By default, the scores of a block fit in cache.
     """
     from shallow_ae._weights.top_k import rank_given
 
@@ -34,7 +37,16 @@ def rank_blocks(
         table = weights.block_scores(X[part])
         rank_given(table, allowed, part.start, items[part], scores[part])
 
-    share_rows(X.shape[0], rank, most=max(least, block_rows(*X.shape)), verbose=verbose)
+    share_rows(X.shape[0], rank, most=most or block_rows(*X.shape), verbose=verbose)
+
+
+def product_rows(n_rows: int, n_items: int) -> int:
+    """Return how many rows a block has whose scores are products with the vectors of all items.
+
+    All vectors are read for each block. In small blocks, reading them takes longer than the
+    multiplications; a block is therefore larger than the cache.
+    """
+    return min(n_rows, max(_LEAST_ROWS, _SCORES // n_items))
 
 
 def dense_of(weights: WeightMatrix, n_bytes: int, width: int) -> DenseWeights:

@@ -11,15 +11,16 @@ from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, blocks
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.blockwise import dense_of, rank_blocks, subtract_diagonal
+from shallow_ae._weights.blockwise import (
+    dense_of,
+    product_rows,
+    rank_blocks,
+    subtract_diagonal,
+)
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
 
 _WIDTH = 256
-
-# All item vectors are read for each block of users. In blocks of fewer users than this, reading
-# them takes longer than the multiplications.
-_USERS_PER_BLOCK = 64
 
 
 class LowRankWeights(NamedTuple):
@@ -60,7 +61,8 @@ class LowRankWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row. Rows are scored in blocks, without computing P."""
-        rank_blocks(self, X, allowed, items, scores, least=_USERS_PER_BLOCK, verbose=verbose)
+        most = product_rows(*X.shape)
+        rank_blocks(self, X, allowed, items, scores, most=most, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j."""

@@ -8,8 +8,9 @@ depend on the other users or on the number of threads.
 
 A heap with the worst item on top selects the best. Each insertion costs about a dozen mispredicted
 branches, and hundreds of items would be inserted. Bisection therefore first finds a threshold that
-slightly more than k scores reach. Counting the scores above a threshold is one pass over the cached
-row, and only these scores are pushed. The threshold affects the time and never the result.
+slightly more than k scores reach, and only these scores are pushed. Of a long row, the maxima of
+groups of scores are bisected instead of the scores: if k maxima reach a threshold, k scores do. The
+threshold affects the time and never the result.
 
 These functions are in one file, because Numba's cache on disk notices a change of the file of a
 compiled function, but no change of the files of the functions that it calls. After a change of the
@@ -28,6 +29,8 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter, ItemLists
 
 _PASSES = 30  # bisection steps, at most
+_GROUPS = 512  # at least, of scores whose maxima are bisected instead of the scores
+_GROUPS_PER_PLACE = 8  # the more groups, the fewer of the best scores share one
 _STRIDE = 16  # scores that are compared with the threshold together; usually none reaches it
 
 
@@ -118,6 +121,30 @@ def rank_given(
         row = table[place]
         _strike_out(row, allowed, first + place, -np.inf)
         _choose(row, allowed, first + place, space, items[place], scores[place])
+
+
+@compiled
+def rank_sums(
+    tables: Array, factors: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
+) -> None:
+    """Do the same as `rank_dense` for weighted sums of the rows of several tables of scores.
+
+    `tables` has the axes (table, row, item), `factors` (sum, table), `items` and `scores` (sum,
+    row, place). A row of all tables is summed with all factors before the next row is read.
+    """
+    row = np.empty_like(tables[0, 0])
+    space = _space_for(row)
+    for place in range(tables.shape[1]):
+        for number in range(len(factors)):
+            factor, own = factors[number, 0], tables[0, place]
+            for item in range(len(row)):
+                row[item] = factor * own[item]
+            for table in range(1, len(tables)):
+                factor, own = factors[number, table], tables[table, place]
+                for item in range(len(row)):
+                    row[item] += factor * own[item]
+            _strike_out(row, allowed, first + place, -np.inf)
+            _choose(row, allowed, first + place, space, items[number, place], scores[number, place])
 
 
 @compiled
@@ -243,6 +270,9 @@ def _score_threshold(values: Array, n: int, k: int) -> Any:
     found = np.finfo(values.dtype).min
     if n <= 2 * k:
         return found
+    n_groups = max(_GROUPS, _GROUPS_PER_PLACE * k)
+    if n >= 4 * n_groups:
+        values, n = _group_maxima(values, n, n_groups), n_groups
     low, high = _finite_range(values, n)
     for _ in range(_PASSES):
         middle = values.dtype.type(low + (high - low) * 0.5)
@@ -256,6 +286,21 @@ def _score_threshold(values: Array, n: int, k: int) -> Any:
         if n_reach <= k + k // 4 + 8:
             break
     return found
+
+
+@compiled
+def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
+    """Return the largest value of each group; every `n_groups`-th value is in the same group.
+
+    A number that `k` of the maxima reach is reached by `k` of the values, and by few more.
+    """
+    maxima = np.full(n_groups, -np.inf, values.dtype)
+    for start in range(0, n, n_groups):
+        some = values[start : min(start + n_groups, n)]
+        for group in range(len(some)):
+            best = maxima[group]
+            maxima[group] = some[group] if some[group] > best else best
+    return maxima
 
 
 @compiled

@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._runtime.blocks import block_rows, share_rows
+from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.blockwise import dense_of, rank_blocks
+from shallow_ae._weights.blockwise import dense_of, product_rows
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import (
     ItemWeights,
@@ -23,7 +23,6 @@ from shallow_ae._weights.item_weights import (
 from shallow_ae._weights.ranking import check_rows
 
 _WIDTH = 256
-_USERS_PER_BLOCK = 64  # at least, for the sake of parts that are products
 
 
 def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> ItemWeights:
@@ -50,7 +49,7 @@ class SummedWeights(NamedTuple):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype that can hold the scores of all parts."""
-        return np.result_type(*(form.dtype for form in self.forms))
+        return _dtype_of(self.forms)
 
     @property
     def n_inputs(self) -> int:
@@ -76,7 +75,8 @@ class SummedWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row. Each block of rows is scored by all parts."""
-        rank_blocks(self, X, allowed, items, scores, least=_USERS_PER_BLOCK, verbose=verbose)
+        factors = [self.factors]
+        _rank_sums(self.forms, factors, X, allowed, items[None], scores[None], verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return the sum of the parts' entries."""
@@ -130,24 +130,39 @@ def best_of_sums(
     Each row is scored once by each part, and not once for each sum. The result has the shape
     (number of sums, number of rows, k).
     """
-    from shallow_ae._weights.top_k import rank_given
-
     forms = [part.cheapest_for(X) for part in parts]
     for form in forms:
         check_rows(form, X)
-    dtype = np.result_type(*(form.dtype for form in forms))
     items = np.empty((len(factors), X.shape[0], k), np.int64)
+    scores = np.empty(items.shape, _dtype_of(forms))
+    _rank_sums(forms, factors, X, allowed, items, scores, verbose=verbose)
+    return items
+
+
+def _rank_sums(
+    forms: Sequence[WeightMatrix],
+    factors: Sequence[Sequence[float]],
+    X: sp.csr_array[Any],
+    allowed: CandidateFilter,
+    items: Array,
+    scores: Array,
+    *,
+    verbose: int,
+) -> None:
+    """Write the best items of each row for several sums, into arrays of (sum, row, place)."""
+    from shallow_ae._weights.top_k import rank_sums
+
+    by_sum = np.asarray(factors, scores.dtype)
 
     def rank(rows: slice) -> None:
-        tables = [form.block_scores(X[rows]) for form in forms]
-        scores = np.empty((len(tables[0]), k), dtype)
-        for place, of_sum in enumerate(factors):
-            table = _add(tables, of_sum, dtype)
-            rank_given(table, allowed, rows.start, items[place, rows], scores)
+        tables = np.stack([form.block_scores(X[rows]) for form in forms], dtype=scores.dtype)
+        rank_sums(tables, by_sum, allowed, rows.start, items[:, rows], scores[:, rows])
 
-    most = max(_USERS_PER_BLOCK, block_rows(*X.shape))
-    share_rows(X.shape[0], rank, most=most, verbose=verbose)
-    return items
+    share_rows(X.shape[0], rank, most=product_rows(*X.shape), verbose=verbose)
+
+
+def _dtype_of(forms: Sequence[WeightMatrix]) -> np.dtype[Any]:
+    return np.result_type(*(form.dtype for form in forms))
 
 
 def _add(terms: Sequence[Array], factors: Sequence[float], dtype: np.dtype[Any]) -> Array:
