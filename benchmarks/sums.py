@@ -10,8 +10,8 @@ Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their su
 and the shares of held-out interactions that both models find, or only one of them.
 
 The settings of Gowalla are those of the row "sum, tuned on test" of gowalla.py; those of
-MovieLens-1M are the best of defaults.py. `--plot` draws both, and the filter f(s) over the singular
-values, for the first folder.
+MovieLens-1M are the best of defaults.py. `--plot` draws both relative to the nearest model, and the
+filter f(s) over the singular values, for the first folder.
 
     python benchmarks/sums.py FOLDER [FOLDER ...] [--plot FILE]
 """
@@ -109,7 +109,7 @@ def compare(folder: str, plot: str | None) -> None:
 
 
 def draw(file: str, parts: dict[str, Any], singular_values: np.ndarray) -> None:
-    """Draw recall by group, and the filter."""
+    """Draw recall by group relative to the nearest model, and the filter."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
@@ -123,9 +123,12 @@ def draw(file: str, parts: dict[str, Any], singular_values: np.ndarray) -> None:
             for g in range(N_GROUPS)
         ]
         for (name, values), marker in zip(by_model.items(), "ovs", strict=True):
-            means = [values[group == g].mean() for g in range(N_GROUPS)]
-            ax.plot(names, means, marker=marker, label=name)
-        ax.set(xlabel=labels[what], ylabel=f"recall@{K}", ylim=0)
+            ratios = [
+                values[group == g].mean() / by_model["near"][group == g].mean()
+                for g in range(N_GROUPS)
+            ]
+            ax.plot(names, ratios, marker=marker, label=name)
+        ax.set(xlabel=labels[what], ylabel=f"recall@{K}, relative to near")
         ax.legend()
     s = np.linspace(0, 1, 200)
     for regularization in (0.02, 0.1, 0.5):

@@ -135,6 +135,29 @@ def test_a_score_threshold_is_reached_by_k_if_so_many_are_on_offer(values, k):
     assert np.count_nonzero(values >= floor) >= min(k, n_offered)
 
 
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_values=st.sampled_from([2047, 2048, 5000]),  # rows of 2048 are divided into groups
+    n_finite=st.sampled_from([0, 3, 30, 5000]),
+    n_distinct=st.sampled_from([2, 50, 5000]),
+    k=st.sampled_from([1, 10, 40]),
+)
+def test_long_rows_are_ranked_as_short_ones_are(seed, n_values, n_finite, n_distinct, k):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(n_distinct, size=n_values) / 7 - 1
+    left_out = rng.permutation(n_values)[n_finite:]
+    values[left_out] = rng.choice(
+        [-np.inf, np.nan, np.inf], p=[0.98, 0.01, 0.01], size=len(left_out)
+    )
+    threshold = _score_threshold(values, n_values, k)
+    assert np.count_nonzero(values >= threshold) >= min(k, np.count_nonzero(values > -np.inf))
+    X = sp.csr_array(values[None, :])
+    X.data, X.indices, X.indptr = values, np.arange(n_values), np.array([0, n_values])
+    items, scores = np.empty((1, k), np.int64), np.empty((1, k))
+    rank_stored(csr_arrays(X, np.float64), items, scores)
+    np.testing.assert_array_equal(items[0], in_order(values, range(n_values), k))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("spread", [1, 1e-6, 1e6])
 def test_a_score_threshold_leaves_little_more_than_k(dtype, spread):

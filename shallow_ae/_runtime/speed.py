@@ -21,9 +21,12 @@ COST_SPARSE_SPARSE = 700
 COST_SMALL_SYSTEM = 12
 COST_LIST_LOOKUP = 150
 
-# Time in the same unit: one multiplication in the LU, QR and singular value decompositions of
-# matrices with a few hundred columns. Measured on Gowalla and on generated data.
-COST_ORTHONORMAL = 4
+# Times in the same unit: one multiplication in scipy's product, on one thread, of a sparse matrix and
+# a dense matrix that is larger than the cache; and one in the LU, QR and singular value
+# decompositions of such matrices with a few hundred columns. Measured on Gowalla and on generated
+# data with a million items: between the two, the first varies by a factor of two.
+COST_SPARSE_TALL = 200
+COST_DECOMPOSITION = 10
 
 _SIZE = 512
 

@@ -155,7 +155,10 @@ def _rank_sums(
     by_sum = np.asarray(factors, scores.dtype)
 
     def rank(rows: slice) -> None:
-        tables = np.stack([form.block_scores(X[rows]) for form in forms], dtype=scores.dtype)
+        block = X[rows]
+        tables = np.empty((len(forms), *block.shape), scores.dtype)
+        for place, form in enumerate(forms):
+            tables[place] = form.block_scores(block)
         rank_sums(tables, by_sum, allowed, rows.start, items[:, rows], scores[:, rows])
 
     share_rows(X.shape[0], rank, most=product_rows(*X.shape), verbose=verbose)
