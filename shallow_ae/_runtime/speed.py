@@ -21,8 +21,8 @@ COST_SPARSE_SPARSE = 700
 COST_SMALL_SYSTEM = 12
 COST_LIST_LOOKUP = 150
 
-# Times in the same unit: one multiplication in scipy's product, on one thread, of a sparse matrix and
-# a dense matrix that is larger than the cache; and one in the LU, QR and singular value
+# Times in the same unit: one multiplication in scipy's product, on one thread, of a sparse matrix
+# and a dense matrix that is larger than the cache; and one in the LU, QR and singular value
 # decompositions of such matrices with a few hundred columns. Measured on Gowalla and on generated
 # data with a million items: between the two, the first varies by a factor of two.
 COST_SPARSE_TALL = 200

@@ -100,8 +100,8 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
     parts: they are not normalized.
 
     Ranking takes the time of all parts. Memory beside the result is a block of scores for each part
-    and one more, on each thread. If the weights of all parts are sparse, their sum is computed once and ranked
-    as one sparse model.
+    and one more, on each thread. If the weights of all parts are sparse, their sum is computed once
+    and ranked as one sparse model.
 
     Examples
     --------
