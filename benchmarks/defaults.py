@@ -55,9 +55,10 @@ GOWALLA_NEAR_GRID = {
     "n_neighbors": (200,),
 }
 GOWALLA_LOW_RANK_GRID = {
-    "item_normalization": (0.5,),
-    "regularization": (0.0, 0.05, 0.1),
-    "item_exponent": (0.5,),
+    "item_normalization": (0.4, 0.5),
+    "regularization": (0.02, 0.1),
+    "user_exponent": (0.8, 1.0),
+    "item_exponent": (0.4, 0.5),
 }
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0)
 
