@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from problems import problems
 from sklearn.model_selection import GridSearchCV
 
-from shallow_ae import LogCountTransformer, LowRankAutoEncoder, ShallowAutoEncoder, make_recommender
+from shallow_ae import (
+    LogCountTransformer,
+    LowRankAutoEncoder,
+    PopularityRecommender,
+    make_recommender,
+)
 from shallow_ae.datasets import make_listens
 
 PARAMETERS = st.fixed_dictionaries(
@@ -284,8 +289,7 @@ def test_columns_are_found_by_name():
 def test_it_ranks_better_than_popularity_on_movielens(ml_1m):
     X, _ = ml_1m
     low_rank = LowRankAutoEncoder(128, random_state=0).fit(X)
-    gradient = ShallowAutoEncoder(max_iter=5, random_state=0).fit(X)
-    assert low_rank.score(X) > gradient.score(X) > 0.1
+    assert low_rank.score(X) > 1.3 * PopularityRecommender().fit(X).score(X)
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ COST_SPARSE_SPARSE = 700
 COST_SMALL_SYSTEM = 12
 COST_LIST_LOOKUP = 150
 
-# Times in the same unit: one multiplication in scipy's product, on one thread, of a sparse matrix
-# and a dense matrix that is larger than the cache; and one in the LU, QR and singular value
-# decompositions of such matrices with a few hundred columns. Measured on Gowalla and on generated
-# data with a million items: between the two, the first varies by a factor of two.
-COST_SPARSE_TALL = 200
-COST_DECOMPOSITION = 10
+# Times in the same unit, each for matrices in cache and for larger ones: one multiplication in
+# scipy's product, on one thread, of a sparse and a dense matrix; and one in the LU, QR and singular
+# value decompositions of matrices with a few hundred columns. Measured on MovieLens-1M, on Gowalla
+# and on generated data with a million items; between the last two they vary by a factor of three.
+CACHE = 2**25  # bytes
+COST_SPARSE_PRODUCT = (22, 120)
+COST_DECOMPOSITION = (4, 8)
 
 _SIZE = 512
 

@@ -17,12 +17,13 @@ from shallow_ae._runtime.blocks import block_rows
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._runtime.speed import (
+    CACHE,
     COST_DECOMPOSITION,
     COST_LIST_LOOKUP,
     COST_SMALL_SYSTEM,
     COST_SPARSE_DENSE,
+    COST_SPARSE_PRODUCT,
     COST_SPARSE_SPARSE,
-    COST_SPARSE_TALL,
     multiplications_per_second,
 )
 from shallow_ae._runtime.threads import n_threads
@@ -129,7 +130,9 @@ def low_rank_cost(X: sp.csr_array[Any], n_components: int) -> Cost:
     work = svd_work(X.shape, X.nnz, n_components)
     kept = X.nnz * (itemsize + 4) + 12 * X.shape[0]
     kept += X.shape[1] * ((min(n_components, *X.shape) + 2) * itemsize + 8)
-    as_dense = COST_SPARSE_TALL * work.sparse + COST_DECOMPOSITION * work.dense
+    is_large = max(X.shape) * n_components * itemsize > CACHE
+    as_dense = COST_SPARSE_PRODUCT[is_large] * work.sparse
+    as_dense += COST_DECOMPOSITION[is_large] * work.dense
     return Cost(
         "low-rank",
         low_rank_bytes(X.shape, X.nnz, n_components, itemsize),
