@@ -207,6 +207,16 @@ def test_a_part_that_learns_on_changes_the_sum():
     assert (model.predict(X) != before).any()
 
 
+@pytest.mark.parametrize("names", [["near", "popular"], ["tastes", "near"], ["all", "near"]])
+def test_a_part_that_was_fitted_to_other_items_is_told(names):
+    X = listens()
+    model = blended(names).fit(X)
+    model.named_estimators_.near.fit(X[:, :5])
+    for ask in (model.predict, model.recommend, model.score):
+        with pytest.raises(ValueError, match="items, expected the same number for all"):
+            ask(X)
+
+
 def test_a_sum_may_be_a_part():
     X = listens()
     inner = blended(["near", "tastes"], [1, 0.5])

@@ -29,7 +29,18 @@ def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> Item
     """Return the sum of the parts, each multiplied by its factor.
 
     A part whose factor is 0 is left out. If one part with the factor 1 is left, it is returned.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not have the same number of items, because one was fitted again on its own.
     """
+    sizes = [part.form.n_inputs for part in parts]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"The parts of the sum have {', '.join(map(str, sizes))} items, expected the same "
+            "number for all: a part was fitted again on its own. Fit the sum."
+        )
     left = [(part, factor) for part, factor in zip(parts, factors, strict=True) if factor]
     if len(left) == 1 and left[0][1] == 1:
         return left[0][0]

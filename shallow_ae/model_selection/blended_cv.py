@@ -77,8 +77,8 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
 
     Notes
     -----
-    Beside the parts, memory is the recommendations of a test part for each candidate: 8 bytes for
-    each candidate, test user and place.
+    Beside the parts, memory is the recommendations of a test part with each candidate: 12 bytes for
+    each candidate, test user and place, or 16 in float64.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
                 f"`weights`={given!r} must be a list of candidates, each with a number for each "
                 "part, or None."
             )
-        candidates = list(given)
+        candidates = [list(own) if isinstance(own, Iterable) else own for own in given]
         if not candidates:
             raise ValueError("`weights` is empty, expected one candidate or more.")
         return candidates
