@@ -100,11 +100,11 @@ class RecommenderPipeline(Pipeline):
         _check_steps(self.steps)
         trial = copy(self)
         trial.steps = [(name, copy(step)) for name, step in self.steps]
-        before = getattr(trial[-1], "_fitted", None)
+        before = vars(trial[-1]).get("_fitted")
         try:
             Pipeline.fit(trial, X, y, **params)
         except KeyboardInterrupt:
-            if getattr(trial[-1], "_fitted", None) is not before:  # keep the weights trained so far
+            if vars(trial[-1]).get("_fitted") is not before:  # keep the weights trained so far
                 self._take_over(trial)
             raise
         self._take_over(trial)

@@ -247,6 +247,8 @@ def test_a_sum_may_be_a_part():
         ([("a", PARTS["near"])], [np.inf], ValueError, "`weights`=inf must be a finite number"),
         ([("a", PARTS["near"])], "ab", TypeError, "must be a list of numbers"),
         ([("a", PARTS["near"])], 2.0, TypeError, "must be a list of numbers"),
+        ((("a", PARTS["near"]),), None, ValueError, "must be a list of \\(name, estimator\\)"),
+        ([(1, PARTS["near"])], None, ValueError, "must be a list of \\(name, estimator\\)"),
         ([("a", PARTS["near"]), ("b", "drop")], [0, 1], ValueError, "All `weights` are 0"),
         ([("a", ShallowAutoEncoder(batch_size=0))], None, ValueError, "`batch_size`=0"),
     ],
@@ -270,11 +272,10 @@ def test_an_error_names_the_part():
     assert not hasattr(model, "item_weights_")
 
 
-def test_a_model_that_is_asked_while_weights_are_dense_keeps_its_own_form():
+def test_reading_the_weights_of_a_sum_does_not_change_its_scores():
     X = listens(20, 60)  # the exact solution is dual
     model = blended(["all", "tastes"]).fit(X)
     before = model.predict(X[:1])
-    np.testing.assert_allclose(model.item_weights_ @ X[0], before[0] @ np.eye(60), atol=10)
     np.testing.assert_allclose(X[:1] @ model.item_weights_, before, atol=1e-9)
     np.testing.assert_allclose(model.predict(X[:1]), before, atol=1e-12)
 
@@ -292,10 +293,14 @@ def test_in_a_pipeline_by_raw_ids():
     assert 0 < left <= 0.1 * popular + 1e-6  # by popularity
     again = pickle.loads(pickle.dumps(recommender)).recommend(frame, k=3)
     pd.testing.assert_frame_equal(again, answer)
-    for user in (None, "popularity"):
-        stranger = pd.DataFrame({"user": ["zoe"], "item": ["unknown"]})
+    stranger = pd.DataFrame({"user": ["zoe"], "item": ["unknown"]})
+    for no_history, n_rows in (("popularity", 2), ("omit", 0)):
         with pytest.warns(UserWarning, match="left out"):
-            assert len(recommender.recommend(stranger, k=2, no_history=user or "popularity")) == 2
+            assert len(recommender.recommend(stranger, k=2, no_history=no_history)) == n_rows
+    recommender[-1].estimators.append(("all", clone(PARTS["all"])))
+    recommender[-1].weights = [1.0, 0.5, 0.1, 1.0]
+    assert "item_counts_" in dir(recommender[-1])
+    assert len(recommender.fit(frame)[-1].estimators_) == 4
 
 
 def test_weights_and_parameters_of_parts_can_be_searched():

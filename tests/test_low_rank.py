@@ -1,6 +1,8 @@
 """Weights by a truncated SVD, against dense decompositions in float64 and published models."""
 
+import inspect
 import pickle
+import re
 import tracemalloc
 
 import numpy as np
@@ -17,6 +19,7 @@ from shallow_ae import (
     LogCountTransformer,
     LowRankAutoEncoder,
     PopularityRecommender,
+    SparseShallowAutoEncoder,
     make_recommender,
 )
 from shallow_ae.datasets import make_listens
@@ -231,6 +234,7 @@ def test_the_scale_of_the_data_does_not_matter(factor):
         ({"user_exponent": -1e6}, None),
         ({"item_exponent": 1e6}, "`item_exponent`=1e\\+06 gives weights"),
         ({"item_exponent": 45.0}, "`item_exponent`=45 gives weights"),
+        ({"item_exponent": -20.0}, "`item_exponent`=-20 gives weights"),
     ],
 )
 def test_a_fit_that_fails_changes_nothing(parameters, told):
@@ -246,6 +250,15 @@ def test_a_fit_that_fails_changes_nothing(parameters, told):
     with pytest.raises((ValueError, TypeError), match=told):
         failing.fit(X)
     assert pickle.dumps(failing.set_params(**model.get_params())) == before
+
+
+def test_the_documented_defaults_are_the_defaults():
+    for estimator in (LowRankAutoEncoder, SparseShallowAutoEncoder):
+        defaults = inspect.signature(estimator).parameters
+        told = re.findall(r"^    (\w+) : .*default=(\S+)$", estimator.__doc__, re.M)
+        assert told
+        for name, value in told:
+            assert repr(defaults[name].default) == value
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])

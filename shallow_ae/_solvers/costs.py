@@ -130,7 +130,7 @@ def low_rank_cost(X: sp.csr_array[Any], n_components: int) -> Cost:
     work = svd_work(X.shape, X.nnz, n_components)
     kept = X.nnz * (itemsize + 4) + 12 * X.shape[0]
     kept += X.shape[1] * ((min(n_components, *X.shape) + 2) * itemsize + 8)
-    is_large = max(X.shape) * n_components * itemsize > CACHE
+    is_large = max(X.shape) * min(n_components, *X.shape) * itemsize > CACHE
     as_dense = COST_SPARSE_PRODUCT[is_large] * work.sparse
     as_dense += COST_DECOMPOSITION[is_large] * work.dense
     return Cost(

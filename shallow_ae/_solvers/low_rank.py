@@ -104,14 +104,16 @@ def low_rank_weights(
     """Return P_ij = (users of j / users of i) ** item_exponent * (V f(s) V')_ij, with P_jj = 0."""
     exponent, dtype = settings.item_exponent, spectrum.vectors.dtype
     outputs = count_scale(item_counts, exponent)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         inputs = (1 / np.square(outputs)).astype(dtype)
     kept = filter_of(spectrum.singular_values, settings.regularization, dtype)
     # By rows: scipy copies any other array in each product with sparse rows.
     vectors = np.ascontiguousarray(spectrum.vectors * np.sqrt(kept).astype(dtype))
-    vectors *= outputs.astype(dtype)[:, None]
-    check_finite("item_exponent", exponent, inputs)
-    return LowRankWeights(vectors, inputs, inputs * np.einsum("ic,ic->i", vectors, vectors))
+    with np.errstate(all="ignore"):
+        vectors *= outputs.astype(dtype)[:, None]
+        diagonal = inputs * np.einsum("ic,ic->i", vectors, vectors)
+    check_finite("item_exponent", exponent, np.concatenate([inputs, diagonal]))
+    return LowRankWeights(vectors, inputs, diagonal)
 
 
 def filter_of(singular_values: Array, regularization: float, dtype: np.dtype[Any]) -> Array:

@@ -163,7 +163,9 @@ def _rank_sums(
     """Write the best items of each row for several sums, into arrays of (sum, row, place)."""
     from shallow_ae._weights.top_k import rank_sums
 
-    by_sum = np.asarray(factors, scores.dtype)
+    with np.errstate(over="ignore"):
+        by_sum = np.asarray(factors, scores.dtype)
+    _check_finite(by_sum)
 
     def rank(rows: slice) -> None:
         block = X[rows]
@@ -173,6 +175,12 @@ def _rank_sums(
         rank_sums(tables, by_sum, allowed, rows.start, items[:, rows], scores[:, rows])
 
     share_rows(X.shape[0], rank, most=product_rows(*X.shape), verbose=verbose)
+
+
+def _check_finite(factors: Array) -> None:
+    """Raise an error if a factor is too large for the dtype of the scores."""
+    if not np.isfinite(factors).all():
+        raise ValueError(f"`weights` holds a number that is too large for {factors.dtype} scores.")
 
 
 def _dtype_of(forms: Sequence[WeightMatrix]) -> np.dtype[Any]:

@@ -8,6 +8,7 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
+from sklearn.base import clone
 
 from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._weights.candidates import candidate_filter
@@ -152,7 +153,7 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
                 outcome.score_times[:, fold] = (time.perf_counter() - fitted) / len(candidates)
                 bar.advance(1)
         select(trial, [{"weights": candidate} for candidate in candidates], outcome)
-        best = BlendedRecommender(self.estimators, **trial.best_params_)
+        best = clone(BlendedRecommender(self.estimators, **trial.best_params_))
         trial.best_estimator_ = best.fit(data.X, sample_weight=data.sample_weight)
         copy_names(trial, best)
         return take_over(self, trial)

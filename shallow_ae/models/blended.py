@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable
 from copy import copy
 from typing import Any, Self
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import _BaseComposition
@@ -122,6 +123,16 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         self.estimators = estimators
         self.weights = weights
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_parts")
+
+    def __dir__(self) -> Iterable[str]:
+        """Return the names of the attributes, but for item_weights_, which is computed."""
+        names = set(object.__dir__(self)) - {"item_weights_"}
+        if self.__sklearn_is_fitted__():
+            return names
+        return {name for name in names if not name.endswith("_") or name.endswith("__")}
+
     @property
     def item_weights_(self) -> Any:
         """P, of shape (n_items, n_items). It is computed in each access and not kept."""
@@ -181,7 +192,8 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         Returns
         -------
         costs : dict of str to cost
-            What `plan` of each part returns, by name. The parts are fitted one after the other:
+            What `plan` of each part returns, by name. Parts without a plan, such as
+            PopularityRecommender, are left out. The parts are fitted one after the other:
             the peak memory is the `bytes` of a part and the `kept_bytes` of those before it.
         """
         return {name: part.plan(X) for name, part in self._checked_parts() if hasattr(part, "plan")}
@@ -198,7 +210,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         for name, part in self._checked_parts():
             try:
                 models[name] = clone(part).fit(rows, sample_weight=sample_weight)
-            except (ValueError, MemoryError) as error:
+            except Exception as error:
                 error.add_note(f"In the fit of the part {name!r}.")
                 raise
         return FittedParts([name for name, _ in self.estimators], models)
@@ -211,8 +223,8 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
     def _checked_parts(self) -> list[tuple[str, Any]]:
         """Check `estimators`, and return the named parts that are not dropped."""
         given = self.estimators
-        is_list = isinstance(given, list | tuple) and len(given) > 0
-        if not is_list or not all(isinstance(p, tuple | list) and len(p) == 2 for p in given):
+        is_list = isinstance(given, list) and len(given) > 0
+        if not is_list or not all(_is_named(part) for part in given):
             raise ValueError(
                 f"`estimators`={given!r} must be a list of (name, estimator) with one part or more."
             )
@@ -257,18 +269,22 @@ def factors_of(weights: Any, names: list[str], kept: Container[str]) -> list[flo
     """Return the factors of the kept parts, from `weights` with one number for each name."""
     if weights is None:
         weights = [1.0] * len(names)
-    if isinstance(weights, str) or not isinstance(weights, Iterable):
+    if not isinstance(weights, list | tuple | np.ndarray):
         raise TypeError(f"`weights`={weights!r} must be a list of numbers, or None.")
     factors = [check_real("weights", weight) for weight in weights]
     if len(factors) != len(names):
         raise ValueError(
             f"`weights` has {len(factors)} numbers, expected {len(names)}: one for each of the "
-            f"parts {', '.join(map(repr, names))}."
+            f"parts {', '.join(map(repr, names))}. After a change of `estimators`, call `fit`."
         )
     of_kept = [factor for name, factor in zip(names, factors, strict=True) if name in kept]
     if not any(of_kept):
         raise ValueError("All `weights` are 0: set one of them to another number.")
     return of_kept
+
+
+def _is_named(part: Any) -> bool:
+    return isinstance(part, tuple | list) and len(part) == 2 and isinstance(part[0], str)
 
 
 def _is_dropped(part: Any) -> bool:

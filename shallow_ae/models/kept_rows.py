@@ -61,7 +61,8 @@ class KeptRowsMixin(RecommenderMixin):
             return self._fit_rows(X, sample_weight)
         check_parameters(self)
         kept, rows, weights = self._checked_update(X, sample_weight)
-        return self._learn(copy(self), kept.plus(rows, weights), free_memory())
+        free = free_memory()  # before the rows are joined, which the estimated cost includes
+        return self._learn(copy(self), kept.plus(rows, weights), free)
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Remove users from the training data and update the weights.
@@ -101,7 +102,8 @@ class KeptRowsMixin(RecommenderMixin):
         check_is_fitted(self)
         check_parameters(self)
         kept, rows, weights = self._checked_update(X, sample_weight)
-        return self._learn(copy(self), kept.minus(rows, weights), free_memory())
+        free = free_memory()
+        return self._learn(copy(self), kept.minus(rows, weights), free)
 
     def _checked_update(
         self, X: Any, sample_weight: Any

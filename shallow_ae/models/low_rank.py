@@ -16,6 +16,7 @@ from shallow_ae._solvers.low_rank import leading_spectrum, low_rank_weights
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae._weights.low_rank import LowRankWeights
+from shallow_ae._weights.ranking import check_rows
 from shallow_ae.data.fitting import take_over
 from shallow_ae.models.fitted import FittedAttribute, FittedState
 from shallow_ae.models.kept_rows import KeptRowsMixin, checked_training_rows
@@ -55,18 +56,18 @@ class LowRankAutoEncoder(
     n_components : int, default=512
         Number of components. More components describe rarer tastes, and describe the training users
         more exactly.
-    regularization : float, default=0.0
+    regularization : float, default=0.1
         Strength of the filter f, relative to the largest singular value. At 0, every component
         counts fully, and `n_components` alone decides what is left out (a hard cut). A larger value
         reduces the components with small singular values (a soft cut). The value does not depend on
         the number of users.
-    item_normalization : float, default=0.5
+    item_normalization : float, default=0.4
         Exponent of an item's number of users in the division of its column. 0 divides by nothing,
         so that popular items decide the components. 0.5 gives each item the same weight.
     user_exponent : float, default=1.0
         The weight of a user is multiplied by ``(number of items) ** -user_exponent``, as in
         ShallowAutoEncoder. 1 gives each user the same weight.
-    item_exponent : float, default=0.5
+    item_exponent : float, default=0.4
         Multiplies P_ij by ``(users of j / users of i) ** item_exponent``, as in
         ShallowAutoEncoder. A larger value recommends popular items more often.
     random_state : int, RandomState instance or None, default=None
@@ -76,8 +77,8 @@ class LowRankAutoEncoder(
     ----------
     item_vectors_ : ndarray of shape (n_items, n_components)
         Vector of each item. The products with the vectors that `transform` returns for users are
-        the users' scores, so an index for maximum inner products can search them. Only items that
-        the user has seen differ: their products include what the item adds to its own score.
+        the users' scores, so an index for maximum inner products can search them. For an item that
+        the user has seen, the product also includes what the item adds to its own score.
     singular_values_ : ndarray of shape (n_components,)
         Singular values of the scaled matrix relative to the first, s / s_1, in descending order.
     item_weights_ : ndarray of shape (n_items, n_items)
@@ -108,10 +109,9 @@ class LowRankAutoEncoder(
 
     - PureSVD [1]_ is ``regularization=0, item_normalization=0, user_exponent=0, item_exponent=0``.
       With other values of `item_normalization`, it is EigenRec [2]_.
-    - The ideal low-pass filter of GF-CF [3]_ is the default: ``regularization=0,
-      item_normalization=0.5, user_exponent=1, item_exponent=0.5``. GF-CF adds the product of the
-      scaled matrix with itself, weights through shared users that a sum with
-      SparseShallowAutoEncoder replaces by better ones.
+    - The ideal low-pass filter of GF-CF [3]_ is ``regularization=0, item_normalization=0.5,
+      user_exponent=1, item_exponent=0.5``. GF-CF also adds the Gram matrix of the scaled rows. That
+      part is not included; a sum with SparseShallowAutoEncoder can take its place.
     - With ``regularization > 0``, ``item_normalization=0`` and ``item_exponent=0``, it is ridge
       regression of each item on all items, itself included, on the leading components.
     - ELSA [4]_ has the same form, products of item vectors without the diagonal, but finds the
@@ -221,8 +221,9 @@ class LowRankAutoEncoder(
         >>> bool(np.allclose(products[X == 0], model.predict(X)[X == 0]))
         True
         """
-        rows = checked_rows(self, X)
-        return self._weights.user_vectors(rows)
+        rows, weights = checked_rows(self, X), self._weights
+        check_rows(weights, rows)
+        return weights.user_vectors(rows)
 
     def plan(self, X: Any) -> Cost:
         """Estimate the memory and time of a fit to `X`, without fitting.

@@ -217,7 +217,8 @@ class RecommenderMixin:
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
         """Return the items of a user that contribute most to given scores.
 
-        A score is a sum over the user's items, so the contributions are exact. If `k` is at least
+        A score is a sum over the user's items, so the contributions are exact. Scores by popularity
+        are the exception: they do not come from the user's items. If `k` is at least
         the number of a user's items, the contributions sum to the score that `predict` returns.
 
         Parameters
