@@ -15,7 +15,8 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
 from shallow_ae._weights.ranking import all_scores, best_items
-from shallow_ae._weights.top_k import _score_threshold, rank_stored
+from shallow_ae._weights.selection import _score_threshold
+from shallow_ae._weights.top_k import rank_stored
 
 N_USERS, N_ITEMS = 5, 7
 SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and often equal

@@ -62,6 +62,7 @@ def leading_spectrum(
         scaled,
         min(n_components, *scaled.shape),
         n_oversamples=_N_OVERSAMPLES,
+        n_iter=_n_iterations(scaled.shape, n_components),
         flip_sign=False,  # P does not depend on the signs of the vectors
         random_state=random_state,
     )
@@ -81,11 +82,16 @@ def svd_work(shape: tuple[int, int], n_entries: int, n_components: int) -> SvdWo
     """Return the work of `leading_spectrum`."""
     n_components = min(n_components, *shape)
     n_vectors = n_components + _N_OVERSAMPLES
-    n_iterations = 7 if n_components < 0.1 * min(shape) else 4  # as randomized_svd chooses
+    n_iterations = _n_iterations(shape, n_components)
     n_products = 2 * n_iterations + 2
     return SvdWork(
         n_products * n_entries * n_vectors, (n_iterations + 2) * sum(shape) * n_vectors**2
     )
+
+
+def _n_iterations(shape: tuple[int, int], n_components: int) -> int:
+    """Return the number of power iterations, by the default rule of scikit-learn."""
+    return 7 if min(n_components, *shape) < 0.1 * min(shape) else 4
 
 
 def low_rank_bytes(shape: tuple[int, int], n_entries: int, n_components: int, itemsize: int) -> int:
@@ -108,7 +114,7 @@ def low_rank_weights(
         inputs = (1 / np.square(outputs)).astype(dtype)
     kept = filter_of(spectrum.singular_values, settings.regularization, dtype)
     # By rows: scipy copies any other array in each product with sparse rows.
-    vectors = np.ascontiguousarray(spectrum.vectors * np.sqrt(kept).astype(dtype))
+    vectors = np.multiply(spectrum.vectors, np.sqrt(kept).astype(dtype), order="C")
     with np.errstate(all="ignore"):
         vectors *= outputs.astype(dtype)[:, None]
         diagonal = inputs * np.einsum("ic,ic->i", vectors, vectors)

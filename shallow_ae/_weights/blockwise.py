@@ -13,6 +13,7 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
 
+COLUMNS_AT_ONCE = 256
 _SCORES = 2**23  # in a block of products, 32 MiB in float32
 _LEAST_ROWS = 64
 
@@ -49,8 +50,8 @@ def product_rows(n_rows: int, n_items: int) -> int:
     return min(n_rows, max(_LEAST_ROWS, _SCORES // n_items))
 
 
-def dense_of(weights: WeightMatrix, n_bytes: int, width: int) -> DenseWeights:
-    """Return P as an array, computed in blocks of `width` columns.
+def dense_of(weights: WeightMatrix, n_bytes: int) -> DenseWeights:
+    """Return P as an array, computed in blocks of `COLUMNS_AT_ONCE` columns on each thread.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def dense_of(weights: WeightMatrix, n_bytes: int, width: int) -> DenseWeights:
     def fill(block: slice) -> None:
         P[:, block] = weights.columns(block)
 
-    map_on_threads(fill, blocks(n_items, width))
+    map_on_threads(fill, blocks(n_items, COLUMNS_AT_ONCE))
     return DenseWeights(P)
 
 

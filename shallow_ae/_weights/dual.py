@@ -13,11 +13,14 @@ from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.speed import COST_SPARSE_DENSE
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.blockwise import dense_of, rank_blocks, subtract_diagonal
+from shallow_ae._weights.blockwise import (
+    COLUMNS_AT_ONCE,
+    dense_of,
+    rank_blocks,
+    subtract_diagonal,
+)
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, fits
-
-_WIDTH = 256
 
 
 class DualWeights(NamedTuple):
@@ -68,7 +71,7 @@ class DualWeights(NamedTuple):
         """Return P_ij for each pair of an input i and an output j, from whole columns of P."""
         distinct, column = np.unique(outputs, return_inverse=True)
         entries = np.empty(len(inputs), self.dtype)
-        for block in blocks(len(distinct), _WIDTH):
+        for block in blocks(len(distinct), COLUMNS_AT_ONCE):
             pairs = np.flatnonzero((block.start <= column) & (column < block.stop))
             columns = self._columns(distinct[block])
             entries[pairs] = columns[inputs[pairs], column[pairs] - block.start]
@@ -91,7 +94,7 @@ class DualWeights(NamedTuple):
         MemoryError
             If P does not fit in the free memory.
         """
-        return dense_of(self, self._dense_bytes(), _WIDTH)
+        return dense_of(self, self._dense_bytes())
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return dense weights if computing and using them is faster than the product."""
@@ -111,5 +114,5 @@ class DualWeights(NamedTuple):
 
     def _dense_bytes(self) -> int:
         n_items, n_users = self.items.shape
-        beside = n_threads() * _WIDTH * (2 * n_users + n_items)
+        beside = n_threads() * COLUMNS_AT_ONCE * (2 * n_users + n_items)
         return (n_items**2 + beside) * self.dtype.itemsize

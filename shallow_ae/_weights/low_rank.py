@@ -12,6 +12,7 @@ from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, blocks
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weights.blockwise import (
+    COLUMNS_AT_ONCE,
     dense_of,
     product_rows,
     rank_blocks,
@@ -19,8 +20,6 @@ from shallow_ae._weights.blockwise import (
 )
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
-
-_WIDTH = 256
 
 
 class LowRankWeights(NamedTuple):
@@ -90,8 +89,10 @@ class LowRankWeights(NamedTuple):
         MemoryError
             If P does not fit in the free memory.
         """
-        n_bytes = self.n_inputs * (self.n_inputs + n_threads() * _WIDTH) * self.dtype.itemsize
-        return dense_of(self, n_bytes, _WIDTH)
+        n_bytes = (
+            self.n_inputs * (self.n_inputs + n_threads() * COLUMNS_AT_ONCE) * self.dtype.itemsize
+        )
+        return dense_of(self, n_bytes)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these weights. P as an array would need more memory and be read more slowly."""

@@ -12,7 +12,8 @@ from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
-from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
+from shallow_ae._weights.item_weights import WeightMatrix
+from shallow_ae._weights.popularity import PopularityScores
 
 
 def all_scores(weights: WeightMatrix, X: sp.csr_array[Any]) -> Array:
@@ -57,8 +58,9 @@ def popular_items(
     item_counts: Array, k: int, allowed: CandidateFilter
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` allowed items with the most users, and their counts, for each user."""
-    counts = DenseWeights(np.asarray(item_counts, np.float64)[None, :])
-    return best_items(counts, sp.csr_array(np.ones((len(allowed.seen.starts), 1))), k, allowed)
+    counts = PopularityScores(np.asarray(item_counts, np.float64))
+    nobody = sp.csr_array((len(allowed.seen.starts), len(item_counts)))
+    return best_items(counts, nobody, k, allowed)
 
 
 def explain_scores(

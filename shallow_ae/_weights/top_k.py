@@ -1,4 +1,4 @@
-"""Scores and top-k selection, one user at a time, compiled.
+"""Scores of users and their best items, one user at a time, compiled.
 
 A user's scores are a weighted sum of a few rows of P. They are computed in a scratch row that stays
 in cache. Items that must not be recommended get a score of -inf, and the k best items are selected.
@@ -6,20 +6,14 @@ The next user's scores overwrite the scratch row, so that no block of scores is 
 The sum runs over the user's items in ascending order of index. A user's scores therefore do not
 depend on the other users or on the number of threads.
 
-A heap with the worst item on top selects the best. Each insertion costs about a dozen mispredicted
-branches, and hundreds of items would be inserted. Bisection therefore first finds a threshold that
-slightly more than k scores reach, and only these scores are pushed. Of a long row, the maxima of
-groups of scores are bisected instead of the scores: if k maxima reach a threshold, k scores do. The
-threshold affects the time and never the result.
-
-These functions are in one file, because Numba's cache on disk notices a change of the file of a
-compiled function, but no change of the files of the functions that it calls. After a change of the
-fields of `CsrArrays`, `ItemLists` or `CandidateFilter`, remove `__pycache__`.
+Numba's cache on disk notices a change of the file of a compiled function, but no change of the files
+of the functions that it calls. After a change of `selection.py`, or of the fields of `CsrArrays`,
+`ItemLists` or `CandidateFilter`, remove `__pycache__`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,11 +21,7 @@ from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter, ItemLists
-
-_PASSES = 30  # bisection steps, at most
-_GROUPS = 512  # at least, of scores whose maxima are bisected instead of the scores
-_GROUPS_PER_PLACE = 8  # the more groups, the fewer of the best scores share one
-_STRIDE = 16  # scores that are compared with the threshold together; usually none reaches it
+from shallow_ae._weights.selection import keep_best, sort_heap
 
 
 class Workspace(NamedTuple):
@@ -102,7 +92,7 @@ def rank_sparse(
                 space.values[index] = row[reached[index]]
             held = keep_best(space.values, reached, n, items[place], scores[place])
         if held == items.shape[1] and scores[place, 0] > 0:
-            _sort_heap(items[place], scores[place], held)
+            sort_heap(items[place], scores[place], held)
         else:
             _choose(row, allowed, user, space, items[place], scores[place])
         _strike_out(row, allowed, user, 0.0)
@@ -154,7 +144,7 @@ def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
         held = keep_best(values, columns, stop - start, items[row], scores[row])
-        _sort_heap(items[row], scores[row], held)
+        sort_heap(items[row], scores[row], held)
 
 
 @compiled
@@ -228,136 +218,4 @@ def _choose(
             space.values[n] = row[space.some[n]]
             n += 1
         row, ids = space.values, space.some
-    _sort_heap(items, scores, keep_best(row, ids, n, items, scores))
-
-
-@compiled
-def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
-    """Build a heap of the best finite values with the worst value on top, and return its size."""
-    k = len(items)
-    held = 0
-    bar = _score_threshold(values, n, k)
-    for start in range(0, n, _STRIDE):
-        stop = min(start + _STRIDE, n)
-        if _count_reaching(values[start:stop], stop - start, bar) == 0:
-            continue
-        for place in range(start, stop):
-            if values[place] >= bar:
-                held = _push(values[place], ids[place], items, scores, held)
-                if held == k:
-                    bar = max(bar, scores[0])
-    return held
-
-
-@compiled
-def _sort_heap(items: Array, scores: Array, held: int) -> None:
-    """Sort a heap, best first, and fill the remaining places with -1 and NaN."""
-    for last in range(held - 1, 0, -1):
-        score, item = scores[last], items[last]
-        scores[last], items[last] = scores[0], items[0]
-        _sift_down(score, item, items, scores, last)
-    for place in range(held, len(items)):
-        scores[place] = np.nan
-        items[place] = -1
-
-
-@compiled
-def _score_threshold(values: Array, n: int, k: int) -> Any:
-    """Return a finite threshold that at least `k` of the first `n` values reach.
-
-    If fewer than `k` values are finite, all finite values reach the threshold.
-    """
-    found = np.finfo(values.dtype).min
-    if n <= 2 * k:
-        return found
-    n_groups = max(_GROUPS, _GROUPS_PER_PLACE * k)
-    if n >= 4 * n_groups:
-        values, n = _group_maxima(values, n, n_groups), n_groups
-    low, high = _finite_range(values, n)
-    for _ in range(_PASSES):
-        middle = values.dtype.type(low + (high - low) * 0.5)
-        if not low < middle < high:
-            break
-        n_reach = _count_reaching(values, n, middle)
-        if n_reach < k:
-            high = middle
-            continue
-        low = found = middle
-        if n_reach <= k + k // 4 + 8:
-            break
-    return found
-
-
-@compiled
-def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
-    """Return the largest value of each group; every `n_groups`-th value is in the same group.
-
-    A number that `k` of the maxima reach is reached by `k` of the values, and by few more.
-    """
-    maxima = np.full(n_groups, -np.inf, values.dtype)
-    for start in range(0, n, n_groups):
-        some = values[start : min(start + n_groups, n)]
-        for group in range(len(some)):
-            best = maxima[group]
-            maxima[group] = some[group] if some[group] > best else best
-    return maxima
-
-
-@compiled
-def _finite_range(values: Array, n: int) -> tuple[Any, Any]:
-    low, high = np.inf, -np.inf
-    for place in range(n):
-        value = values[place]
-        if -np.inf < value < np.inf:
-            low = min(low, value)
-            high = max(high, value)
-    return low, high
-
-
-@compiled
-def _count_reaching(values: Array, n: int, bar: Any) -> int:
-    n_reach = 0
-    for place in range(n):
-        n_reach += values[place] >= bar
-    return n_reach
-
-
-@compiled
-def _push(score: float, item: int, items: Array, scores: Array, held: int) -> int:
-    """Push an item onto the heap if it is among the best, and return the size of the heap."""
-    if held == len(items):
-        if _precedes(score, item, scores[0], items[0]):
-            _sift_down(score, item, items, scores, held)
-        return held
-    place = held
-    while place > 0:
-        parent = (place - 1) >> 1
-        if _precedes(score, item, scores[parent], items[parent]):
-            break
-        scores[place], items[place] = scores[parent], items[parent]
-        place = parent
-    scores[place], items[place] = score, item
-    return held + 1
-
-
-@compiled
-def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
-    """Replace the top of a heap of `n` items, and restore the order of the heap."""
-    place = 0
-    while 2 * place + 1 < n:
-        child = 2 * place + 1
-        if child + 1 < n and _precedes(
-            scores[child], items[child], scores[child + 1], items[child + 1]
-        ):
-            child += 1
-        if not _precedes(score, item, scores[child], items[child]):
-            break
-        scores[place], items[place] = scores[child], items[child]
-        place = child
-    scores[place], items[place] = score, item
-
-
-@compiled
-def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
-    """Return whether an item ranks before another item: by higher score, then by lower index."""
-    return score > other_score or (score == other_score and item < other_item)
+    sort_heap(items, scores, keep_best(row, ids, n, items, scores))

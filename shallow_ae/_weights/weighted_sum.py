@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.blockwise import dense_of, product_rows
+from shallow_ae._weights.blockwise import COLUMNS_AT_ONCE, dense_of, product_rows
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import (
     ItemWeights,
@@ -21,8 +21,6 @@ from shallow_ae._weights.item_weights import (
     WeightMatrix,
 )
 from shallow_ae._weights.ranking import check_rows
-
-_WIDTH = 256
 
 
 def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> ItemWeights:
@@ -116,8 +114,8 @@ class SummedWeights(NamedTuple):
                 total = total + form.P * factor
             return SparseWeights(sp.csr_array(total))
         itemsize, n_copies = self.dtype.itemsize, 1 + len(self.parts)
-        n_beside = n_copies * n_threads() * _WIDTH
-        return dense_of(self, self.n_inputs * (self.n_inputs + n_beside) * itemsize, _WIDTH)
+        n_beside = n_copies * n_threads() * COLUMNS_AT_ONCE
+        return dense_of(self, self.n_inputs * (self.n_inputs + n_beside) * itemsize)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return the sum as a sparse matrix if all parts are sparse, else the sum of the parts."""
@@ -133,8 +131,6 @@ def best_of_sums(
     X: sp.csr_array[Any],
     k: int,
     allowed: CandidateFilter,
-    *,
-    verbose: int = 0,
 ) -> NDArray[np.int64]:
     """Return the `k` best items of each row for several sums of the same parts.
 
@@ -146,7 +142,7 @@ def best_of_sums(
         check_rows(form, X)
     items = np.empty((len(factors), X.shape[0], k), np.int64)
     scores = np.empty(items.shape, _dtype_of(forms))
-    _rank_sums(forms, factors, X, allowed, items, scores, verbose=verbose)
+    _rank_sums(forms, factors, X, allowed, items, scores, verbose=0)
     return items
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from typing import Any, Self
 
-import numpy as np
 from sklearn.base import clone
 
 from shallow_ae._runtime.progress import progress_bar
@@ -141,7 +140,7 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
         trial = copy(self)
         data = checked_data(trial, X, y, sample_weight)
         splits, scoring = splits_of(self.cv, data), self._scoring()
-        outcome = Outcome(*(np.empty((len(candidates), len(splits))) for _ in Outcome._fields))
+        outcome = Outcome.empty(len(candidates), len(splits))
         with progress_bar(len(splits), "cross-validation", verbose=self.verbose) as bar:
             for fold, (train, test) in enumerate(splits):
                 with split_in_errors(fold, splits):
@@ -198,5 +197,5 @@ def _scores(
     visible, hidden = protocol.split(test.X, test.y)
     factors = [blend._checked_weights(candidate) for candidate in candidates]
     allowed = candidate_filter(visible)
-    ranked = best_of_sums(blend._parts.weights, factors, visible, protocol.k, allowed)
+    ranked = best_of_sums(blend._parts.item_weights, factors, visible, protocol.k, allowed)
     return [protocol.measure(hidden, items) for items in ranked]

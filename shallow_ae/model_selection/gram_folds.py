@@ -71,7 +71,7 @@ def cross_validate(
     order = sorted(range(len(models)), key=lambda i: objectives[i].inverse_key)
     groups = [list(g) for _, g in groupby(order, lambda i: objectives[i].inverse_key)]
     on_threads = _may_run_on_threads(data, splits, scoring, copies=len(groups) < len(models))
-    outcome = Outcome(*(np.empty((len(models), len(splits))) for _ in Outcome._fields))
+    outcome = Outcome.empty(len(models), len(splits))
     gram = None
     with progress_bar(outcome.scores.size, "cross-validation", verbose=verbose) as bar:
         for exponent, alike in groupby(groups, lambda g: objectives[g[0]].user_exponent):

@@ -67,6 +67,11 @@ class Outcome(NamedTuple):
     fit_times: NDArray[np.float64]  # in seconds
     score_times: NDArray[np.float64]
 
+    @classmethod
+    def empty(cls, n_settings: int, n_splits: int) -> Outcome:
+        """Return arrays to be filled."""
+        return cls(*(np.empty((n_settings, n_splits)) for _ in cls._fields))
+
 
 class Scoring(NamedTuple):
     """A scikit-learn scorer and, if it is a RankingScorer, its hold-out protocol."""

@@ -250,13 +250,13 @@ class FittedParts:
         self._last: tuple[list[float], list[ItemWeights], FittedState] | None = None
 
     @property
-    def weights(self) -> list[ItemWeights]:
-        """Return the weights of the parts that are not dropped."""
+    def item_weights(self) -> list[ItemWeights]:
+        """Return the item weights of the parts that are not dropped."""
         return [model._fitted.weights for model in self.models.values()]
 
     def summed(self, factors: list[float]) -> FittedState:
         """Return the state of the sum. It is kept until the factors or a part's fit change."""
-        weights, last = self.weights, self._last
+        weights, last = self.item_weights, self._last
         if last is None or last[:2] != (factors, weights):
             some = next(iter(self.models.values()))._fitted
             total = weighted_sum(weights, factors)

@@ -37,7 +37,8 @@ class KeptRowsMixin(RecommenderMixin):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Update the model with the interactions of further users.
 
-        The result equals a `fit` on all rows so far, and costs as much as that fit.
+        The result equals a `fit` on all rows so far, and costs as much as that fit. A model with a
+        `random_state` needs an int there.
 
         Parameters
         ----------
@@ -68,7 +69,7 @@ class KeptRowsMixin(RecommenderMixin):
         """Remove users from the training data and update the weights.
 
         The result equals, bit for bit, a `fit` on the remaining rows, and costs as much as that
-        fit.
+        fit. A model with a `random_state` needs an int there.
 
         Parameters
         ----------

@@ -33,7 +33,8 @@ from shallow_ae._solvers.neighborhood.cholesky import (
 )
 from shallow_ae._solvers.neighborhood.systems import Solutions, Systems, Triangle
 from shallow_ae._typing import Array
-from shallow_ae._weights.top_k import keep_best, sum_sparse
+from shallow_ae._weights.selection import keep_best
+from shallow_ae._weights.top_k import sum_sparse
 
 _LINE = 16  # numbers of four bytes in a cache line
 _SIEVE = 2**14 - 1  # mask of a rank's last bits; unlike `position`, `sieve` fits in level-1 cache

@@ -1,0 +1,154 @@
+"""Selection of the best scores of a row, compiled.
+
+A heap with the worst item on top selects the best. Each insertion costs about a dozen mispredicted
+branches, and hundreds of items would be inserted. Bisection therefore first finds a threshold that
+slightly more than k scores reach, and only these scores are pushed. Of a long row, the maxima of
+groups of scores are bisected instead of the scores: if k maxima reach a threshold, k scores do. The
+threshold affects the time and never the result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from shallow_ae._runtime.compiled import compiled
+from shallow_ae._typing import Array
+
+_PASSES = 30  # bisection steps, at most
+_GROUPS = 512  # at least, of scores whose maxima are bisected instead of the scores
+_GROUPS_PER_PLACE = 8  # the more groups, the fewer of the best scores share one
+_STRIDE = 16  # scores that are compared with the threshold together; usually none reaches it
+
+
+@compiled
+def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
+    """Build a heap of the best finite values with the worst value on top, and return its size."""
+    k = len(items)
+    held = 0
+    bar = _score_threshold(values, n, k)
+    for start in range(0, n, _STRIDE):
+        stop = min(start + _STRIDE, n)
+        if _count_reaching(values[start:stop], stop - start, bar) == 0:
+            continue
+        for place in range(start, stop):
+            if values[place] >= bar:
+                held = _push(values[place], ids[place], items, scores, held)
+                if held == k:
+                    bar = max(bar, scores[0])
+    return held
+
+
+@compiled
+def sort_heap(items: Array, scores: Array, held: int) -> None:
+    """Sort a heap, best first, and fill the remaining places with -1 and NaN."""
+    for last in range(held - 1, 0, -1):
+        score, item = scores[last], items[last]
+        scores[last], items[last] = scores[0], items[0]
+        _sift_down(score, item, items, scores, last)
+    for place in range(held, len(items)):
+        scores[place] = np.nan
+        items[place] = -1
+
+
+@compiled
+def _score_threshold(values: Array, n: int, k: int) -> Any:
+    """Return a finite threshold that at least `k` of the first `n` values reach.
+
+    If fewer than `k` values are finite, all finite values reach the threshold.
+    """
+    found = np.finfo(values.dtype).min
+    if n <= 2 * k:
+        return found
+    n_groups = max(_GROUPS, _GROUPS_PER_PLACE * k)
+    if n >= 4 * n_groups:
+        values, n = _group_maxima(values, n, n_groups), n_groups
+    low, high = _finite_range(values, n)
+    for _ in range(_PASSES):
+        middle = values.dtype.type(low + (high - low) * 0.5)
+        if not low < middle < high:
+            break
+        n_reach = _count_reaching(values, n, middle)
+        if n_reach < k:
+            high = middle
+            continue
+        low = found = middle
+        if n_reach <= k + k // 4 + 8:
+            break
+    return found
+
+
+@compiled
+def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
+    """Return the largest value of each group; every `n_groups`-th value is in the same group.
+
+    A number that `k` of the maxima reach is reached by `k` of the values, and by few more.
+    """
+    maxima = np.full(n_groups, -np.inf, values.dtype)
+    for start in range(0, n, n_groups):
+        some = values[start : min(start + n_groups, n)]
+        for group in range(len(some)):
+            best = maxima[group]
+            maxima[group] = some[group] if some[group] > best else best
+    return maxima
+
+
+@compiled
+def _finite_range(values: Array, n: int) -> tuple[Any, Any]:
+    low, high = np.inf, -np.inf
+    for place in range(n):
+        value = values[place]
+        if -np.inf < value < np.inf:
+            low = min(low, value)
+            high = max(high, value)
+    return low, high
+
+
+@compiled
+def _count_reaching(values: Array, n: int, bar: Any) -> int:
+    n_reach = 0
+    for place in range(n):
+        n_reach += values[place] >= bar
+    return n_reach
+
+
+@compiled
+def _push(score: float, item: int, items: Array, scores: Array, held: int) -> int:
+    """Push an item onto the heap if it is among the best, and return the size of the heap."""
+    if held == len(items):
+        if _precedes(score, item, scores[0], items[0]):
+            _sift_down(score, item, items, scores, held)
+        return held
+    place = held
+    while place > 0:
+        parent = (place - 1) >> 1
+        if _precedes(score, item, scores[parent], items[parent]):
+            break
+        scores[place], items[place] = scores[parent], items[parent]
+        place = parent
+    scores[place], items[place] = score, item
+    return held + 1
+
+
+@compiled
+def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
+    """Replace the top of a heap of `n` items, and restore the order of the heap."""
+    place = 0
+    while 2 * place + 1 < n:
+        child = 2 * place + 1
+        if child + 1 < n and _precedes(
+            scores[child], items[child], scores[child + 1], items[child + 1]
+        ):
+            child += 1
+        if not _precedes(score, item, scores[child], items[child]):
+            break
+        scores[place], items[place] = scores[child], items[child]
+        place = child
+    scores[place], items[place] = score, item
+
+
+@compiled
+def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
+    """Return whether an item ranks before another item: by higher score, then by lower index."""
+    return score > other_score or (score == other_score and item < other_item)
