@@ -10,7 +10,7 @@ Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their su
 and the shares of held-out interactions that both models find, or only one of them.
 
 The settings of Gowalla are those of the row "sum, tuned on test" of gowalla.py; those of
-MovieLens-1M are the best of defaults.py. `--plot` draws both relative to the nearest model, and the
+MovieLens-1M are near the best of defaults.py. `--plot` draws both relative to the nearest model, and the
 filter f(s) over the singular values, for the first folder.
 
     python benchmarks/sums.py FOLDER [FOLDER ...] [--plot FILE]
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from gowalla import SETTINGS
 
 from shallow_ae import BlendedRecommender, LowRankAutoEncoder, SparseShallowAutoEncoder
 
@@ -32,24 +33,12 @@ N_GROUPS = 4
 def model_for(X: sp.csr_array) -> BlendedRecommender:
     """Return the sum with the settings for Gowalla, which has more items, or MovieLens-1M."""
     if X.shape[1] > 10_000:
-        near = SparseShallowAutoEncoder(
-            80 / X.shape[0], n_neighbors=200, dropout=0.7, user_exponent=0.5, item_exponent=0.2
-        )
-        tastes = LowRankAutoEncoder(
-            regularization=0.02,
-            item_normalization=0.5,
-            user_exponent=0.8,
-            item_exponent=0.5,
-            random_state=0,
-        )
-        weight = 0.6
-    else:
-        near = SparseShallowAutoEncoder(0.1)
-        tastes = LowRankAutoEncoder(
-            regularization=0.05, item_normalization=0.25, item_exponent=0.0, random_state=0
-        )
-        weight = 1.0
-    return BlendedRecommender([("near", near), ("low rank", tastes)], weights=[1.0, weight])
+        return SETTINGS["sum, tuned on test"]()
+    near = SparseShallowAutoEncoder(0.1)
+    tastes = LowRankAutoEncoder(
+        regularization=0.05, item_normalization=0.25, item_exponent=0.0, random_state=0
+    )
+    return BlendedRecommender([("near", near), ("tastes", tastes)], weights=[1.0, 1.0])
 
 
 def groups(sizes: np.ndarray) -> np.ndarray:
@@ -104,7 +93,7 @@ def compare(folder: str, plot: str | None) -> None:
     table("users of the item", order, of_items, found)
     table("items of the user", order, lengths, of_users)
     if plot:
-        singular_values = model.named_estimators_["low rank"].singular_values_
+        singular_values = model.named_estimators_.tastes.singular_values_
         draw(plot, {"item": (of_items, found), "user": (lengths, of_users)}, singular_values)
 
 

@@ -1,8 +1,9 @@
 """Which library finds the components of a low-rank model fastest: seconds, peak memory, quality.
 
 The leading singular vectors of a data set of `train.npz`, users and items scaled as in GF-CF, in
-float32: scikit-learn's `randomized_svd` and scipy's `svds` by "arpack" and "lobpcg", each in a child
-process. "share" are the squared singular values that the found subspace holds, relative to "arpack".
+float32: scikit-learn's `randomized_svd` and scipy's `svds` by "arpack" and "lobpcg", each in a
+child process. "share" are the squared singular values that the found subspace holds, relative to
+"arpack".
 
     python benchmarks/svd.py FOLDER [--components N]
 """

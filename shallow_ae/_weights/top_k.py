@@ -6,9 +6,9 @@ The next user's scores overwrite the scratch row, so that no block of scores is 
 The sum runs over the user's items in ascending order of index. A user's scores therefore do not
 depend on the other users or on the number of threads.
 
-Numba's cache on disk notices a change of the file of a compiled function, but no change of the files
-of the functions that it calls. After a change of `selection.py`, or of the fields of `CsrArrays`,
-`ItemLists` or `CandidateFilter`, remove `__pycache__`.
+Numba's cache on disk notices a change of the file of a compiled function, but no change of the
+files of the functions that it calls. After a change of `selection.py`, or of the fields of
+`CsrArrays`, `ItemLists` or `CandidateFilter`, remove `__pycache__`.
 """
 
 from __future__ import annotations
