@@ -45,9 +45,8 @@ def leading_spectrum(
     Row u is multiplied by the square root of its weight, and column i is divided by
     (users of i) ** item_normalization.
 
-    scikit-learn's `randomized_svd` is the fastest of the solvers that were tried: 512 components of
-    Gowalla take 12 s, and 39 s or 75 s with scipy's `svds` by "arpack" or "lobpcg". Its subspace
-    holds 98 % of the squared singular values of theirs, and its rankings are as good.
+    scikit-learn's `randomized_svd` takes a third of the time of scipy's `svds` or less, and its
+    subspace holds almost as much of the rows (`benchmarks/svd.py`).
     """
     X, weights = data.weighted(settings.user_exponent)
     with np.errstate(all="ignore"):

@@ -131,9 +131,10 @@ class RecommenderMixin:
         LowRankAutoEncoder, one for each component and item. Memory beside the result is one row of
         scores for each thread. With a low-rank model, with a sum of models and after a fit that
         inverted a users x users matrix, it is a few blocks of scores for each thread. In the last
-        case, `item_weights_` is computed first and used instead if there are many users. A user's result does not depend on the other users in the call, on the number of
-        threads or on JAX's backend, because JAX is not used here. Scores that are products with an
-        inverse or with item vectors have this property only up to rounding.
+        case, `item_weights_` is computed first and used instead if there are many users. A user's
+        result does not depend on the other users in the call, on the number of threads or on JAX's
+        backend, because JAX is not used here. Scores that are products with an inverse or with item
+        vectors have this property only up to rounding.
 
         Examples
         --------
