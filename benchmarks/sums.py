@@ -10,8 +10,8 @@ Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their su
 and the shares of held-out interactions that both models find, or only one of them.
 
 The settings of Gowalla are those of the row "sum, tuned on test" of gowalla.py; those of
-MovieLens-1M are near the best of defaults.py. `--plot` draws both relative to the nearest model, and
-the filter f(s) over the singular values, for the first folder.
+MovieLens-1M are near the best of defaults.py. `--plot` draws both relative to the nearest model,
+and the filter f(s) over the singular values, for the first folder.
 
     python benchmarks/sums.py FOLDER [FOLDER ...] [--plot FILE]
 """
