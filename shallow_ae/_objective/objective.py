@@ -69,13 +69,25 @@ def user_weights(X: Interactions, sample_weight: Array, user_exponent: float) ->
     The weight of a user is proportional to
     sample_weight * (number of the user's items) ** -user_exponent.
     """
-    n_items = items_per_user(X)
-    shares = n_items / n_items.max()  # so that powers do not overflow
-    weights = np.ldexp(sample_weight, -exponent_of(sample_weight))  # so that sums do not overflow
+    units = items_per_user(X).max(), exponent_of(sample_weight)
+    weights = unscaled_user_weights(X, sample_weight, user_exponent, *units)
     with np.errstate(over="ignore", invalid="ignore"):
-        weights *= shares**-user_exponent
         weights = np.asarray(weights * (len(weights) / weights.sum()), dtype=X.dtype)
     check_finite("user_exponent", user_exponent, weights)
+    return weights
+
+
+def unscaled_user_weights(
+    X: Interactions, sample_weight: Array, user_exponent: float, most_items: float, exponent: int
+) -> Array:
+    """Return sample_weight * (number of the user's items) ** -user_exponent in certain units.
+
+    In units of the largest number of items of a user, `most_items`, and of 2^exponent, the exponent
+    of the largest sample weight, neither powers nor sums overflow.
+    """
+    weights = np.ldexp(sample_weight, -exponent)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights *= (items_per_user(X) / most_items) ** -user_exponent
     return weights
 
 

@@ -7,7 +7,7 @@ returns new training data, and an update that fails leaves the model's training 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +18,8 @@ from shallow_ae._linalg.inverse import mirror_and_scale
 from shallow_ae._objective.objective import check_finite, exponent_of, item_counts, user_weights
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
+
+_Place = TypeVar("_Place")
 
 GRAM_DTYPE = np.float64  # so that subtracted rows leave almost no rounding errors
 
@@ -48,6 +50,11 @@ class TrainingRows(NamedTuple):
         """Return the sum of the sample weights of each item's users."""
         return item_counts(self.X, self.sample_weight)
 
+    @property
+    def total_weight(self) -> float:
+        """Return the sum of the sample weights."""
+        return float(self.sample_weight.sum())
+
     def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
         """Return the rows with nonzero weights, and these weights, which sum to `n_rows`."""
         weights = user_weights(self.X, self.sample_weight, user_exponent)
@@ -74,22 +81,24 @@ class TrainingRows(NamedTuple):
     def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return the training rows without the rows of X; raise an error if one is missing."""
         X = X.astype(self.X.dtype, copy=False)
+        rest = self.without(rows_to_remove(self.rows_like(X, sample_weight), X, sample_weight))
+        check_some_left(bool(rest.sample_weight.any()))
+        return rest
+
+    def rows_like(
+        self, X: sp.csr_array[Any], sample_weight: Array
+    ) -> dict[tuple[bytes, ...], list[int]]:
+        """Return the rows that may equal rows of X, by a key that only equal rows share."""
         sought, known = _row_hashes(X, sample_weight), _row_hashes(self.X, self.sample_weight)
         rows_of_key: dict[tuple[bytes, ...], list[int]] = {}
         for row in np.flatnonzero(np.isin(known, sought, kind="sort")).tolist():
             rows_of_key.setdefault(_row_key(self.X, self.sample_weight, row), []).append(row)
+        return rows_of_key
+
+    def without(self, rows: list[int]) -> TrainingRows:
+        """Return the training rows without the rows of these numbers."""
         kept = np.ones(self.n_rows, dtype=bool)
-        for row in range(X.shape[0]):
-            found = rows_of_key.get(_row_key(X, sample_weight, row))
-            if not found:
-                raise ValueError(
-                    f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the "
-                    f"sample weight {sample_weight[row]:g}, is not among the {self.n_rows:,} rows "
-                    "learned from, or X repeats it more often. Pass rows and sample weights "
-                    "exactly as they were passed to `fit` or `partial_fit`. Nothing was forgotten."
-                )
-            kept[found.pop()] = False
-        _check_some_left(bool(self.sample_weight[kept].any()))
+        kept[rows] = False
         return TrainingRows(self.X[kept], self.sample_weight[kept])
 
 
@@ -116,30 +125,50 @@ class TrainingGram:
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:
         """Return the training data with rows added."""
-        self._check_exponent(user_exponent)
-        both = self._in_units_for(sample_weight)._plus(X, sample_weight, sign=1)
-        with np.errstate(divide="ignore"):
-            check_finite("user_exponent", user_exponent, 1 / np.array(both.total_weight))
+        self.check_exponent(user_exponent)
+        both = self.added(X, sample_weight)
+        both.check_total()
         return both
+
+    def added(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingGram:
+        """Return the sum over these and further rows, whose weights may all be 0."""
+        return self._in_units_for(sample_weight)._plus(X, sample_weight, sign=1)
+
+    def check_total(self) -> None:
+        """Raise an error if the sum of the weights is 0."""
+        with np.errstate(divide="ignore"):
+            check_finite("user_exponent", self.user_exponent, 1 / np.array(self.total_weight))
 
     def forget(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:
         """Return the data without the rows of X; raise an error if they cannot be in the sum."""
         X = X.astype(self.dtype, copy=False)  # the dtype that X was learned in
-        self._check_exponent(user_exponent)
+        self.check_exponent(user_exponent)
         before = self._in_units_for(sample_weight)
-        rest = before._plus(X, sample_weight, sign=-1)
+        return before._checked(before._plus(X, sample_weight, sign=-1))
+
+    def plus(self, other: TrainingGram) -> TrainingGram:
+        """Return the training data of both sums."""
+        return self._combined(other, sign=1)
+
+    def minus(self, other: TrainingGram) -> TrainingGram:
+        """Return the data without the rows of another sum, with the errors of `forget`."""
+        before = self._in_units(self._common_exponent(other))
+        return before._checked(before._combined(other, sign=-1))
+
+    def _checked(self, rest: TrainingGram) -> TrainingGram:
+        """Return the rest of this sum, or raise an error if it is not a part of this sum."""
         left, held = rest.matrix.diagonal().copy(), rest.n_users > 0
-        too_small = held & (left < -1e-9 * before.largest)
+        too_small = held & (left < -1e-9 * self.largest)
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
                 "X has rows that were not learned from: some of its items have more users or "
                 "larger values than in all rows so far. Pass rows and sample weights exactly as "
                 "they were passed to `fit` or `partial_fit`. Nothing was forgotten."
             )
-        _check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * before.total_weight)
-        if (held & (left < 1e-8 * before.largest)).any():
+        check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * self.total_weight)
+        if (held & (left < 1e-8 * self.largest)).any():
             warn_caller(
                 "The forgotten rows were so large that, after rounding, the sum over the remaining "
                 "rows is exact to less than eight digits. Call `fit` on the remaining rows."
@@ -157,7 +186,8 @@ class TrainingGram:
         """Set the sums of items without users to exactly 0, to remove rounding errors."""
         self.matrix[unknown], self.matrix[:, unknown], self.item_counts[unknown] = 0, 0, 0
 
-    def _check_exponent(self, user_exponent: float) -> None:
+    def check_exponent(self, user_exponent: float) -> None:
+        """Raise an error if the rows were weighted with another `user_exponent`."""
         if user_exponent != self.user_exponent:
             raise ValueError(
                 f"`user_exponent`={user_exponent:g} cannot be changed from "
@@ -169,7 +199,28 @@ class TrainingGram:
         """Return the same data in units in which sums with these sample weights do not overflow."""
         exponents = [self.exponent] * (self.n_rows > 0)
         exponents += [exponent_of(sample_weight)] * bool(sample_weight.any())
-        exponent = max(exponents, default=0)
+        return self._in_units(max(exponents, default=0))
+
+    def _common_exponent(self, other: TrainingGram) -> int:
+        return max([data.exponent for data in (self, other) if data.n_rows], default=0)
+
+    def _combined(self, other: TrainingGram, *, sign: int) -> TrainingGram:
+        exponent = self._common_exponent(other)
+        one, two = self._in_units(exponent), other._in_units(exponent)
+        matrix = one.matrix + two.matrix if sign > 0 else one.matrix - two.matrix
+        return replace(
+            one,
+            matrix=matrix,
+            total_weight=one.total_weight + sign * two.total_weight,
+            n_rows=one.n_rows + sign * two.n_rows,
+            item_counts=one.item_counts + sign * two.item_counts,
+            largest=np.maximum(np.maximum(one.largest, two.largest), matrix.diagonal()),
+            n_users=one.n_users + sign * two.n_users,
+            dtype=np.result_type(one.dtype, two.dtype),
+        )
+
+    def _in_units(self, exponent: int) -> TrainingGram:
+        """Return the same data with weights in units of 2^exponent."""
         shift = self.exponent - exponent
         if not shift or not self.n_rows:
             return replace(self, exponent=exponent)
@@ -250,8 +301,13 @@ def gram_of(
     X: sp.csr_array[Any], sample_weight: Array, user_exponent: float, dtype: Any
 ) -> TrainingGram:
     """Return the Gram matrix of the rows of X, summed in `dtype`."""
+    return empty_gram(X, user_exponent, dtype).learn(X, sample_weight, user_exponent)
+
+
+def empty_gram(X: sp.csr_array[Any], user_exponent: float, dtype: Any) -> TrainingGram:
+    """Return a sum over no rows, for rows such as those of X."""
     n_items = X.shape[1]
-    nothing = TrainingGram(
+    return TrainingGram(
         matrix=np.zeros((n_items, n_items), dtype),
         total_weight=0,
         n_rows=0,
@@ -262,7 +318,30 @@ def gram_of(
         dtype=X.dtype,
         exponent=0,
     )
-    return nothing.learn(X, sample_weight, user_exponent)
+
+
+def rows_to_remove(
+    rows_of_key: dict[tuple[bytes, ...], list[_Place]], X: sp.csr_array[Any], sample_weight: Array
+) -> list[_Place]:
+    """Return the place of a training row for each row of X, and take it out of `rows_of_key`.
+
+    Raises
+    ------
+    ValueError
+        If a row of X has no training row left that equals it.
+    """
+    taken = []
+    for row in range(X.shape[0]):
+        found = rows_of_key.get(_row_key(X, sample_weight, row))
+        if not found:
+            raise ValueError(
+                f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the sample "
+                f"weight {sample_weight[row]:g}, is not among the rows learned from, or X repeats "
+                "it more often. Pass rows and sample weights exactly as they were passed to `fit` "
+                "or `partial_fit`. Nothing was forgotten."
+            )
+        taken.append(found.pop())
+    return taken
 
 
 def _row_hashes(X: sp.csr_array[Any], sample_weight: Array) -> Array:
@@ -281,6 +360,6 @@ def _row_key(X: sp.csr_array[Any], sample_weight: Array, row: int) -> tuple[byte
     return X.indices[entries].astype(np.int64).tobytes(), X.data[entries].tobytes(), weight
 
 
-def _check_some_left(some_left: bool) -> None:
+def check_some_left(some_left: bool) -> None:
     if not some_left:
         raise ValueError("Nobody would be left to learn from. Nothing was forgotten.")

@@ -27,11 +27,13 @@ def n_threads() -> int:
     """Return the number of threads to use: this process's share of the cores, at most `_MOST`.
 
     joblib sets OMP_NUM_THREADS in its worker processes to their share of the cores, because other
-    libraries read this variable. A task of :func:`map_single_threaded` uses one thread.
+    libraries read this variable. Dask sets it to 1. A task of :func:`map_single_threaded` uses one thread.
     """
     if _is_apart():
         return 1
     share = os.environ.get("OMP_NUM_THREADS", "")
+    if share == "1":
+        return 1  # joblib would warn in Dask's workers
     n_cores = int(joblib.effective_n_jobs(-1))
     return min(_MOST, n_cores, int(share) if share.isdigit() and int(share) else n_cores)
 

@@ -25,6 +25,14 @@ class ItemLists(NamedTuple):
         """Return the lists of the selected users."""
         return self._replace(starts=self.starts[users], stops=self.stops[users])
 
+    def in_columns(self, first: int, last: int) -> ItemLists:
+        """Return the items from `first` to `last` - 1 of each list, numbered from 0."""
+        inside = (self.items >= first) & (self.items < last)
+        place = np.concatenate([[0], np.cumsum(inside)])
+        return ItemLists(
+            place[self.starts], place[self.stops], self.items[inside] - np.int32(first)
+        )
+
 
 class CandidateFilter(NamedTuple):
     """The items that may be recommended to each user."""
@@ -37,6 +45,11 @@ class CandidateFilter(NamedTuple):
     def of(self, users: NDArray[np.bool_]) -> CandidateFilter:
         """Return the filter for the selected users."""
         seen, excluded, candidates = (lists.of(users) for lists in self[:3])
+        return CandidateFilter(seen, excluded, candidates, self.is_restricted)
+
+    def in_columns(self, first: int, last: int) -> CandidateFilter:
+        """Return the filter for the items from `first` to `last` - 1, numbered from 0."""
+        seen, excluded, candidates = (lists.in_columns(first, last) for lists in self[:3])
         return CandidateFilter(seen, excluded, candidates, self.is_restricted)
 
 
@@ -56,6 +69,19 @@ def candidate_filter(
         nothing if candidates is None else _check_lists("candidates", candidates, n_users, n_items),
         candidates is not None,
     )
+
+
+def check_shared_list(name: str, given: Any, n_items: int) -> NDArray[np.int32] | None:
+    """Return one list of items for all users, or None; raise a ValueError for other forms."""
+    if given is None:
+        return None
+    listed = None if sp.issparse(given) else as_indices(name, given)
+    if listed is None or listed.ndim != 1:
+        raise ValueError(
+            f"`{name}` must be one list of item indices for all users if X is a Dask array. Lists "
+            "for each user are possible in RecommenderPipeline."
+        )
+    return check_items(name, listed, n_items)
 
 
 def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists:

@@ -22,3 +22,9 @@ def copy_names(estimator: Any, other: Any) -> None:
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(estimator, name):
             setattr(other, name, getattr(estimator, name))
+
+
+def forget_names(estimator: Any, n_items: int) -> None:
+    """Set the number of the fitted features, which have no names."""
+    estimator.__dict__.pop("feature_names_in_", None)
+    estimator.n_features_in_ = n_items

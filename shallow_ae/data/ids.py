@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
@@ -113,6 +114,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         TypeError
             If `interactions` is not a table, or is a list whose rows are strings or unordered.
         """
+        if is_dask_frame(interactions):
+            return self._fit_partitions(interactions)
         self._fit(interactions)
         return self
 
@@ -131,6 +134,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         X : csr_array of shape (n_users, n_items)
             Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`.
         """
+        if is_dask_frame(interactions):
+            return self._fit_partitions(interactions).transform(interactions)
         return to_csr(self._fit(interactions), len(self.items_))
 
     def transform(self, interactions: Any) -> sp.csr_array[Any]:
@@ -152,6 +157,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         ValueError
             As in `fit`, and if an item is unknown and `unknown` is "error".
         """
+        if is_dask_frame(interactions):
+            return self._transform_partitions(interactions)
         return rows_and_users(self, interactions, warn=True)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
@@ -171,7 +178,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         check_is_fitted(self)
         rows = canonical(X).tocoo()
-        ids = self.users_ if users is None else index_of(users).to_numpy()
+        ids = self._users() if users is None else index_of(users).to_numpy()
         if rows.shape != (len(ids), len(self.items_)):
             raise ValueError(
                 f"X has shape {rows.shape}, expected ({len(ids)}, {len(self.items_)}): a row for "
@@ -215,7 +222,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             Row indices; -1 for users that `fit` did not see.
         """
         check_is_fitted(self)
-        return index_of(self.users_).get_indexer(index_of(users))
+        return index_of(self._users()).get_indexer(index_of(users))
 
     def item_index(self, items: Iterable[Any]) -> NDArray[np.intp]:
         """Return the column index of each item.
@@ -311,11 +318,40 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         columns = encode(interactions, self.user, self.item, self.count)
-        trial = copy(self)
-        trial.users_, trial.items_ = columns.user_ids, columns.item_ids
-        trial._positions = index_of(trial.items_)  # kept, so that its hash table is built once
-        take_over(self, trial)
+        self._store(columns.user_ids, columns.item_ids)
         return columns
+
+    def _store(self, users: Array | None, items: Array) -> Self:
+        trial = copy(self)
+        trial.__dict__.pop("users_", None)
+        if users is not None:
+            trial.users_ = users
+        trial.items_ = items
+        trial._positions = index_of(items)  # kept, so that its hash table is built once
+        return take_over(self, trial)
+
+    def _fit_partitions(self, frame: Any) -> Self:
+        """Fit to a Dask DataFrame. Its users stay on the workers."""
+        from shallow_ae.data.dask_tables import distinct_items
+
+        check_choice("unknown", self.unknown, ("ignore", "error"))
+        return self._store(None, distinct_items(frame, (self.user, self.item, self.count)))
+
+    def _transform_partitions(self, frame: Any) -> Any:
+        """Return the matrix of a Dask DataFrame as a Dask array with blocks of csr matrices."""
+        from shallow_ae.data.dask_tables import array_of_counts
+
+        check_is_fitted(self)
+        columns = (self.user, self.item, self.count)
+        return array_of_counts(frame, columns, self.items_, self.unknown)
+
+    def _users(self) -> Array:
+        if not hasattr(self, "users_"):
+            raise ValueError(
+                "The mapper was fitted to a Dask DataFrame, whose users it does not keep. Pass the "
+                "users of the rows to `inverse_transform`; `transform` needs no known users."
+            )
+        return self.users_
 
 
 def rows_and_users(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Interactions
 from shallow_ae.data.sparse_formats import check_format
@@ -25,6 +27,11 @@ def check_interactions(
     sorted indices and no explicit zeros. Each stored entry therefore *is* an interaction, and no
     result depends on the storage of the caller's matrix.
     """
+    if is_dask(X):
+        raise TypeError(
+            "This method takes rows in memory, got a Dask array. Call X.compute(). `fit`, "
+            "`partial_fit`, `forget`, `predict`, `recommend` and `transform` take Dask arrays."
+        )
     sparse = sp.issparse(X)
     X = _sparse_floats(X) if sparse else native_order(_with_names(X))
     checks: dict[str, Any] = {
@@ -35,10 +42,23 @@ def check_interactions(
     if sparse and not reset and hasattr(estimator, "feature_names_in_"):
         # A sparse matrix has no column names, and scikit-learn would warn of that in every call.
         X = check_array(X, estimator=estimator, input_name="X", **checks)
-        _check_width(estimator, X.shape[1])
+        check_width(estimator, X.shape[1])
     else:
         X = validate_data(estimator, X, reset=reset, **checks)
     return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
+
+
+def checked_block(estimator: Any, block: Any, n_items: int) -> sp.csr_array[Any]:
+    """Return a block of rows of a larger matrix, checked for an estimator that is not fitted.
+
+    A block may have no rows.
+    """
+    if block.ndim != 2 or block.shape[1] != n_items:
+        raise ValueError(f"The block has shape {block.shape}, expected (n_users, {n_items}).")
+    if not block.shape[0]:
+        is_double = block.dtype == np.float64
+        return sp.csr_array((0, n_items), dtype=np.float64 if is_double else np.float32)
+    return sp.csr_array(check_interactions(copy(estimator), block, reset=True))
 
 
 def _sparse_floats(X: Any) -> Any:
@@ -81,7 +101,8 @@ def _with_names(X: Any) -> Any:
     return pd.DataFrame(frame.to_numpy(), columns=frame.columns, copy=False)
 
 
-def _check_width(estimator: Any, n_items: int) -> None:
+def check_width(estimator: Any, n_items: int) -> None:
+    """Raise a ValueError if the estimator was fitted to another number of items."""
     if n_items != estimator.n_features_in_:
         raise ValueError(
             f"X has {n_items} features, but {type(estimator).__name__} is expecting "

@@ -11,8 +11,10 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._typing import Array, Interactions
-from shallow_ae.data.fitting import take_over
+from shallow_ae.data.dask_arrays import map_rows, row_blocks
+from shallow_ae.data.fitting import forget_names, take_over
 from shallow_ae.data.matrices import check_interactions
 
 
@@ -43,6 +45,9 @@ class _SparseStaysSparse:
             New array; float64 for float64 input, else float32. A dense result becomes a DataFrame
             if scikit-learn's `set_output` requests it. A sparse result stays sparse.
         """
+        if is_dask(X):
+            weigh = copy(self).transform
+            return map_rows(weigh, X)  # type: ignore[no-any-return]
         if sp.issparse(X):
             return self._weighted(X)
         weights: Interactions = super().transform(X)  # type: ignore[misc]
@@ -125,7 +130,11 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
             If a count is negative, infinite or NaN. The message names its row and column.
         """
         trial = copy(self)
-        trial._check(X, above=0, what="counts", reset=True)
+        if is_dask(X):  # `transform` checks the counts, block by block
+            row_blocks(X)
+            forget_names(trial, X.shape[1])
+        else:
+            trial._check(X, above=0, what="counts", reset=True)
         return take_over(self, trial)
 
     def _weighted(self, X: Any) -> Interactions:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shallow_ae._typing import Array
 from shallow_ae.data.matrices import as_frame, native_order
 
-_NO_INTERACTIONS = (
+NO_INTERACTIONS = (
     "Found no interactions: 0 rows, where a minimum of 1 is required. "
     "Pass at least one (user, item)."
 )
@@ -202,7 +202,7 @@ def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
     NumPy and pandas would convert the integers of a list to floats if one value is a float.
     """
     if not rows:
-        raise ValueError(_NO_INTERACTIONS)
+        raise ValueError(NO_INTERACTIONS)
     for kind in set(map(type, rows)):
         if issubclass(kind, str | bytes) or not issubclass(kind, _ROWS):
             row = next(place for place, given in enumerate(rows) if type(given) is kind)
@@ -244,7 +244,7 @@ def _native(column: nw.Series[Any]) -> Any:
 def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
     """Return codes of a column of ids, in order of first appearance, and the distinct ids."""
     if len(column) == 0:
-        raise ValueError(_NO_INTERACTIONS)
+        raise ValueError(NO_INTERACTIONS)
     if isinstance(column.dtype, np.dtype) and not column.dtype.isnative:
         column = native_order(np.asarray(column))  # pandas requires the native byte order
     codes, ids = pd.factorize(column)

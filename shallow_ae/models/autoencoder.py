@@ -12,7 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.training_data import TrainingData, training_data
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._solvers.costs import Cost, dense_costs
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_sample_weight
@@ -20,6 +22,7 @@ from shallow_ae.data.fitting import copy_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.callbacks import Callback, check_callback
+from shallow_ae.models.fit_partitions import fit_gram, read_partitions, updated
 from shallow_ae.models.fitted import AutoEncoderState, FittedAttribute
 from shallow_ae.models.parameters import check_parameters, descent_parameters_of, objective_of
 from shallow_ae.models.pruning import prune
@@ -272,6 +275,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             if callback is not None:
                 raise ValueError("`callback` is called between steps: solver='exact' has none.")
             trial = copy(self)
+            if is_dask(X):
+                return self._solve(trial, read_partitions(trial, X, sample_weight))
             checked = check_interactions(trial, X, reset=True)
             weights = check_sample_weight(sample_weight, checked.shape[0])
             fit_exact.check_fit_fits(checked, self.batch_size, self.max_iter)
@@ -332,9 +337,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         if self.solver == "exact":
             if not is_fitted:
                 return self.fit(X, y, sample_weight)
-            trial, rows, weights, kept = self._checked_update(X, sample_weight)
+            kept = self._kept_data()
+            if is_dask(X) or isinstance(kept, PartitionedRows):
+                return self._update(kept, X, sample_weight, is_added=True)
+            rows, weights = self._checked_rows(X, sample_weight)
             fit_exact.check_update_fits(kept, rows, is_added=True)
-            return self._solve(trial, kept.learn(rows, weights, self.user_exponent))
+            return self._solve(copy(self), kept.learn(rows, weights, self.user_exponent))
         if self.early_stopping:
             raise ValueError(
                 "`partial_fit` makes one pass over the rows and cannot stop early. Set "
@@ -389,9 +397,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_parameters(self)
-        trial, rows, weights, kept = self._checked_update(X, sample_weight)
+        kept = self._kept_data()
+        if is_dask(X) or isinstance(kept, PartitionedRows):
+            return self._update(kept, X, sample_weight, is_added=False)
+        rows, weights = self._checked_rows(X, sample_weight)
         fit_exact.check_update_fits(kept, rows, is_added=False)
-        return self._solve(trial, kept.forget(rows, weights, self.user_exponent))
+        return self._solve(copy(self), kept.forget(rows, weights, self.user_exponent))
 
     @available_if(_has_training_data)  # type: ignore[untyped-decorator]
     def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
@@ -472,21 +483,28 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         X = check_interactions(copy(self), X, reset=True)
         return dense_costs(X, self.batch_size, self.max_iter)
 
-    def _solve(self, trial: Self, data: TrainingData) -> Self:
+    def _solve(self, trial: Self, data: TrainingData | PartitionedRows) -> Self:
         """Fit in closed form to the given training data only."""
-        trial._fitted = fit_exact.fit(data, objective_of(self), verbose=self.verbose)
+        fit = fit_gram if isinstance(data, PartitionedRows) else fit_exact.fit
+        trial._fitted = fit(data, objective_of(self), verbose=self.verbose)
         return take_over(self, trial)
 
-    def _checked_update(
-        self, X: Any, sample_weight: Any
-    ) -> tuple[Self, sp.csr_array[Any], Array, TrainingData]:
-        """Return a copy to train, the checked rows and weights, and the kept training data."""
+    def _update(
+        self, kept: TrainingData | PartitionedRows, X: Any, sample_weight: Any, *, is_added: bool
+    ) -> Self:
+        """Add or remove rows where the new rows or the kept rows lie in partitions."""
+        data = updated(self, kept, X, sample_weight, is_added=is_added)
+        return self._solve(copy(self), data)
+
+    def _kept_data(self) -> TrainingData | PartitionedRows:
         kept = self._fitted.training_data
         if self.solver != "exact" or kept is None:
             raise ValueError(
                 "Exact updates need a model fitted with solver='exact'. "
                 "Set `solver` and call `fit`."
             )
+        return kept
+
+    def _checked_rows(self, X: Any, sample_weight: Any) -> tuple[sp.csr_array[Any], Array]:
         rows = sp.csr_array(check_interactions(self, X, reset=False))
-        weights = check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
-        return copy(self), rows, weights, kept
+        return rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)

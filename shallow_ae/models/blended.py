@@ -11,10 +11,11 @@ from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import _BaseComposition
 
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae._weights.weighted_sum import weighted_sum
 from shallow_ae.data.arguments import check_real, check_sample_weight
-from shallow_ae.data.fitting import copy_names, take_over
+from shallow_ae.data.fitting import copy_names, forget_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models.fitted import FittedState
 from shallow_ae.models.recommender import RecommenderMixin
@@ -164,8 +165,12 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         """
         self._checked_weights(self.weights)
         trial = copy(self)
-        rows = check_interactions(trial, X, reset=True)
-        check_sample_weight(sample_weight, rows.shape[0])
+        if is_dask(X):  # the parts check the rows
+            rows = X.persist()
+            forget_names(trial, X.shape[1])
+        else:
+            rows = check_interactions(trial, X, reset=True)
+            check_sample_weight(sample_weight, rows.shape[0])
         trial._parts = parts = self._fit(rows, sample_weight)
         for part in parts.models.values():
             copy_names(trial, part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, overload
 
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import Problem
 from shallow_ae._objective.solution import Solution
@@ -22,7 +23,8 @@ class FittedState:
     weights: ItemWeights  # P, without its diagonal
     item_counts: Array
     n_samples_seen: int
-    training_data: TrainingData | None = None  # None if rows cannot be added or removed
+    # None if rows cannot be added or removed
+    training_data: TrainingData | PartitionedRows | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

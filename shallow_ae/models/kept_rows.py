@@ -9,11 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.training_data import TrainingRows, own_rows
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.memory import free_memory
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.fit_partitions import read_partitions, updated
 from shallow_ae.models.parameters import check_parameters
 from shallow_ae.models.recommender import RecommenderMixin
 
@@ -28,10 +31,16 @@ class KeptRowsMixin(RecommenderMixin):
         """
         raise NotImplementedError
 
+    def _learn_partitions(self, trial: Self, data: PartitionedRows) -> Self:
+        """Do the same for rows in partitions, on the workers."""
+        raise NotImplementedError
+
     def _fit_rows(self, X: Any, sample_weight: Any) -> Self:
         check_parameters(self)
         free = free_memory()  # measured before the copies that the estimated cost includes
         trial = copy(self)
+        if is_dask(X):
+            return self._learn_partitions(trial, read_partitions(trial, X, sample_weight))
         return self._learn(trial, checked_training_rows(trial, X, sample_weight), free)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -61,7 +70,10 @@ class KeptRowsMixin(RecommenderMixin):
         if not hasattr(self, "_fitted"):
             return self._fit_rows(X, sample_weight)
         check_parameters(self)
-        kept, rows, weights = self._checked_update(X, sample_weight)
+        kept = self._kept_rows()
+        if is_dask(X) or isinstance(kept, PartitionedRows):
+            return self._update(kept, X, sample_weight, is_added=True)
+        rows, weights = self._checked_rows(X, sample_weight)
         free = free_memory()  # before the rows are joined, which the estimated cost includes
         return self._learn(copy(self), kept.plus(rows, weights), free)
 
@@ -102,22 +114,32 @@ class KeptRowsMixin(RecommenderMixin):
         """
         check_is_fitted(self)
         check_parameters(self)
-        kept, rows, weights = self._checked_update(X, sample_weight)
+        kept = self._kept_rows()
+        if is_dask(X) or isinstance(kept, PartitionedRows):
+            return self._update(kept, X, sample_weight, is_added=False)
+        rows, weights = self._checked_rows(X, sample_weight)
         free = free_memory()
         return self._learn(copy(self), kept.minus(rows, weights), free)
 
-    def _checked_update(
-        self, X: Any, sample_weight: Any
-    ) -> tuple[TrainingRows, sp.csr_array[Any], Array]:
-        """Return the training rows, and the checked new rows with their weights."""
+    def _update(
+        self, kept: TrainingRows | PartitionedRows, X: Any, sample_weight: Any, *, is_added: bool
+    ) -> Self:
+        """Add or remove rows where the new rows or the kept rows lie in partitions."""
+        data = updated(self, kept, X, sample_weight, is_added=is_added)
+        return self._learn_partitions(copy(self), data)
+
+    def _kept_rows(self) -> TrainingRows | PartitionedRows:
         kept = self._fitted.training_data
-        if not isinstance(kept, TrainingRows):
+        if not isinstance(kept, TrainingRows | PartitionedRows):
             raise ValueError(
                 "A model returned by `sparsify` keeps no rows. Update the original model and call "
                 "`sparsify` again."
             )
+        return kept
+
+    def _checked_rows(self, X: Any, sample_weight: Any) -> tuple[sp.csr_array[Any], Array]:
         rows = _narrowed(sp.csr_array(check_interactions(self, X, reset=False)))
-        return kept, rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
+        return rows, check_sample_weight(sample_weight, rows.shape[0], may_be_zero=True)
 
 
 def checked_training_rows(

@@ -5,14 +5,18 @@ from __future__ import annotations
 from copy import copy
 from typing import Any, Self
 
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from shallow_ae._objective.objective import item_counts
+from shallow_ae._cluster.rows import PartitionedRows
+from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae._weights.popularity import PopularityScores
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import check_interactions
+from shallow_ae.models.fit_partitions import read_partitions
 from shallow_ae.models.fitted import FittedState
 from shallow_ae.models.recommender import RecommenderMixin
 
@@ -75,9 +79,13 @@ class PopularityRecommender(RecommenderMixin, BaseEstimator):
             If the data are not finite. The estimator is then unchanged.
         """
         trial = copy(self)
-        rows = check_interactions(trial, X, reset=True)
-        weights = check_sample_weight(sample_weight, rows.shape[0])
-        counts = item_counts(rows, weights)
-        popularity = (counts / weights.sum()).astype(rows.dtype)
-        trial._fitted = FittedState(ItemWeights(PopularityScores(popularity)), counts, len(weights))
+        rows: TrainingRows | PartitionedRows
+        if is_dask(X):
+            rows = read_partitions(trial, X, sample_weight)
+        else:
+            matrix = sp.csr_array(check_interactions(trial, X, reset=True))
+            rows = TrainingRows(matrix, check_sample_weight(sample_weight, matrix.shape[0]))
+        counts = rows.item_counts
+        popularity = (counts / rows.total_weight).astype(rows.dtype)
+        trial._fitted = FittedState(ItemWeights(PopularityScores(popularity)), counts, rows.n_rows)
         return take_over(self, trial)

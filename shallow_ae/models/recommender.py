@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import (
     CandidateFilter,
@@ -21,6 +22,7 @@ from shallow_ae._weights.ranking import all_scores, best_items, explain_scores
 from shallow_ae.data.arguments import check_integer
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.models import recommend_partitions
 from shallow_ae.models.fitted import FittedAttribute, FittedState
 
 
@@ -73,6 +75,8 @@ class RecommenderMixin:
         """
         check_is_fitted(self)
         state = self._fitted
+        if is_dask(X):
+            return recommend_partitions.predict(self, state.weights.form, X)  # type: ignore[no-any-return]
         X = sp.csr_array(check_interactions(self, X, reset=False))
         return all_scores(state.weights.cheapest_for(X), X)
 
@@ -152,6 +156,14 @@ class RecommenderMixin:
                [ 0]])
         """
         k = check_integer("k", k, low=1)
+        if is_dask(X):
+            check_is_fitted(self)
+            lists = {"candidates": candidates, "exclude": exclude}
+            form = self._fitted.weights.form
+            items, scores = recommend_partitions.recommend(
+                self, form, X, k, exclude_seen=exclude_seen, **lists
+            )
+            return (items, scores) if return_scores else items
         X = checked_rows(self, X)
         allowed = candidate_filter(X, exclude_seen, candidates, exclude)
         items, scores = rank(self, X, k, allowed, verbose=verbose)

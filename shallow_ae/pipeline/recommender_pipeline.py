@@ -8,24 +8,28 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from shallow_ae._runtime.blocks import blocks
+from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
-from shallow_ae._weights.ranking import popular_items
+from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae.data.arguments import check_choice, check_integer
-from shallow_ae.data.id_lists import known_items, known_users, lists_of_items, truth_and_lists
-from shallow_ae.data.ids import IdMapper, rows_and_users
+from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
+from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
-from shallow_ae.models.recommender import RecommenderMixin, checked_rows, rank
-
-_PAIRS_AT_ONCE = 2**13  # pairs of a user and an item explained in one block
+from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.pipeline.answers import (
+    best_or_popular,
+    read,
+    reasons_of_pairs,
+    score_interactions,
+    working_steps,
+)
+from shallow_ae.pipeline.partitions import recommend_partitions
 
 
 class RecommenderPipeline(Pipeline):
@@ -162,10 +166,15 @@ class RecommenderPipeline(Pipeline):
         k = check_integer("k", k, low=1)
         check_choice("no_history", no_history, ("popularity", "omit"))
         at = copy(self)  # keeps the steps of one fit if another fit ends during this call
+        if is_dask_frame(interactions):
+            lists = {"candidates": candidates, "exclude": exclude}
+            filters = {"exclude_seen": exclude_seen, "lists": lists}
+            steps = working_steps(at.steps)
+            return recommend_partitions(steps, interactions, k, no_history=no_history, **filters)
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
         allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
-        best = _best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
+        best = best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
         items, scores, known = best
         row, place = np.nonzero(items >= 0)
         columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
@@ -251,7 +260,7 @@ class RecommenderPipeline(Pipeline):
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
         k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
-        pairs, reasons, contributions, ranks = _reasons_of_pairs(at[-1], X, rows, targets, k)
+        pairs, reasons, contributions, ranks = reasons_of_pairs(at[-1], X, rows, targets, k)
         columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
 
@@ -284,7 +293,7 @@ class RecommenderPipeline(Pipeline):
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
 
     def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
-        return _read(working_steps(self.steps), interactions)
+        return read(working_steps(self.steps), interactions)
 
     def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
         return {name: lists_of_items(name, ids, users, self[0]) for name, ids in given.items()}
@@ -337,11 +346,6 @@ def make_recommender(
     return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
 
 
-def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
-    """Return the estimators of a pipeline's steps, without "passthrough" steps."""
-    return [step for _, step in steps if step not in (None, "passthrough")]
-
-
 def _check_steps(steps: list[tuple[str, Any]]) -> None:
     """Raise a TypeError unless the first step is an IdMapper and the last step a recommender."""
     first, last = steps[0][1], steps[-1][1]
@@ -367,71 +371,3 @@ def _name_items(mapper: IdMapper, model: Any) -> None:
         )
     if len(set(names)) == len(names):
         model.feature_names_in_ = names
-
-
-def score_interactions(
-    steps: list[Any], interactions: Any, y: Any, protocol: HoldoutProtocol
-) -> float:
-    """Return the score of fitted steps on held-out interactions.
-
-    The steps are the steps of a RecommenderPipeline, without "passthrough" steps. `y` gives the
-    held-out interactions; None holds out a part of `interactions`.
-    """
-    mapper, model = steps[0], steps[-1]
-    names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
-    visible, hidden = protocol.split_pairs(interactions, y, names)
-    seen, X, users = _read(steps, visible, warn=False)
-    allowed = candidate_filter(seen)
-    items, _, _ = _best_or_popular(model, X, protocol.k, allowed, popular=True, verbose=0)
-    return protocol.measure(*truth_and_lists(hidden, users, items, mapper))
-
-
-def _read(
-    steps: list[Any], interactions: Any, *, warn: bool = True
-) -> tuple[Any, sp.csr_array[Any], Array]:
-    """Return the rows of counts, the rows as input of the last step, and the users of the rows."""
-    given, users = rows_and_users(steps[0], interactions, warn=warn)
-    X = given
-    for step in steps[1:-1]:
-        X = step.transform(X)
-    return given, checked_rows(steps[-1], X), users
-
-
-def _best_or_popular(
-    model: Any,
-    X: sp.csr_array[Any],
-    k: int,
-    allowed: CandidateFilter,
-    *,
-    popular: bool,
-    verbose: int,
-) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-    """Return the best items of each row, their scores, and whether the user has a known item.
-
-    Users without a known item get the items with the most users if `popular`, else no items.
-    """
-    known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
-    items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
-    if known.any():
-        items[known], scores[known] = rank(model, X[known], k, allowed.of(known), verbose=verbose)
-    if popular and not known.all():
-        items[~known], scores[~known] = popular_items(model.item_counts_, k, allowed.of(~known))
-    return items, scores, known
-
-
-def _reasons_of_pairs(
-    model: Any, X: sp.csr_array[Any], rows: Array, items: Array, k: int
-) -> tuple[Array, Array, Array, Array]:
-    """Return the reasons of each pair of a row and an item, with contributions and ranks.
-
-    All four arrays have one entry for each reason; the first holds the position of its pair.
-    """
-    none = np.empty(0, np.intp)
-    parts = [(none, none, np.empty(0, np.float32), none)]  # the result if there are no pairs
-    for block in blocks(len(rows), _PAIRS_AT_ONCE):
-        reasons, contributions = model.explain(X[rows[block]], items[block], k)
-        pair, place = np.nonzero(reasons >= 0)
-        found = (reasons[pair, place], contributions[pair, place], place + 1)
-        parts.append((block.start + pair, *found))
-    pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
-    return pairs, reasons, contributions, ranks

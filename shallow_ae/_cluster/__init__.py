@@ -1,0 +1,1 @@
+"""Fits and recommendations whose rows lie in partitions on Dask workers."""

@@ -1,0 +1,95 @@
+"""Fits to Dask arrays: rows read by the workers, solution, fitted state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from shallow_ae._cluster.exact import gram_of_partitions
+from shallow_ae._cluster.rows import PartitionedRows, read_rows, rows_in_memory
+from shallow_ae._objective.objective import Objective
+from shallow_ae._objective.training_data import (
+    GRAM_DTYPE,
+    TrainingData,
+    TrainingGram,
+    keeps_gram,
+)
+from shallow_ae._runtime.dask_graphs import is_dask
+from shallow_ae._solvers.costs import check_memory, gram_need
+from shallow_ae.data.arguments import check_sample_weight
+from shallow_ae.data.dask_arrays import row_blocks, split_like
+from shallow_ae.data.fitting import forget_names
+from shallow_ae.data.matrices import check_interactions, check_width
+from shallow_ae.models import fit_exact
+from shallow_ae.models.fitted import AutoEncoderState
+
+
+def read_partitions(
+    trial: Any, X: Any, sample_weight: Any, *, reset: bool = True
+) -> PartitionedRows:
+    """Return the checked rows of a Dask array or of a matrix in memory as partitions.
+
+    If `reset`, `trial` gets the number of items of X; otherwise the numbers must be equal.
+    """
+    if not is_dask(X):
+        matrix = sp.csr_array(check_interactions(trial, X, reset=reset))
+        n_rows = matrix.shape[0]
+        weights = check_sample_weight(sample_weight, n_rows, may_be_zero=not reset)
+        return rows_in_memory(matrix, weights)
+    blocks, heights = row_blocks(X), X.chunks[0]
+    if reset:
+        forget_names(trial, X.shape[1])
+    else:
+        check_width(trial, X.shape[1])
+    parts: list[Any] = [None] * len(blocks)
+    if sample_weight is not None:
+        parts = split_like("sample_weight", sample_weight, heights)
+    rows = read_rows(clone(trial), blocks, parts, X.shape[1])
+    if reset:
+        rows.check_total()
+    return rows
+
+
+def updated(
+    model: Any,
+    kept: TrainingData | PartitionedRows,
+    X: Any,
+    sample_weight: Any,
+    *,
+    is_added: bool,
+) -> TrainingGram | PartitionedRows:
+    """Return the kept training data with rows added or removed.
+
+    X is a Dask array, or the kept data lie in partitions. Rows to remove that are to be compared
+    with the kept rows are gathered in this process.
+    """
+    rows = read_partitions(model, X, sample_weight, reset=False)
+    if isinstance(kept, TrainingGram):
+        exponent = float(model.user_exponent)
+        kept.check_exponent(exponent)
+        change = gram_of_partitions(rows, exponent, GRAM_DTYPE)
+        return kept.plus(change) if is_added else kept.minus(change)
+    partitions = kept if isinstance(kept, PartitionedRows) else rows_in_memory(*kept)
+    return partitions.plus(rows) if is_added else partitions.minus(*rows.gathered())
+
+
+def fit_gram(rows: PartitionedRows, objective: Objective, *, verbose: int = 0) -> AutoEncoderState:
+    """Return the state of a model fitted with "exact" to these rows.
+
+    The workers add up the Gram matrix, and the client inverts it. The model keeps the matrix or the
+    rows, whichever is smaller.
+
+    Raises
+    ------
+    MemoryError
+        If the matrices fit neither on a worker nor in this process.
+    """
+    keeps_matrix = keeps_gram(rows.n_entries, rows.n_items)
+    dtype = GRAM_DTYPE if keeps_matrix else rows.dtype
+    check_memory("exact", gram_need(rows.n_items, rows.dtype, dtype), {})
+    gram = gram_of_partitions(rows, objective.user_exponent, dtype)
+    state = fit_exact.fit(gram, objective, verbose=verbose)
+    return state if keeps_matrix else replace(state, training_data=rows)

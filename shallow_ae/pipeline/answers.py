@@ -1,0 +1,93 @@
+"""Answers of fitted steps: the rows of interactions, their best items, reasons and scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from shallow_ae._runtime.blocks import blocks
+from shallow_ae._typing import Array
+from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
+from shallow_ae._weights.ranking import popular_items
+from shallow_ae.data.id_lists import truth_and_lists
+from shallow_ae.data.ids import rows_and_users
+from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.models.recommender import checked_rows, rank
+
+_PAIRS_AT_ONCE = 2**13  # pairs of a user and an item explained in one block
+
+
+def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
+    """Return the estimators of a pipeline's steps, without "passthrough" steps."""
+    return [step for _, step in steps if step not in (None, "passthrough")]
+
+
+def score_interactions(
+    steps: list[Any], interactions: Any, y: Any, protocol: HoldoutProtocol
+) -> float:
+    """Return the score of fitted steps on held-out interactions.
+
+    The steps are the steps of a RecommenderPipeline, without "passthrough" steps. `y` gives the
+    held-out interactions; None holds out a part of `interactions`.
+    """
+    mapper, model = steps[0], steps[-1]
+    names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
+    visible, hidden = protocol.split_pairs(interactions, y, names)
+    seen, X, users = read(steps, visible, warn=False)
+    allowed = candidate_filter(seen)
+    items, _, _ = best_or_popular(model, X, protocol.k, allowed, popular=True, verbose=0)
+    return protocol.measure(*truth_and_lists(hidden, users, items, mapper))
+
+
+def read(
+    steps: list[Any], interactions: Any, *, warn: bool = True
+) -> tuple[Any, sp.csr_array[Any], Array]:
+    """Return the rows of counts, the rows as input of the last step, and the users of the rows."""
+    given, users = rows_and_users(steps[0], interactions, warn=warn)
+    X = given
+    for step in steps[1:-1]:
+        X = step.transform(X)
+    return given, checked_rows(steps[-1], X), users
+
+
+def best_or_popular(
+    model: Any,
+    X: sp.csr_array[Any],
+    k: int,
+    allowed: CandidateFilter,
+    *,
+    popular: bool,
+    verbose: int,
+) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
+    """Return the best items of each row, their scores, and whether the user has a known item.
+
+    Users without a known item get the items with the most users if `popular`, else no items.
+    """
+    known, k = np.diff(X.indptr) > 0, min(k, X.shape[1])
+    items, scores = np.full((len(known), k), -1, np.int64), np.full((len(known), k), np.nan)
+    if known.any():
+        items[known], scores[known] = rank(model, X[known], k, allowed.of(known), verbose=verbose)
+    if popular and not known.all():
+        items[~known], scores[~known] = popular_items(model.item_counts_, k, allowed.of(~known))
+    return items, scores, known
+
+
+def reasons_of_pairs(
+    model: Any, X: sp.csr_array[Any], rows: Array, items: Array, k: int
+) -> tuple[Array, Array, Array, Array]:
+    """Return the reasons of each pair of a row and an item, with contributions and ranks.
+
+    All four arrays have one entry for each reason; the first holds the position of its pair.
+    """
+    none = np.empty(0, np.intp)
+    parts = [(none, none, np.empty(0, np.float32), none)]  # the result if there are no pairs
+    for block in blocks(len(rows), _PAIRS_AT_ONCE):
+        reasons, contributions = model.explain(X[rows[block]], items[block], k)
+        pair, place = np.nonzero(reasons >= 0)
+        found = (reasons[pair, place], contributions[pair, place], place + 1)
+        parts.append((block.start + pair, *found))
+    pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
+    return pairs, reasons, contributions, ranks
