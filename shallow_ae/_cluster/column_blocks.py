@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._runtime.dask_graphs import Delayed, computed, shared
+from shallow_ae._runtime.dask_graphs import Task, computed, shared, task
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
@@ -33,7 +33,7 @@ class ColumnBlocks:
     """
 
     def __init__(
-        self, blocks: list[Delayed], starts: list[int], n_items: int, dtype: np.dtype[Any]
+        self, blocks: list[Task], starts: list[int], n_items: int, dtype: np.dtype[Any]
     ) -> None:
         self.blocks = blocks
         self.starts = starts
@@ -54,23 +54,17 @@ class ColumnBlocks:
         """Return the number of items."""
         return self._n_items
 
-    def scores_of(self, X: Delayed) -> Delayed:
+    def scores_of(self, X: Task) -> Task:
         """Return a task whose result is X P, for checked rows X."""
-        import dask
+        return task(np.hstack, [task(_scores_in_block, block, X) for block in self.blocks])
 
-        score = dask.delayed(_scores_in_block, pure=False)
-        return dask.delayed(np.hstack)([score(block, X) for block in self.blocks])
-
-    def best_of(self, rows: Delayed, k: int) -> Delayed:
+    def best_of(self, rows: Task, k: int) -> Task:
         """Return a task whose results are the best items of `RankingRows`, and their scores."""
-        import dask
-
-        best_in = dask.delayed(_best_in_block, pure=False)
         parts = [
-            best_in(block, start, rows, k)
+            task(_best_in_block, block, start, rows, k)
             for block, start in zip(self.blocks, self.starts, strict=True)
         ]
-        return dask.delayed(merge_best, pure=False)(parts, k)
+        return task(merge_best, parts, k)
 
     def block_scores(self, X: sp.csr_array[Any]) -> Array:
         """Return X P for rows in memory."""
@@ -92,29 +86,23 @@ class ColumnBlocks:
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return P_ij for each pair of an input i and an output j."""
-        import dask
-
-        take = dask.delayed(_entries, pure=False)
         block_of = np.searchsorted(self.starts, outputs, side="right") - 1
         entries, places, tasks = np.empty(len(inputs), self.dtype), [], []
         for number in np.unique(block_of):
             place = np.flatnonzero(block_of == number)
             columns = outputs[place] - self.starts[number]
             places.append(place)
-            tasks.append(take(self.blocks[number], inputs[place], columns))
+            tasks.append(task(_entries, self.blocks[number], inputs[place], columns))
         for place, values in zip(places, computed(tasks), strict=True):
             entries[place] = values
         return entries
 
     def columns(self, block: slice) -> Array:
         """Return a block of columns of P."""
-        import dask
-
         ends = [*self.starts[1:], self._n_items]
-        take = dask.delayed(_columns, pure=False)
         first, last = block.start or 0, self._n_items if block.stop is None else block.stop
         parts = [
-            take(part, max(first - start, 0), min(last, end) - start)
+            task(_columns, part, max(first - start, 0), min(last, end) - start)
             for part, start, end in zip(self.blocks, self.starts, ends, strict=True)
             if start < last and first < end
         ]

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from shallow_ae._cluster.rows import PartitionedRows, groups_of
 from shallow_ae._cluster.workers import check_worker_memory
 from shallow_ae._objective.training_data import TrainingGram, TrainingRows, empty_gram
-from shallow_ae._runtime.dask_graphs import computed, tree_sum
+from shallow_ae._runtime.dask_graphs import computed, task, tree_sum
 
 
 def gram_of_partitions(rows: PartitionedRows, user_exponent: float, dtype: Any) -> TrainingGram:
@@ -24,16 +24,18 @@ def gram_of_partitions(rows: PartitionedRows, user_exponent: float, dtype: Any) 
     MemoryError
         If the sums do not fit in the memory of a worker.
     """
-    import dask
-
     n_bytes = rows.n_items**2 * np.dtype(dtype).itemsize
     check_worker_memory(
         f"The sum of two matrices of {rows.n_items:,} x {rows.n_items:,} items", 3 * n_bytes
     )
-    sum_of = dask.delayed(_gram_of_group, pure=False)
     groups = groups_of(rows.parts, rows.part_bytes, n_bytes)
     gram: TrainingGram = computed(
-        [tree_sum([sum_of(group, user_exponent, dtype) for group in groups], TrainingGram.plus)]
+        [
+            tree_sum(
+                [task(_gram_of_group, group, user_exponent, dtype) for group in groups],
+                TrainingGram.plus,
+            )
+        ]
     )[0]
     gram.check_total()
     return gram

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import scipy.sparse as sp
 
 from shallow_ae._cluster.column_blocks import ColumnBlocks
-from shallow_ae._runtime.dask_graphs import Delayed, shared
+from shallow_ae._runtime.dask_graphs import Task, shared, task
 from shallow_ae._weights.candidates import CandidateFilter
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae._weights.ranking import all_scores, best_items
@@ -21,24 +21,20 @@ class RankingRows(NamedTuple):
     allowed: CandidateFilter
 
 
-def score_tasks(form: WeightMatrix, rows: Sequence[Delayed]) -> list[Delayed]:
+def score_tasks(form: WeightMatrix, rows: Sequence[Task]) -> list[Task]:
     """Return tasks whose results are X P for checked rows X."""
-    import dask
-
     if isinstance(form, ColumnBlocks):
         return [form.scores_of(X) for X in rows]
-    weights, score = shared(form), dask.delayed(all_scores, pure=False)
-    return [score(weights, X) for X in rows]
+    weights = shared(form)
+    return [task(all_scores, weights, X) for X in rows]
 
 
-def rank_tasks(form: WeightMatrix, rows: Sequence[Delayed], k: int) -> list[Delayed]:
+def rank_tasks(form: WeightMatrix, rows: Sequence[Task], k: int) -> list[Task]:
     """Return tasks whose results are the best items of `RankingRows`, and their scores."""
-    import dask
-
     if isinstance(form, ColumnBlocks):
         return [form.best_of(part, k) for part in rows]
-    weights, rank = shared(form), dask.delayed(_rank, pure=False)
-    return [rank(weights, part, k) for part in rows]
+    weights = shared(form)
+    return [task(_rank, weights, part, k) for part in rows]
 
 
 def _rank(weights: WeightMatrix, rows: RankingRows, k: int) -> Any:

@@ -13,11 +13,13 @@ from shallow_ae._linalg.csr import column_squares, items_per_user
 from shallow_ae._objective.objective import check_finite, exponent_of, unscaled_user_weights
 from shallow_ae._objective.training_data import TrainingRows, check_some_left, rows_to_remove
 from shallow_ae._runtime.dask_graphs import (
-    Delayed,
+    Task,
     computed,
+    constant,
     in_partition,
     persisted,
     shared,
+    task,
     tree_sum,
 )
 from shallow_ae._typing import Array
@@ -57,7 +59,7 @@ class PartitionedRows:
     It is the counterpart of `TrainingRows`. `parts` are tasks whose results are TrainingRows.
     """
 
-    parts: list[Delayed]
+    parts: list[Task]
     sizes: list[PartSize]
     n_items: int
 
@@ -84,10 +86,9 @@ class PartitionedRows:
     @property
     def item_counts(self) -> Array:
         """Return the sum of the sample weights of each item's users."""
-        import dask
-
-        count = dask.delayed(_item_counts, pure=False)
-        counts: Array = computed([tree_sum([count(part) for part in self.parts], np.add)])[0]
+        counts: Array = computed(
+            [tree_sum([task(_item_counts, part) for part in self.parts], np.add)]
+        )[0]
         return counts
 
     @property
@@ -109,19 +110,18 @@ class PartitionedRows:
                 f"{self.total_weight}."
             )
 
-    def weighted(self, user_exponent: float) -> list[Delayed]:
+    def weighted(self, user_exponent: float) -> list[Task]:
         """Return tasks whose results are `Part`, for each partition."""
-        import dask
-
         units = self.weight_units
-        total_of = dask.delayed(_total_weight, pure=False)
-        totals = computed([total_of(part, user_exponent, units) for part in self.parts])
+        totals = computed([task(_total_weight, part, user_exponent, units) for part in self.parts])
         with np.errstate(divide="ignore"):
             factor = self.n_rows / np.float64(sum(totals))
         check_finite("user_exponent", user_exponent, np.asarray([factor, sum(totals)]))
-        weighted = dask.delayed(_weighted_part, pure=False)
         return persisted(
-            [weighted(part, user_exponent, units, factor, self.dtype) for part in self.parts]
+            [
+                task(_weighted_part, part, user_exponent, units, factor, self.dtype)
+                for part in self.parts
+            ]
         )
 
     @property
@@ -130,13 +130,11 @@ class PartitionedRows:
         largest = np.asarray([size.largest_weight for size in self.sizes])
         return max(size.most_items for size in self.sizes), exponent_of(largest)
 
-    def item_sums(self, parts: Sequence[Delayed]) -> ItemSums:
+    def item_sums(self, parts: Sequence[Task]) -> ItemSums:
         """Return the sums for each item; `parts` are the results of `weighted`."""
-        import dask
-
-        sums_of = dask.delayed(_item_sums, pure=False)
         sums = [
-            sums_of(rows, part, self.n_items) for rows, part in zip(self.parts, parts, strict=True)
+            task(_item_sums, rows, part, self.n_items)
+            for rows, part in zip(self.parts, parts, strict=True)
         ]
         return ItemSums(*computed([tree_sum(sums, add_tuples)])[0])
 
@@ -152,41 +150,36 @@ class PartitionedRows:
 
     def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> PartitionedRows:
         """Return the rows without the rows of X; raise an error if one is missing."""
-        import dask
-
         X = X.astype(self.dtype, copy=False)
         sought = shared(TrainingRows(X, sample_weight))
-        find = dask.delayed(_places_like, pure=False)
         places: dict[tuple[bytes, ...], list[tuple[int, int]]] = {}
-        for found in computed([find(part, n, sought) for n, part in enumerate(self.parts)]):
+        for found in computed(
+            [task(_places_like, part, n, sought) for n, part in enumerate(self.parts)]
+        ):
             for key, rows in found.items():
                 places.setdefault(key, []).extend(rows)
         rows_of_part: dict[int, list[int]] = {}
         for number, row in rows_to_remove(places, X, sample_weight):
             rows_of_part.setdefault(number, []).append(row)
-        without = dask.delayed(TrainingRows.without, pure=False)
         parts = list(self.parts)
         for number, rows in rows_of_part.items():
-            parts[number] = without(parts[number], rows)
+            parts[number] = task(TrainingRows.without, parts[number], rows)
         rest = sized(parts, self.n_items)
         check_some_left(rest.total_weight > 0)
         return rest
 
 
 def read_rows(
-    estimator: Any, blocks: Sequence[Delayed], weights: Sequence[Any], n_items: int
+    estimator: Any, blocks: Sequence[Task], weights: Sequence[Any], n_items: int
 ) -> PartitionedRows:
     """Check blocks of rows and their sample weights on the workers, which keep them.
 
     `estimator`, which is not fitted, is named in errors. `weights` has an array or a task for each
     block; None means 1 for each row.
     """
-    import dask
-
-    read = dask.delayed(_read_block, pure=False)
-    of_whom = dask.delayed(estimator, traverse=False)
+    of_whom = constant(estimator)
     parts = [
-        read(of_whom, place, block, weight, n_items)
+        task(_read_block, of_whom, place, block, weight, n_items)
         for place, (block, weight) in enumerate(zip(blocks, weights, strict=True))
     ]
     return sized(parts, n_items)
@@ -194,16 +187,12 @@ def read_rows(
 
 def rows_in_memory(X: sp.csr_array[Any], sample_weight: Array) -> PartitionedRows:
     """Return checked rows that are in the client's memory as one partition."""
-    import dask
-
-    return sized([dask.delayed(TrainingRows(X, sample_weight), traverse=False)], X.shape[1])
+    return sized([constant(TrainingRows(X, sample_weight))], X.shape[1])
 
 
-def groups_of(
-    parts: Sequence[Delayed], sizes: Sequence[int], least_bytes: int
-) -> list[list[Delayed]]:
+def groups_of(parts: Sequence[Task], sizes: Sequence[int], least_bytes: int) -> list[list[Task]]:
     """Return consecutive parts in groups of at least `least_bytes`, except for the last group."""
-    groups: list[list[Delayed]] = [[]]
+    groups: list[list[Task]] = [[]]
     n_bytes = 0
     for part, size in zip(parts, sizes, strict=True):
         if n_bytes >= least_bytes:
@@ -227,13 +216,10 @@ def stacked(parts: Sequence[Part]) -> Part:
     return Part(X, np.concatenate([part.weights for part in parts]))
 
 
-def sized(parts: list[Delayed], n_items: int) -> PartitionedRows:
+def sized(parts: list[Task], n_items: int) -> PartitionedRows:
     """Return training rows, given tasks whose results are the TrainingRows of the partitions."""
-    import dask
-
     kept = persisted(parts)
-    size_of = dask.delayed(_size_of, pure=False)
-    return PartitionedRows(kept, computed([size_of(part) for part in kept]), n_items)
+    return PartitionedRows(kept, computed([task(_size_of, part) for part in kept]), n_items)
 
 
 def _read_block(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shallow_ae._runtime.memory import free_memory, gib
 
 
@@ -35,7 +37,7 @@ def check_worker_memory(what: str, n_bytes: int) -> None:
         )
 
 
-def _workers() -> list[dict[str, int | dict[str, int]]]:
+def _workers() -> list[dict[str, Any]]:
     from distributed import default_client
 
     try:

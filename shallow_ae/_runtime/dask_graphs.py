@@ -11,12 +11,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    from dask.delayed import Delayed
-else:
-    Delayed: TypeAlias = Any
+Task: TypeAlias = Any  # a `dask.delayed.Delayed`, whose type would need Dask
 
 _Value = TypeVar("_Value")
 
@@ -51,47 +48,56 @@ def is_dask_frame(given: Any) -> bool:
     return isinstance(given, dask.dataframe.DataFrame)
 
 
-def shared(value: Any) -> Delayed:
+def task(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:
+    """Return the call of a function as a task. Arguments, and items of lists, may be tasks."""
+    from dask.delayed import delayed
+
+    return delayed(function, pure=False)(*args, **kwargs)
+
+
+def constant(value: Any) -> Task:
+    """Return a value as a task, which is sent to the workers with the tasks that use it."""
+    from dask.delayed import delayed
+
+    return delayed(value, traverse=False)
+
+
+def shared(value: Any) -> Task:
     """Return a value as a task result that many tasks can use.
 
     The scheduler keeps a copy, so that the value outlives every worker.
     """
-    import dask
-
-    return persisted([dask.delayed(value, traverse=False)])[0]
+    return persisted([constant(value)])[0]
 
 
-def persisted(tasks: Sequence[Delayed]) -> list[Delayed]:
+def persisted(tasks: Sequence[Task]) -> list[Task]:
     """Start the tasks, and return them as tasks whose results the workers keep."""
-    import dask
+    from dask.base import persist
 
     with warnings.catch_warnings():
         # Dask recommends `scatter` instead, whose copies are lost with the workers that hold them.
         warnings.filterwarnings("ignore", "Sending large graph")
-        return list(dask.persist(*tasks))
+        return list(persist(*tasks))
 
 
-def computed(tasks: Sequence[Any]) -> list[Any]:
+def computed(tasks: Sequence[Task]) -> list[Any]:
     """Return the results of tasks."""
-    import dask
+    from dask.base import compute
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sending large graph")
-        return list(dask.compute(*tasks))
+        return list(compute(*tasks))
 
 
-def tree_sum(parts: Sequence[Delayed], add: Callable[[_Value, _Value], _Value]) -> Delayed:
+def tree_sum(parts: Sequence[Task], add: Callable[[Any, Any], Any]) -> Task:
     """Return the sum of the results of tasks, added in pairs.
 
     The order of the additions depends only on the order of the parts.
     """
-    import dask
-
     sums = list(parts)
-    add_task = dask.delayed(add, pure=False)
     while len(sums) > 1:
         pairs = zip(sums[::2], sums[1::2], strict=False)
-        sums = [add_task(a, b) for a, b in pairs] + sums[len(sums) - len(sums) % 2 :]
+        sums = [task(add, a, b) for a, b in pairs] + sums[len(sums) - len(sums) % 2 :]
     return sums[0]
 
 

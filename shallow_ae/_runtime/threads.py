@@ -27,7 +27,8 @@ def n_threads() -> int:
     """Return the number of threads to use: this process's share of the cores, at most `_MOST`.
 
     joblib sets OMP_NUM_THREADS in its worker processes to their share of the cores, because other
-    libraries read this variable. Dask sets it to 1. A task of :func:`map_single_threaded` uses one thread.
+    libraries read this variable. Dask sets it to 1. A task of :func:`map_single_threaded` uses one
+    thread.
     """
     if _is_apart():
         return 1

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._runtime.dask_graphs import Delayed, in_partition
+from shallow_ae._runtime.dask_graphs import Task, in_partition, task
 from shallow_ae._typing import Array
 
 
-def row_blocks(X: Any) -> list[Delayed]:
+def row_blocks(X: Any) -> list[Task]:
     """Return tasks whose results are the blocks of rows of a Dask array.
 
     Raises
@@ -39,7 +39,7 @@ def row_blocks(X: Any) -> list[Delayed]:
     return list(X.to_delayed(optimize_graph=False).ravel())
 
 
-def array_of(blocks: Sequence[Delayed], heights: Sequence[float], n_columns: int, meta: Any) -> Any:
+def array_of(blocks: Sequence[Task], heights: Sequence[float], n_columns: int, meta: Any) -> Any:
     """Return a Dask array from tasks whose results are blocks of rows.
 
     `heights` are their numbers of rows, NaN where unknown. `meta` is an empty block of the type of
@@ -62,10 +62,10 @@ def map_rows(
     The function must return as many rows as it gets. By default, the result has the columns and the
     type of X, in float32 or float64. An error because of the data names the block.
     """
-    import dask
-
-    call = dask.delayed(_call_on_block, pure=False)
-    blocks = [call(place, function, block, *args) for place, block in enumerate(row_blocks(X))]
+    blocks = [
+        task(_call_on_block, place, function, block, *args)
+        for place, block in enumerate(row_blocks(X))
+    ]
     if meta is None:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
         meta = sp.csr_array((0, X.shape[1]), dtype=dtype)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from shallow_ae._runtime.dask_graphs import Delayed, computed, in_partition, shared
+from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task
 from shallow_ae._typing import Array
 from shallow_ae.data.dask_arrays import array_of
 from shallow_ae.data.ids import index_of
@@ -42,11 +42,10 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
     `columns` are the names of the columns of users, items and counts. The result does not depend on
     how the rows are divided into partitions.
     """
-    import dask
-
     parts = _selected(frame, columns).to_delayed()
-    number = dask.delayed(_items_of_partition, pure=False)
-    found = computed([number(part, place, columns) for place, part in enumerate(parts)])
+    found = computed(
+        [task(_items_of_partition, part, place, columns) for place, part in enumerate(parts)]
+    )
     found = [ids for ids in found if len(ids)]
     if not found:
         raise ValueError(NO_INTERACTIONS)
@@ -56,21 +55,21 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
 
 def dtype_of_counts(frame: Any, count: str) -> np.dtype[Any]:
     """Return the data type of the matrix of counts: float64 for a column of float64."""
-    given = frame.dtypes[count] if count in frame.columns else None
+    if count not in frame.columns:
+        return np.dtype(np.float32)
+    given = frame.dtypes[count]
     is_double = pd.api.types.is_float_dtype(given) and getattr(given, "itemsize", 8) == 8
     return np.dtype(np.float64 if is_double else np.float32)
 
 
 def rows_of_users(
     frame: Any, columns: tuple[str, str, str], items: Array, unknown: str
-) -> list[Delayed]:
+) -> list[Task]:
     """Return tasks whose results are the `UserRows` of all users, each user in one of them.
 
     The items of `items` are the columns. Other items are left out if `unknown` is "ignore", and are
     an error if it is "error". A user with only other items has an empty row.
     """
-    import dask
-
     user = columns[0]
     selected = _selected(frame, columns)
     meta = pd.DataFrame(
@@ -84,9 +83,8 @@ def rows_of_users(
     ids = shared(items)
     encoded = selected.map_partitions(_encode_partition, columns, ids, unknown, meta=meta)
     parts = encoded.shuffle("user", npartitions=frame.npartitions).to_delayed()
-    to_rows = dask.delayed(_rows_of_partition, pure=False)
     dtype = dtype_of_counts(frame, columns[2])
-    return [to_rows(part, len(items), dtype) for part in parts]
+    return [task(_rows_of_partition, part, len(items), dtype) for part in parts]
 
 
 def array_of_counts(frame: Any, columns: tuple[str, str, str], items: Array, unknown: str) -> Any:
@@ -94,10 +92,7 @@ def array_of_counts(frame: Any, columns: tuple[str, str, str], items: Array, unk
 
     The users are in the order of `rows_of_users`. The numbers of rows are not known.
     """
-    import dask
-
-    matrix_of = dask.delayed(_matrix_of, pure=False)
-    blocks = [matrix_of(rows) for rows in rows_of_users(frame, columns, items, unknown)]
+    blocks = [task(_matrix_of, rows) for rows in rows_of_users(frame, columns, items, unknown)]
     meta = sp.csr_array((0, len(items)), dtype=dtype_of_counts(frame, columns[2]))
     return array_of(blocks, [np.nan] * len(blocks), len(items), meta)
 

@@ -158,7 +158,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             As in `fit`, and if an item is unknown and `unknown` is "error".
         """
         if is_dask_frame(interactions):
-            return self._transform_partitions(interactions)
+            return self._transform_partitions(interactions)  # type: ignore[no-any-return]
         return rows_and_users(self, interactions, warn=True)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:

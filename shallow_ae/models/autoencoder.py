@@ -485,8 +485,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def _solve(self, trial: Self, data: TrainingData | PartitionedRows) -> Self:
         """Fit in closed form to the given training data only."""
-        fit = fit_gram if isinstance(data, PartitionedRows) else fit_exact.fit
-        trial._fitted = fit(data, objective_of(self), verbose=self.verbose)
+        objective = objective_of(self)
+        if isinstance(data, PartitionedRows):
+            trial._fitted = fit_gram(data, objective, verbose=self.verbose)
+        else:
+            trial._fitted = fit_exact.fit(data, objective, verbose=self.verbose)
         return take_over(self, trial)
 
     def _update(

@@ -15,6 +15,7 @@ from shallow_ae._objective.training_data import (
     GRAM_DTYPE,
     TrainingData,
     TrainingGram,
+    TrainingRows,
     keeps_gram,
 )
 from shallow_ae._runtime.dask_graphs import is_dask
@@ -63,15 +64,30 @@ def updated(
 ) -> TrainingGram | PartitionedRows:
     """Return the kept training data with rows added or removed.
 
-    X is a Dask array, or the kept data lie in partitions. Rows to remove that are to be compared
-    with the kept rows are gathered in this process.
+    X is a Dask array, or the kept data lie in partitions.
+    """
+    if not isinstance(kept, TrainingGram):
+        return updated_rows(model, kept, X, sample_weight, is_added=is_added)
+    exponent = float(model.user_exponent)
+    kept.check_exponent(exponent)
+    rows = read_partitions(model, X, sample_weight, reset=False)
+    change = gram_of_partitions(rows, exponent, GRAM_DTYPE)
+    return kept.plus(change) if is_added else kept.minus(change)
+
+
+def updated_rows(
+    model: Any,
+    kept: TrainingRows | PartitionedRows,
+    X: Any,
+    sample_weight: Any,
+    *,
+    is_added: bool,
+) -> PartitionedRows:
+    """Return the kept rows with rows added or removed.
+
+    Rows to remove are compared with the kept rows, and are gathered in this process.
     """
     rows = read_partitions(model, X, sample_weight, reset=False)
-    if isinstance(kept, TrainingGram):
-        exponent = float(model.user_exponent)
-        kept.check_exponent(exponent)
-        change = gram_of_partitions(rows, exponent, GRAM_DTYPE)
-        return kept.plus(change) if is_added else kept.minus(change)
     partitions = kept if isinstance(kept, PartitionedRows) else rows_in_memory(*kept)
     return partitions.plus(rows) if is_added else partitions.minus(*rows.gathered())
 

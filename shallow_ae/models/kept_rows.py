@@ -16,7 +16,7 @@ from shallow_ae._runtime.memory import free_memory
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import check_interactions
-from shallow_ae.models.fit_partitions import read_partitions, updated
+from shallow_ae.models.fit_partitions import read_partitions, updated_rows
 from shallow_ae.models.parameters import check_parameters
 from shallow_ae.models.recommender import RecommenderMixin
 
@@ -125,7 +125,7 @@ class KeptRowsMixin(RecommenderMixin):
         self, kept: TrainingRows | PartitionedRows, X: Any, sample_weight: Any, *, is_added: bool
     ) -> Self:
         """Add or remove rows where the new rows or the kept rows lie in partitions."""
-        data = updated(self, kept, X, sample_weight, is_added=is_added)
+        data = updated_rows(self, kept, X, sample_weight, is_added=is_added)
         return self._learn_partitions(copy(self), data)
 
     def _kept_rows(self) -> TrainingRows | PartitionedRows:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from shallow_ae._cluster.rows import Part, PartitionedRows
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._objective.objective import Objective, count_scale
 from shallow_ae._objective.training_data import TrainingData, TrainingGram
 from shallow_ae._runtime.blocks import blocks
+from shallow_ae._runtime.dask_graphs import computed, shared, task
 from shallow_ae._runtime.memory import free_memory
 from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._solvers.costs import check_neighbors_fit
@@ -73,7 +75,9 @@ def _largest(weights: WeightMatrix, n_items: int, n_neighbors: int) -> sp.csr_ar
     return sp.csr_array(sp.hstack(parts, format="csr"))
 
 
-def _objective(data: TrainingData, P: sp.csr_array[Any], own: Array, objective: Objective) -> float:
+def _objective(
+    data: TrainingData | PartitionedRows, P: sp.csr_array[Any], own: Array, objective: Objective
+) -> float:
     """Return the objective at P plus the diagonal `own`; P itself has a zero diagonal."""
     squares = row_squares(P) + own**2
     missing = sp.csr_array(sp.diags_array(1 - own) - P)
@@ -85,11 +89,25 @@ def _objective(data: TrainingData, P: sp.csr_array[Any], own: Array, objective: 
         for items in blocks(gram.shape[0], _COLUMNS):
             of_items = columns[:, items]
             errors += scale * float(((gram @ of_items) * of_items.toarray()).sum())
+    elif isinstance(data, PartitionedRows):
+        parts, shared_missing = data.weighted(objective.user_exponent), shared(missing)
+        n, diagonal = float(data.n_rows), data.item_sums(parts).squares
+        errors = sum(computed([task(_errors_of_part, part, shared_missing) for part in parts]))
     else:
         X, weights = data.weighted(objective.user_exponent)
         n, diagonal = float(weights.sum(dtype=np.float64)), column_squares(X, weights)
-        errors = 0.0
-        for users in blocks(X.shape[0], max(1, _PRODUCTS // X.shape[1])):
-            missed = sp.csr_array(X[users] @ missing)
-            errors += float(weights[users] @ missed.multiply(missed).sum(axis=1))
+        errors = _errors(X, weights, missing)
     return float((errors + objective.penalty(diagonal, n) @ squares) / n)
+
+
+def _errors(X: sp.csr_array[Any], weights: Array, missing: sp.csr_array[Any]) -> float:
+    """Return the weighted sum of the squares of X times `missing`."""
+    errors = 0.0
+    for users in blocks(X.shape[0], max(1, _PRODUCTS // X.shape[1])):
+        missed = sp.csr_array(X[users] @ missing)
+        errors += float(weights[users] @ missed.multiply(missed).sum(axis=1))
+    return errors
+
+
+def _errors_of_part(part: Part, missing: sp.csr_array[Any]) -> float:
+    return _errors(*part, missing)

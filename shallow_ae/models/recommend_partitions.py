@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from shallow_ae._cluster.ranking import RankingRows, rank_tasks, score_tasks
-from shallow_ae._runtime.dask_graphs import Delayed, in_partition
+from shallow_ae._runtime.dask_graphs import Task, constant, in_partition, task
 from shallow_ae._weights.candidates import candidate_filter, check_shared_list
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae.data.dask_arrays import array_of, row_blocks
@@ -37,14 +37,11 @@ def recommend(
 
     `candidates` and `exclude` are None or one list for all users.
     """
-    import dask
-
     n_items = weights.n_inputs
     lists = {"candidates": candidates, "exclude": exclude}
     for name, given in lists.items():
         lists[name] = check_shared_list(name, given, n_items)
-    prepare = dask.delayed(_ranking_rows, pure=False)
-    rows = [prepare(block, exclude_seen, lists) for block in _checked_blocks(model, X)]
+    rows = [task(_ranking_rows, block, exclude_seen, lists) for block in _checked_blocks(model, X)]
     best = rank_tasks(weights, rows, k)
     metas = (np.empty((0, k), np.int64), np.empty((0, k), weights.dtype))
     items, scores = (
@@ -59,14 +56,11 @@ def unfitted(model: Any) -> Any:
     return clone(model)
 
 
-def _checked_blocks(model: Any, X: Any) -> list[Delayed]:
-    import dask
-
+def _checked_blocks(model: Any, X: Any) -> list[Task]:
     blocks = row_blocks(X)
     check_width(model, X.shape[1])
-    check = dask.delayed(_check, pure=False)
-    of_whom = dask.delayed(unfitted(model), traverse=False)
-    return [check(of_whom, place, block, X.shape[1]) for place, block in enumerate(blocks)]
+    of_whom = constant(unfitted(model))
+    return [task(_check, of_whom, place, block, X.shape[1]) for place, block in enumerate(blocks)]
 
 
 def _check(model: Any, place: int, block: Any, n_items: int) -> sp.csr_array[Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shallow_ae._cluster.ranking import RankingRows, rank_tasks
-from shallow_ae._runtime.dask_graphs import is_dask, shared
+from shallow_ae._runtime.dask_graphs import is_dask, shared, task
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
 from shallow_ae._weights.ranking import popular_items
@@ -59,7 +59,6 @@ def recommend_partitions(
 
     `steps` are the fitted steps of a RecommenderPipeline.
     """
-    import dask
     import dask.dataframe
 
     mapper, *between, model = steps
@@ -84,11 +83,9 @@ def recommend_partitions(
             result,
         )
     )
-    prepare = dask.delayed(_prepare, pure=False)
-    users = [prepare(request, part) for part in rows]
+    users = [task(_prepare, request, part) for part in rows]
     ranked = rank_tasks(model._fitted.weights.form, [part.rows for part in users], k)
-    answer = dask.delayed(_answer, pure=False)
-    frames = [answer(request, part, best) for part, best in zip(users, ranked, strict=True)]
+    frames = [task(_answer, request, part, best) for part, best in zip(users, ranked, strict=True)]
     return dask.dataframe.from_delayed(frames, meta=result, verify_meta=False)
 
 

@@ -167,10 +167,14 @@ class RecommenderPipeline(Pipeline):
         check_choice("no_history", no_history, ("popularity", "omit"))
         at = copy(self)  # keeps the steps of one fit if another fit ends during this call
         if is_dask_frame(interactions):
-            lists = {"candidates": candidates, "exclude": exclude}
-            filters = {"exclude_seen": exclude_seen, "lists": lists}
-            steps = working_steps(at.steps)
-            return recommend_partitions(steps, interactions, k, no_history=no_history, **filters)
+            return recommend_partitions(
+                working_steps(at.steps),
+                interactions,
+                k,
+                exclude_seen=exclude_seen,
+                lists={"candidates": candidates, "exclude": exclude},
+                no_history=no_history,
+            )
         seen, X, users = at._read(interactions)
         lists = at._lists(users, candidates=candidates, exclude=exclude)
         allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
