@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import column_squares, items_per_user
 from shallow_ae._objective.objective import check_finite, exponent_of, unscaled_user_weights
@@ -22,6 +23,7 @@ from shallow_ae._runtime.dask_graphs import (
     task,
     tree_sum,
 )
+from shallow_ae._solvers.gradient_descent.sizes import layout_of
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import checked_block
@@ -36,6 +38,7 @@ class PartSize(NamedTuple):
     total_weight: float  # sum of the sample weights
     largest_weight: float
     most_items: float  # largest number of items of a user
+    squared_lengths: float  # sum of the squares of the numbers of entries of the rows
 
 
 class Part(NamedTuple):
@@ -110,19 +113,18 @@ class PartitionedRows:
                 f"{self.total_weight}."
             )
 
-    def weighted(self, user_exponent: float) -> list[Task]:
-        """Return tasks whose results are `Part`, for each partition."""
+    def weighted(self, user_exponent: float, *, keeps_all: bool = False) -> list[Task]:
+        """Return tasks whose results are `Part`, for each partition.
+
+        Rows without weight are left out, unless `keeps_all`.
+        """
         units = self.weight_units
         totals = computed([task(_total_weight, part, user_exponent, units) for part in self.parts])
         with np.errstate(divide="ignore"):
             factor = self.n_rows / np.float64(sum(totals))
         check_finite("user_exponent", user_exponent, np.asarray([factor, sum(totals)]))
-        return persisted(
-            [
-                task(_weighted_part, part, user_exponent, units, factor, self.dtype)
-                for part in self.parts
-            ]
-        )
+        settings = (user_exponent, units, factor, self.dtype, keeps_all)
+        return persisted([task(_weighted_part, part, *settings) for part in self.parts])
 
     @property
     def weight_units(self) -> tuple[float, int]:
@@ -143,6 +145,22 @@ class PartitionedRows:
         parts = computed(self.parts)
         X = sp.csr_array(sp.vstack([part.X for part in parts], format="csr"))
         return TrainingRows(X, np.concatenate([part.sample_weight for part in parts]))
+
+    def batch_layout(self, backend: str) -> str:
+        """Return the form of minibatches with faster products, "sparse" or "dense"."""
+        return layout_of(self.n_entries / (self.n_rows * self.n_items), backend)
+
+    def split(self, rows: NDArray[np.intp]) -> tuple[sp.csr_array[Any], PartitionedRows]:
+        """Return the rows of these numbers in memory, in rising order, and the other rows."""
+        rows = np.sort(rows)
+        ends = np.cumsum([size.n_rows for size in self.sizes])
+        cuts = np.searchsorted(rows, ends[:-1])
+        of_parts = [part - end for part, end in zip(np.split(rows, cuts), [0, *ends], strict=False)]
+        pairs = list(zip(self.parts, of_parts, strict=True))
+        taken = [task(_rows_of_part, part, own) for part, own in pairs]
+        X = sp.csr_array(sp.vstack(computed(taken), format="csr"))
+        others = [task(TrainingRows.without, part, own) for part, own in pairs]
+        return X.astype(self.dtype), sized(others, self.n_items)
 
     def plus(self, other: PartitionedRows) -> PartitionedRows:
         """Return these rows and others."""
@@ -250,6 +268,7 @@ def _size_of(rows: TrainingRows) -> PartSize:
         float(rows.sample_weight.sum()),
         float(rows.sample_weight.max(initial=0)),
         float(items_per_user(rows.X).max(initial=1)),
+        float(np.square(np.diff(rows.X.indptr), dtype=np.float64).sum()),
     )
 
 
@@ -263,12 +282,19 @@ def _weighted_part(
     units: tuple[float, int],
     factor: float,
     dtype: np.dtype[Any],
+    keeps_all: bool,
 ) -> Part:
     weights = unscaled_user_weights(*rows, user_exponent, *units) * factor
     weights = weights.astype(dtype)
     check_finite("user_exponent", user_exponent, weights)
     X, counting = rows.X.astype(dtype, copy=False), weights > np.finfo(dtype).tiny
-    return Part(X, weights) if counting.all() else Part(X[counting], weights[counting])
+    if keeps_all or counting.all():
+        return Part(X, weights)
+    return Part(X[counting], weights[counting])
+
+
+def _rows_of_part(rows: TrainingRows, own: NDArray[np.intp]) -> sp.csr_array[Any]:
+    return rows.X[own]
 
 
 def _item_counts(rows: TrainingRows) -> Array:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from shallow_ae._runtime.memory import free_memory, gib
+from shallow_ae._runtime.threads import n_threads
 
 
 def worker_memory() -> int:
@@ -20,9 +23,24 @@ def worker_memory() -> int:
     return max(0, min(limits, default=free_memory()))
 
 
-def n_workers() -> int:
-    """Return the number of workers: 1 without a cluster."""
-    return max(1, len(_workers()))
+def n_worker_threads() -> int:
+    """Return how many tasks run at the same time."""
+    return sum(worker["nthreads"] for worker in _workers()) or n_threads()
+
+
+def check_cluster_memory(n_items: int, dtype: np.dtype[Any]) -> None:
+    """Raise a MemoryError if the weights of all pairs of items do not fit on all workers."""
+    n_bytes = n_items**2 * dtype.itemsize
+    workers = _workers()
+    if not all(worker["memory_limit"] for worker in workers):
+        return
+    limit = sum(worker["memory_limit"] for worker in workers) or free_memory()
+    if n_bytes > limit:
+        raise MemoryError(
+            f"solver='sgd' needs {gib(n_bytes)} for {n_items:,} items, and all workers together "
+            f"have {gib(limit)}. You can start more workers, keep fewer items, or fit a "
+            "SparseShallowAutoEncoder, which keeps `n_neighbors` weights per item."
+        )
 
 
 def check_worker_memory(what: str, n_bytes: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
@@ -95,7 +96,7 @@ class TrainingRows(NamedTuple):
             rows_of_key.setdefault(_row_key(self.X, self.sample_weight, row), []).append(row)
         return rows_of_key
 
-    def without(self, rows: list[int]) -> TrainingRows:
+    def without(self, rows: list[int] | NDArray[np.intp]) -> TrainingRows:
         """Return the training rows without the rows of these numbers."""
         kept = np.ones(self.n_rows, dtype=bool)
         kept[rows] = False

@@ -22,6 +22,7 @@ from shallow_ae.data.fitting import copy_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.callbacks import Callback, check_callback
+from shallow_ae.models.descent_rows import DescentRows
 from shallow_ae.models.fit_partitions import fit_gram, read_partitions, updated
 from shallow_ae.models.fitted import AutoEncoderState, FittedAttribute
 from shallow_ae.models.parameters import check_parameters, descent_parameters_of, objective_of
@@ -37,6 +38,18 @@ def _has_training_data(model: Any) -> bool:
             "`sparsify` requires a model fitted with solver='exact'. Set `solver` and call `fit`."
         )
     return True
+
+
+def _descent_rows(
+    trial: ShallowAutoEncoder, X: Any, sample_weight: Any, *, reset: bool
+) -> DescentRows | PartitionedRows:
+    """Return checked rows with their weights."""
+    if is_dask(X):
+        rows = read_partitions(trial, X, sample_weight, reset=reset)
+        rows.check_total()
+        return rows
+    X = check_interactions(trial, X, reset=reset)
+    return DescentRows(X, check_sample_weight(sample_weight, X.shape[0]))
 
 
 class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
@@ -287,13 +300,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         check_callback(callback, callback_every)
         before = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
         trial = copy(self)
-        X = check_interactions(trial, X, reset=before is None)
-        weights = check_sample_weight(sample_weight, X.shape[0])
         trial._fitted, interrupt = fit_sgd.fit(
             descent_parameters_of(self),
             objective_of(self),
-            X,
-            weights,
+            _descent_rows(trial, X, sample_weight, reset=before is None),
             before,
             on_state=Callback(callback, trial) if callback else None,
             every=callback_every,
@@ -349,11 +359,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
                 "`early_stopping`=False."
             )
         trial = copy(self)
-        X = check_interactions(trial, X, reset=not is_fitted)
-        weights = check_sample_weight(sample_weight, X.shape[0])
+        data = _descent_rows(trial, X, sample_weight, reset=not is_fitted)
         before = self._fitted if is_fitted else None
         trial._fitted = fit_sgd.single_pass(
-            descent_parameters_of(self), objective_of(self), X, weights, before
+            descent_parameters_of(self), objective_of(self), data, before
         )
         return take_over(self, trial)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._typing import Array, Interactions
 from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.models.descent_rows import DescentRows
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import GradientDescent
+    from shallow_ae._cluster.rows import PartitionedRows
+    from shallow_ae._solvers.gradient_descent.fit import Descent
 
 EVERY = 5  # steps between two scores
 _PROTOCOL = HoldoutProtocol()
@@ -22,15 +23,13 @@ _PROTOCOL = HoldoutProtocol()
 class HeldOutUsers(NamedTuple):
     """The training rows, and the visible and hidden items of the held-out users."""
 
-    X: Interactions  # rows of the training users
-    sample_weight: Array  # of the training users
+    others: DescentRows | PartitionedRows  # rows of the training users
     visible: sp.csr_array[Any]  # items of the held-out users that the model receives
     hidden: sp.csr_array[Any]  # items of the held-out users that are compared with recommendations
 
 
 def hold_out(
-    X: Interactions,
-    sample_weight: Array,
+    rows: DescentRows | PartitionedRows,
     validation_fraction: float,
     seed: int,
     rng: np.random.Generator,
@@ -42,18 +41,17 @@ def hold_out(
     ValueError
         If no held-out user has an item to hide, or no user of weight > 0 remains for training.
     """
-    n_users = X.shape[0]
+    n_users = rows.n_rows
     n_held_out = int(np.ceil(validation_fraction * n_users))
-    order = rng.permutation(n_users)
-    chosen, others = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
-    visible, hidden = replace(_PROTOCOL, random_state=seed).split(X[chosen], None)
-    if not hidden.nnz or not sample_weight[others].any():
+    chosen, others = rows.split(rng.permutation(n_users)[:n_held_out])
+    visible, hidden = replace(_PROTOCOL, random_state=seed).split(chosen, None)
+    if not hidden.nnz or not others.total_weight:
         raise ValueError(
             f"`early_stopping` holds out {n_held_out} of {n_users} users. At least one held-out "
             "user needs two items, and at least one other user needs a weight > 0. Pass more "
             f"users, or a `validation_fraction` other than {validation_fraction:g}."
         )
-    return HeldOutUsers(X[others], sample_weight[others], visible, hidden)
+    return HeldOutUsers(others, visible, hidden)
 
 
 class EarlyStopping:
@@ -77,7 +75,7 @@ class EarlyStopping:
         self._n_scores = -(-n_iter_no_change // EVERY)
         self._tol = tol
 
-    def is_done(self, descent: GradientDescent) -> bool:
+    def is_done(self, descent: Descent) -> bool:
         """Add a score at every fifth step and the last; return whether the scores have peaked."""
         if descent.is_at_end or len(descent.losses) % EVERY == 0:
             with descent.lent_weights() as (weights, _):

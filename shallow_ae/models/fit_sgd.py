@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,33 +13,42 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from shallow_ae._cluster.column_blocks import ColumnBlocks
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.objective import (
     Objective,
     check_item_exponent,
     check_regularization,
-    item_counts,
+    count_scale,
     scale_by_counts,
     user_weights,
 )
+from shallow_ae._runtime.dask_graphs import Task, constant, shared, task
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
-from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
+from shallow_ae._weights.item_weights import ItemWeights, WeightMatrix
+from shallow_ae.models.descent_rows import DescentRows
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
 from shallow_ae.models.fitted import AutoEncoderState
 from shallow_ae.models.parameters import DescentParameters
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import GradientDescent, Monitor
+    from shallow_ae._cluster.descent import PartitionedDescent
+    from shallow_ae._solvers.gradient_descent.fit import (
+        Descent,
+        DescentOptions,
+        GradientDescent,
+        Monitor,
+        RandomStreams,
+    )
 
 
 def fit(
     parameters: DescentParameters,
     objective: Objective,
-    X: Interactions,
-    sample_weight: Array,
+    data: DescentRows | PartitionedRows,
     before: AutoEncoderState | None,
     *,
     on_state: Callable[[AutoEncoderState], bool] | None = None,
@@ -54,7 +64,7 @@ def fit(
     """
     from shallow_ae._solvers.gradient_descent.fit import LossPlateau
 
-    training = _Training(parameters, objective, X, sample_weight, before)
+    training = _Training(parameters, objective, data, before)
     monitors: list[Monitor] = []
     if training.early_stopping:
         monitors.append(training.early_stopping)
@@ -89,12 +99,11 @@ def fit(
 def single_pass(
     parameters: DescentParameters,
     objective: Objective,
-    X: Interactions,
-    sample_weight: Array,
+    data: DescentRows | PartitionedRows,
     before: AutoEncoderState | None,
 ) -> AutoEncoderState:
     """Return the state after one pass over the users of checked rows."""
-    training = _Training(parameters, objective, X, sample_weight, before, is_stream=True)
+    training = _Training(parameters, objective, data, before, is_stream=True)
     found = training.descent.single_pass(training.learning_rate)
     if found.is_interrupted:  # drop the weights: the caller cannot know which users they cover
         raise KeyboardInterrupt
@@ -108,38 +117,31 @@ class _Training:
         self,
         parameters: DescentParameters,
         objective: Objective,
-        X: Interactions,
-        sample_weight: Array,
+        data: DescentRows | PartitionedRows,
         before: AutoEncoderState | None,
         *,
         is_stream: bool = False,
     ) -> None:
-        from shallow_ae._solvers.gradient_descent.fit import (
-            DescentOptions,
-            GradientDescent,
-            RandomStreams,
-        )
+        from shallow_ae._solvers.gradient_descent.fit import DescentOptions, RandomStreams
 
         seed = check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max)
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
         self._before, self._is_stream = before, is_stream
-        self._n_samples = X.shape[0]
+        self._n_samples = data.n_rows
         self._objective = objective
         if parameters.early_stopping and not is_stream:
-            users = hold_out(
-                X, sample_weight, parameters.validation_fraction, seed, random.held_out_users()
-            )
-            X, sample_weight = users.X, users.sample_weight
+            users = hold_out(data, parameters.validation_fraction, seed, random.held_out_users())
+            data = users.others
             tol = parameters.tol or 0.0
             self.early_stopping = EarlyStopping(users, parameters.n_iter_no_change, tol)
-        counts = item_counts(X, sample_weight)
-        weights = user_weights(X, sample_weight, objective.user_exponent)
-        self._layout = choose_layout(X, backend())
-        check_item_exponent(counts, objective.item_exponent, X.dtype)
-        check_regularization(objective.regularization, objective.regularization, X.dtype)
-        self._check_memory(parameters, X)
+        counts, dtype = data.item_counts, data.dtype
+        self._layout = data.batch_layout(backend())
+        check_item_exponent(counts, objective.item_exponent, dtype)
+        check_regularization(objective.regularization, objective.regularization, dtype)
         self._counts = counts + before.item_counts if before and is_stream else counts
+        if isinstance(data, DescentRows):
+            self._check_memory(parameters, data.X)
         options = DescentOptions(
             learning_rate=parameters.learning_rate,
             learning_rate_decay=parameters.learning_rate_decay,
@@ -148,16 +150,7 @@ class _Training:
             layout=self._layout,
             verbose=parameters.verbose,
         )
-        self.descent = GradientDescent(
-            X,
-            weights,
-            self._counts,
-            objective,
-            options,
-            random,
-            start=(lambda: _unscaled_weights(before, X.dtype)) if before else None,
-            n_steps_before=before.n_decays if before else 0,
-        )
+        self.descent = _descent(data, self._counts, objective, options, random, before)
         self.learning_rate = self.descent.learning_rate()
         if is_stream and before and parameters.learning_rate == "auto":
             self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
@@ -170,7 +163,7 @@ class _Training:
         )
 
     def state(
-        self, weights: DenseWeights, diagonal: Array, losses: list[float], n_steps: int
+        self, weights: WeightMatrix, diagonal: Array, losses: list[float], n_steps: int
     ) -> AutoEncoderState:
         """Return the state of a model with these weights, reached after `n_steps` steps."""
         scores = self.early_stopping.scores if self.early_stopping else []
@@ -194,6 +187,43 @@ class _Training:
         )
 
 
+def _descent(
+    data: DescentRows | PartitionedRows,
+    item_counts: Array,
+    objective: Objective,
+    options: DescentOptions,
+    random: RandomStreams,
+    before: AutoEncoderState | None,
+) -> GradientDescent | PartitionedDescent:
+    """Return the descent in memory or on Dask's workers, which continues from `before`."""
+    n_steps_before = before.n_decays if before else 0
+    if isinstance(data, DescentRows):
+        from shallow_ae._solvers.gradient_descent.fit import GradientDescent
+
+        weights = user_weights(data.X, data.sample_weight, objective.user_exponent)
+        return GradientDescent(
+            data.X,
+            weights,
+            item_counts,
+            objective,
+            options,
+            random,
+            start=(lambda: _unscaled_weights(before, data.dtype)) if before else None,
+            n_steps_before=n_steps_before,
+        )
+    from shallow_ae._cluster.descent import PartitionedDescent
+
+    return PartitionedDescent(
+        data,
+        item_counts,
+        objective,
+        options,
+        random,
+        start=partial(_unscaled_blocks, before, data.dtype) if before else None,
+        n_steps_before=n_steps_before,
+    )
+
+
 class _StateMonitor:
     """Passes the state of the model to a function, every so many steps."""
 
@@ -204,7 +234,7 @@ class _StateMonitor:
         self._on_state = on_state
         self._training = training
 
-    def is_done(self, descent: GradientDescent) -> bool:
+    def is_done(self, descent: Descent) -> bool:
         """Call the function if this step is a multiple of `every`; return whether the fit ends."""
         if len(descent.losses) % self.every:
             return False
@@ -237,4 +267,32 @@ def _unscaled_weights(before: AutoEncoderState, dtype: np.dtype[Any]) -> Array:
     P: Array = np.asarray(before.weights.materialized().P).astype(dtype)
     scale_by_counts(P, before.item_counts, -before.objective.item_exponent)
     np.fill_diagonal(P, before.diagonal)
+    return P
+
+
+def _unscaled_blocks(
+    before: AutoEncoderState, dtype: np.dtype[Any], columns: list[slice]
+) -> list[Task]:
+    """Return tasks for blocks of the columns that `_unscaled_weights` returns."""
+    form, exponent = before.weights.form, before.objective.item_exponent
+    scale = shared(count_scale(before.item_counts, exponent).astype(dtype) if exponent else None)
+    if isinstance(form, ColumnBlocks) and form.starts == [block.start for block in columns]:
+        given = form.blocks
+    else:
+        given = [constant(form.columns(block)) for block in columns]
+    return [
+        task(_unscaled_block, block, place.start, before.diagonal[place], scale, dtype)
+        for block, place in zip(given, columns, strict=True)
+    ]
+
+
+def _unscaled_block(
+    block: Array, first: int, diagonal: Array, scale: Array | None, dtype: np.dtype[Any]
+) -> Array:
+    P: Array = block.astype(dtype)
+    columns = np.arange(P.shape[1])
+    if scale is not None:
+        P *= scale[:, None]
+        P /= scale[None, first : first + len(columns)]
+    P[first + columns, columns] = diagonal
     return P

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from shallow_ae._objective.objective import Objective, scale_by_counts
+from shallow_ae._objective.objective import Objective, item_penalty, scale_by_counts
 from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae._solvers.gradient_descent.minibatches import (
@@ -19,7 +19,7 @@ from shallow_ae._solvers.gradient_descent.minibatches import (
 from shallow_ae._solvers.gradient_descent.sizes import batch_bytes, steps_at_once
 from shallow_ae._solvers.gradient_descent.step import random_start, safe_learning_rate
 from shallow_ae._typing import Array, Interactions
-from shallow_ae._weights.item_weights import DenseWeights
+from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
 
 
 class DescentOptions(NamedTuple):
@@ -64,6 +64,21 @@ class RandomStreams:
         return self._stream(3, self._seed)
 
 
+class Descent(Protocol):
+    """What a monitor sees of a descent, in memory or on Dask's workers."""
+
+    @property
+    def losses(self) -> list[float]:
+        """Return the loss before each step taken so far, on the batch of the step."""
+
+    @property
+    def is_at_end(self) -> bool:
+        """Return whether all steps have been taken."""
+
+    def lent_weights(self) -> AbstractContextManager[tuple[WeightMatrix, Array]]:
+        """Provide the weights and their diagonal in the form of a solution."""
+
+
 class Monitor(Protocol):
     """Checks the descent at its pauses, and ends it by returning True."""
 
@@ -71,7 +86,7 @@ class Monitor(Protocol):
     def every(self) -> int | None:
         """Return the number of steps between its pauses; None if any pauses will do."""
 
-    def is_done(self, descent: GradientDescent) -> bool:
+    def is_done(self, descent: Descent) -> bool:
         """Return whether the descent should end."""
 
 
@@ -84,7 +99,7 @@ class LossPlateau:
         self._tol = tol
         self._n_steps = n_steps
 
-    def is_done(self, descent: GradientDescent) -> bool:
+    def is_done(self, descent: Descent) -> bool:
         """Return whether the losses have settled."""
         return has_settled(descent.losses, self._n_steps, self._tol)
 
@@ -104,7 +119,7 @@ def has_settled(losses: Sequence[float], n_steps: int, tol: float) -> bool:
 class Descended(NamedTuple):
     """The result of a descent."""
 
-    weights: DenseWeights  # P, without its diagonal
+    weights: WeightMatrix  # P, without its diagonal
     diagonal: Array  # diagonal of P
     losses: list[float]  # loss before each step, on the batch of the step
     is_ended: bool  # whether a monitor ended the descent
@@ -166,12 +181,15 @@ class GradientDescent:
         """Return the learning rate before any decay."""
         if not isinstance(self._options.learning_rate, str):
             return float(self._options.learning_rate)
+        X, objective = self._X, self._objective
+        weights = self._user_weights / X.shape[0]
+        penalty = item_penalty(X, weights, objective.regularization, objective.dropout)
         return safe_learning_rate(
-            self._X,
-            self._user_weights,
-            regularization=self._objective.regularization,
-            dropout=self._objective.dropout,
-            rng=self._random.power_iteration(),
+            lambda vector: np.asarray(X.T @ (weights * (X @ vector))),
+            penalty,
+            X.shape[1],
+            X.dtype,
+            self._random.power_iteration(),
         )
 
     def run(

@@ -16,11 +16,10 @@ from shallow_ae._runtime.jax_settings import jax_precision
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import n_threads, off_main_thread
 from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream
+from shallow_ae._solvers.gradient_descent.schedule import check_loss, dispatch_sizes
 from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array
-
-_DIVERGED = 100  # descent diverges if a loss is this many times the usual loss
 
 
 class Dispatch(NamedTuple):
@@ -63,9 +62,7 @@ class DescentLoop:
         self._n_items = stream.n_items
         self._width = block_columns(self._n_items, self._dtype)
         self._columns_in_step = True  # whether all columns of P have taken the same steps
-        longest = min([len(learning_rates), at_once, *pauses])
-        # Dispatches have few distinct lengths: JAX compiles the steps again for each length.
-        dispatches = self._plan(min(at_once, 1 << (longest - 1).bit_length()), pauses)
+        dispatches = self._plan(*dispatch_sizes(len(learning_rates), at_once, pauses))
         first = next(dispatches)
         self._dispatches = chain([first], dispatches)
         self._on_block(np.zeros((self._n_items, self._width), self._dtype), first, 0, 0)
@@ -119,17 +116,13 @@ class DescentLoop:
             change_back()
             self._columns_in_step = True
 
-    def _plan(self, size: int, pauses: list[int]) -> Iterator[Dispatch]:
-        n_steps = len(self._learning_rates)
-        first = 0
-        while first < n_steps:
-            end = min(first + size, n_steps, *(first - first % p + p for p in pauses))
+    def _plan(self, size: int, parts: list[tuple[int, int]]) -> Iterator[Dispatch]:
+        for first, end in parts:
             rates = np.zeros(size, self._dtype)
             rates[: end - first] = self._learning_rates[first:end]
             with jax_precision(self._dtype):
                 batches, zero_losses = self._stream.take(end - first, size)
             yield Dispatch(batches, rates, zero_losses)
-            first = end
 
     def _advance(self, P: Array, dispatch: Dispatch, workers: Executor) -> None:
         losses = self._step(P, dispatch, len(dispatch.zero_losses), workers)
@@ -168,10 +161,4 @@ class DescentLoop:
     def _check(self, value: float, zero_loss: float) -> None:
         start = self.losses[0] if self.losses else value
         usual = max(start, self._stream.zero_loss, zero_loss)
-        if np.isfinite(value) and value <= _DIVERGED * usual:
-            return
-        raise ValueError(
-            f"The loss is {value:.3g} after step {len(self.losses)}, where {usual:.3g} is usual: "
-            f"gradient descent diverges with steps of {self._learning_rates[0]:.3g}. Lower "
-            "`learning_rate` or set it to 'auto'. If it is 'auto', raise `batch_size`."
-        )
+        check_loss(value, usual, len(self.losses), float(self._learning_rates[0]))

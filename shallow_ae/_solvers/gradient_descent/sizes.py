@@ -38,7 +38,11 @@ def choose_layout(X: Interactions, backend: str) -> str:
     Accelerators always use "dense". JAX multiplies csr matrices there through an array with a row
     of weights for each interaction, which takes more memory than the weights themselves.
     """
-    share = _n_stored(X) / (X.shape[0] * X.shape[1])
+    return layout_of(_n_stored(X) / (X.shape[0] * X.shape[1]), backend)
+
+
+def layout_of(share: float, backend: str) -> str:
+    """Do the same for rows with a certain share of nonzero entries."""
     return "sparse" if backend == "cpu" and share < _DENSE_FROM else "dense"
 
 

@@ -16,6 +16,7 @@ limit the cost of a step:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -24,16 +25,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shallow_ae._objective.objective import item_penalty, too_large
+from shallow_ae._objective.objective import too_large
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.gradient_descent.minibatches import Batches
-from shallow_ae._typing import Array, Interactions
+from shallow_ae._typing import Array
 
 # This number of iterations gives the largest eigenvalue of a Gram matrix of listens with an error
 # below one percent. The number is fixed, and does not depend on a tolerance, so that the same data
 # in another order get the same learning rate.
 _POWER_ITERATIONS = 30
-_DRAWN_ROWS = 256  # rows of the start weights that share a random generator
+DRAWN_ROWS = 256  # rows of the start weights that share a random generator
 
 
 def loss(
@@ -120,18 +121,20 @@ def random_start(counts: Array, scale: float, dtype: Any, rng: np.random.Generat
     n_items = len(counts)
     P = np.empty((n_items, n_items), dtype=dtype)
 
-    def draw(rows: Array, generator: np.random.Generator) -> None:
-        for row in rows:
-            row[:] = generator.standard_normal(n_items, dtype=np.float32)
-
-    parts = [P[first : first + _DRAWN_ROWS] for first in range(0, n_items, _DRAWN_ROWS)]
+    parts = [P[first : first + DRAWN_ROWS] for first in range(0, n_items, DRAWN_ROWS)]
     with ThreadPoolExecutor(n_threads()) as threads:
-        list(threads.map(draw, parts, rng.spawn(len(parts))))
+        list(threads.map(draw_rows, parts, rng.spawn(len(parts))))
     P *= np.asarray(scale, dtype)
     P[counts == 0] = 0
     P[:, counts == 0] = 0
     np.fill_diagonal(P, 0)
     return P
+
+
+def draw_rows(rows: Array, generator: np.random.Generator) -> None:
+    """Fill rows of the start weights with standard normal numbers."""
+    for row in rows:
+        row[:] = generator.standard_normal(len(row), dtype=np.float32)
 
 
 def _norm(vector: Array) -> float:
@@ -140,27 +143,24 @@ def _norm(vector: Array) -> float:
 
 
 def safe_learning_rate(
-    X: Interactions,
-    user_weights: Array,
-    *,
-    regularization: float,
-    dropout: float,
+    times_gram: Callable[[Array], Array],
+    penalty: Array,
+    n_items: int,
+    dtype: Any,
     rng: np.random.Generator,
 ) -> float:
     """Return the learning rate 1/L for L = 2 * (largest eigenvalue of X'WX/n + diag(penalty)).
 
     Here n is the sum of W. L is the Lipschitz constant of the gradient over all users. Gradient
-    descent with learning rates up to 2/L does not diverge.
+    descent with learning rates up to 2/L does not diverge. `times_gram` maps v to X'WX/n v.
     """
-    weights = user_weights / X.shape[0]
-    penalty = item_penalty(X, weights, regularization, dropout)
-    vector = np.asarray(rng.standard_normal(X.shape[1]), dtype=X.dtype)
+    vector = np.asarray(rng.standard_normal(n_items), dtype=dtype)
     eigenvalue = 0.0
     for _ in range(_POWER_ITERATIONS):
-        vector /= max(eigenvalue or _norm(vector), np.finfo(X.dtype).tiny)
+        vector /= max(eigenvalue or _norm(vector), np.finfo(dtype).tiny)
         with np.errstate(over="ignore", invalid="ignore"):
-            vector = X.T @ (weights * (X @ vector)) + np.asarray(penalty, X.dtype) * vector
+            vector = times_gram(vector) + np.asarray(penalty, dtype) * vector
         eigenvalue = _norm(vector)
-        if not eigenvalue <= float(np.finfo(X.dtype).max):
-            raise ValueError(too_large(X.dtype))
+        if not eigenvalue <= float(np.finfo(dtype).max):
+            raise ValueError(too_large(np.dtype(dtype)))
     return 1 / (2 * eigenvalue) if eigenvalue > 0 else 1.0
