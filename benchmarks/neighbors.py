@@ -54,7 +54,8 @@ def child(task: dict) -> None:
 
         def by_another_rule(*arguments):
             built = systems(*arguments)
-            return built._replace(nearness=built.diagonal ** -np.float32(task["exponent"]))
+            nearness = built.ranking.diagonal ** -np.float32(task["exponent"])
+            return built._replace(ranking=built.ranking._replace(nearness=nearness))
 
         neighborhood_fit._systems = by_another_rule
     model.fit(X[:100, :500]).recommend(X[:100, :500], k=K)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from shallow_ae._objective.objective import Objective, check_item_exponent
 from shallow_ae._objective.solution import ColumnScaling, column_scaling
-from shallow_ae._objective.training_data import TrainingData
 from shallow_ae._typing import Array
 
-_Data = TypeVar("_Data", bound=TrainingData)
-_Data_co = TypeVar("_Data_co", bound=TrainingData, covariant=True)
+
+class Data(Protocol):
+    """Training data in any form: rows or their Gram matrix, in memory or on workers."""
+
+    @property
+    def n_rows(self) -> int:
+        """Return the number of rows."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Return the dtype of the data."""
+
+    @property
+    def item_counts(self) -> Array:
+        """Return the sum of the sample weights of each item's users."""
+
+
+_Data = TypeVar("_Data", bound=Data)
+_Data_co = TypeVar("_Data_co", bound=Data, covariant=True)
 
 
 class Problem(NamedTuple, Generic[_Data_co]):

@@ -9,8 +9,11 @@ import scipy.sparse as sp
 from sklearn.base import clone
 
 from shallow_ae._cluster.exact import gram_of_partitions
+from shallow_ae._cluster.neighborhood import solve_neighborhoods
 from shallow_ae._cluster.rows import PartitionedRows, read_rows, rows_in_memory
+from shallow_ae._cluster.workers import worker_memory
 from shallow_ae._objective.objective import Objective
+from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import (
     GRAM_DTYPE,
     TrainingData,
@@ -25,7 +28,7 @@ from shallow_ae.data.dask_arrays import row_blocks, split_like
 from shallow_ae.data.fitting import forget_names
 from shallow_ae.data.matrices import check_interactions, check_width
 from shallow_ae.models import fit_exact
-from shallow_ae.models.fitted import AutoEncoderState
+from shallow_ae.models.fitted import AutoEncoderState, solved_state
 
 
 def read_partitions(
@@ -90,6 +93,23 @@ def updated_rows(
     rows = read_partitions(model, X, sample_weight, reset=False)
     partitions = kept if isinstance(kept, PartitionedRows) else rows_in_memory(*kept)
     return partitions.plus(rows) if is_added else partitions.minus(*rows.gathered())
+
+
+def fit_nearest(rows: PartitionedRows, objective: Objective, n_neighbors: int) -> AutoEncoderState:
+    """Return the state of a model of nearest items fitted to these rows by the workers."""
+    problem = problem_of(rows, objective)
+    parts = rows.weighted(objective.user_exponent)
+    solution = solve_neighborhoods(
+        parts,
+        rows.part_bytes,
+        objective,
+        problem.item_counts,
+        float(rows.n_rows),
+        rows.dtype,
+        n_neighbors,
+        worker_memory(),
+    )
+    return solved_state(problem, solution)
 
 
 def fit_gram(rows: PartitionedRows, objective: Objective, *, verbose: int = 0) -> AutoEncoderState:

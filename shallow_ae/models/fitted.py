@@ -43,7 +43,9 @@ class AutoEncoderState(FittedState):
     validation_steps: list[int] = field(default_factory=list)
 
 
-def solved_state(problem: Problem[TrainingData], solution: Solution) -> AutoEncoderState:
+def solved_state(
+    problem: Problem[TrainingData | PartitionedRows], solution: Solution
+) -> AutoEncoderState:
     """Return the state of a model with this solution, and warn if it is inexact."""
     data, objective = problem.data, problem.objective
     solution.warn_if_inexact(data.dtype, objective.regularization)

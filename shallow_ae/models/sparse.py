@@ -7,11 +7,13 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._solvers.costs import Cost, check_neighbors_fit, neighborhood_cost
 from shallow_ae._solvers.neighborhood.fit import NeighborhoodSolver
 from shallow_ae.data.fitting import take_over
+from shallow_ae.models.fit_partitions import fit_nearest
 from shallow_ae.models.fitted import AutoEncoderState, FittedAttribute, solved_state
 from shallow_ae.models.kept_rows import KeptRowsMixin, checked_training_rows
 from shallow_ae.models.parameters import check_parameters, objective_of
@@ -192,4 +194,9 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
         check_neighbors_fit(data.X.shape[1], self.n_neighbors, solver.rows.solver_bytes, free)
         solution = solver.solve(self.n_neighbors, verbose=self.verbose)
         trial._fitted = solved_state(problem, solution)
+        return take_over(self, trial)
+
+    def _learn_partitions(self, trial: Self, data: PartitionedRows) -> Self:
+        """Fit to the given rows on Dask's workers."""
+        trial._fitted = fit_nearest(data, objective_of(self), self.n_neighbors)
         return take_over(self, trial)

@@ -15,12 +15,12 @@ import scipy.sparse as sp
 
 from shallow_ae._linalg.csr import column_squares, csr_arrays, sum_by_item
 from shallow_ae._objective.problem import Problem
-from shallow_ae._objective.solution import ColumnScaling, Solution
+from shallow_ae._objective.solution import Solution
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._runtime.blocks import ENTRIES_PER_BLOCK, blocks, entry_blocks, share_rows
 from shallow_ae._runtime.threads import map_on_threads, n_threads
+from shallow_ae._solvers.neighborhood.assembly import assemble, diagonal_of
 from shallow_ae._typing import Array
-from shallow_ae._weights.item_weights import SparseWeights
 
 if TYPE_CHECKING:
     from shallow_ae._solvers.neighborhood.systems import Solutions, Systems
@@ -86,24 +86,12 @@ class NeighborhoodSolver:
         ValueError
             If the precision of the data's dtype is too low for the problem.
         """
-        objective, dtype = self._problem.objective, self._problem.dtype
-        n, gram_diagonal = self._n, self._gram_diagonal
-        penalty = objective.penalty(gram_diagonal, n)
-        diagonal = (gram_diagonal + penalty).astype(dtype)
+        objective, n, gram_diagonal = self._problem.objective, self._n, self._gram_diagonal
+        diagonal = diagonal_of(gram_diagonal, objective.penalty(gram_diagonal, n))
         systems = _systems(self.rows, self._user_weights, diagonal)
         solutions = _solve_systems(systems, min(n_neighbors, len(diagonal) - 1), verbose)
         del self.rows, systems  # they may be larger than the weights
-        unexplained = diagonal - solutions.explained  # 1 / C_jj
-        if (solutions.n_neighbors < 0).any() or not (unexplained > 0).all():
-            raise objective.not_positive_definite(dtype)
-        scaling = self._problem.scaling(1 / unexplained, penalty)
-        rounding = _rounding(solutions, scaling)
-        residual_sq, rhs_sq = solutions.residual_sq.sum(), solutions.rhs_sq.sum()
-        residual = float(np.sqrt(residual_sq / rhs_sq)) if rhs_sq else 0.0
-        _scale(solutions, scaling)
-        left = np.maximum(gram_diagonal - solutions.explained, 0)
-        solution = scaling.solution(SparseWeights(_as_csr(solutions)), n, residual, left)
-        return solution._replace(rounding=rounding)
+        return assemble(solutions, objective, self._problem.item_counts, n, gram_diagonal)
 
 
 def by_popularity(X: sp.csr_array[Any]) -> SortedRows:
@@ -132,13 +120,13 @@ def _lay_out(X: sp.csr_array[Any]) -> Layout:
 def _systems(rows: SortedRows, user_weights: Array, diagonal: Array) -> Systems:
     """Return the systems of all items, with the triangle filled."""
     from shallow_ae._solvers.neighborhood.gram_triangle import fill_triangle
-    from shallow_ae._solvers.neighborhood.systems import Systems, Triangle
+    from shallow_ae._solvers.neighborhood.systems import Systems, Triangle, ranking_of
 
     dtype, (is_dense, lengths) = diagonal.dtype, rows.layout
     lengths = lengths.copy()
     users, items = (
         csr_arrays(rows.X, dtype),
-        csr_arrays(_weighted_items(rows.X, user_weights), dtype),
+        csr_arrays(weighted_items(rows.X, user_weights), dtype),
     )
     starts = np.zeros(len(is_dense), np.int64)
     for chosen, size in ((is_dense, np.arange(len(is_dense))), (~is_dense, lengths)):
@@ -153,12 +141,10 @@ def _systems(rows: SortedRows, user_weights: Array, diagonal: Array) -> Systems:
         fill_triangle(users, items, triangle, part.start, part.stop)
 
     map_on_threads(fill, blocks(len(is_dense), _ROWS_PER_TASK))
-    own = diagonal[rows.item_of]
-    nearness = (1 / np.sqrt(own)).astype(own.dtype)
-    return Systems(users, items, triangle, own, nearness, _inverse(rows.item_of), rows.item_of)
+    return Systems(users, items, triangle, ranking_of(diagonal, rows.item_of))
 
 
-def _weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[Any]:
+def weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[Any]:
     """Return the transpose of X after each row is multiplied by the weight of its user."""
     data = np.repeat(user_weights, np.diff(X.indptr))
     data *= X.data
@@ -167,61 +153,16 @@ def _weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[A
 
 def _solve_systems(systems: Systems, n_neighbors: int, verbose: int) -> Solutions:
     from shallow_ae._solvers.neighborhood.kernels import solve
-    from shallow_ae._solvers.neighborhood.systems import Solutions
+    from shallow_ae._solvers.neighborhood.systems import Solutions, no_solutions
 
-    n_items = len(systems.diagonal)
-    solutions = Solutions(
-        np.zeros((n_items, n_neighbors), np.int32),
-        np.zeros((n_items, n_neighbors), systems.diagonal.dtype),
-        np.empty(n_items, np.int64),
-        *np.zeros((5, n_items)),
-    )
+    n_items = len(systems.ranking.diagonal)
+    solutions = no_solutions(n_items, n_neighbors, systems.ranking.diagonal.dtype)
 
     def task(part: slice) -> None:
         solve(systems, part.start, Solutions._make(array[part] for array in solutions))
 
     share_rows(n_items, task, most=_PER_TASK, verbose=verbose, label=("fit", "item"))
     return solutions
-
-
-def _rounding(solutions: Solutions, scaling: ColumnScaling) -> float:
-    """Estimate the largest error of a weight by rounding, relative to the largest weight.
-
-    The residual of a system, computed in its own precision, is of the size of the rounding errors,
-    including the rounding errors of the system's entries. The correction, A^-1 times the residual,
-    is therefore of the size of the errors of the weights.
-    """
-    own = scaling.multipliers * scaling.inverse_diagonal
-    largest = (own * solutions.largest).max()
-    return float((own * solutions.correction_max).max() / largest) if largest else 0.0
-
-
-def _scale(solutions: Solutions, scaling: ColumnScaling) -> None:
-    """Turn the solutions into weights, in place."""
-    own = scaling.multipliers * scaling.inverse_diagonal * scaling.item_scale
-    scales_rows = (scaling.item_scale != 1).any()
-    for part in blocks(len(own), _PER_TASK):
-        weights = solutions.weights[part]
-        weights *= own[part, None]
-        if scales_rows:
-            weights /= scaling.item_scale[solutions.neighbors[part]]
-
-
-def _as_csr(solutions: Solutions) -> sp.csr_array[Any]:
-    """Return P, whose columns are the solutions."""
-    n_items, most = solutions.neighbors.shape
-    indptr = np.concatenate([[0], np.cumsum(solutions.n_neighbors)])
-    if indptr[-1] <= np.iinfo(np.int32).max:  # otherwise scipy makes all indices int64
-        indptr = indptr.astype(np.int32)
-    neighbors, weights = solutions.neighbors, solutions.weights
-    if indptr[-1] < neighbors.size:
-        is_there = np.arange(most) < solutions.n_neighbors[:, None]
-        neighbors, weights = neighbors[is_there], weights[is_there]
-        del is_there  # a byte for each weight, before the weights are copied again
-    columns = (weights.ravel(), neighbors.ravel(), indptr)
-    P = sp.csr_array(sp.csc_array(columns, shape=(n_items, n_items)))
-    P.eliminate_zeros()
-    return P
 
 
 def _inverse(permutation: Array) -> Array:

@@ -27,7 +27,7 @@ def fill_triangle(
             _add_to_row(users, items, rank, triangle.dense[start : start + rank])
             continue
         found = triangle.ranks[start : start + length]
-        n = _list_row(users, items, rank, row, is_reached, found)
+        n = list_row(users, items, rank, row, is_reached, found)
         triangle.lengths[rank] = n
         for index in range(n):
             other = found[index]
@@ -48,7 +48,7 @@ def _add_to_row(users: CsrArrays, items: CsrArrays, rank: int, row: Array) -> No
 
 
 @compiled
-def _list_row(
+def list_row(
     users: CsrArrays, items: CsrArrays, rank: int, row: Array, is_reached: Array, found: Array
 ) -> int:
     """Add a row of the triangle to `row`, list the ranks of its entries, return their number."""

@@ -31,7 +31,12 @@ from shallow_ae._solvers.neighborhood.cholesky import (
     substitute_back,
     write_residual,
 )
-from shallow_ae._solvers.neighborhood.systems import Solutions, Systems, Triangle
+from shallow_ae._solvers.neighborhood.systems import (
+    Ranking,
+    Solutions,
+    Systems,
+    Triangle,
+)
 from shallow_ae._typing import Array
 from shallow_ae._weights.selection import keep_best
 from shallow_ae._weights.top_k import sum_sparse
@@ -40,7 +45,7 @@ _LINE = 16  # numbers of four bytes in a cache line
 _SIEVE = 2**14 - 1  # mask of a rank's last bits; unlike `position`, `sieve` fits in level-1 cache
 
 
-class _Workspace(NamedTuple):
+class Workspace(NamedTuple):
     """Scratch arrays of a thread."""
 
     row: Array  # column j of G; reset to zeros after each item
@@ -62,33 +67,46 @@ class _Workspace(NamedTuple):
 @compiled
 def solve(systems: Systems, first: int, solutions: Solutions) -> None:
     """Write a solution into each row of `solutions`, starting with the item `first`."""
-    most = solutions.neighbors.shape[1]
-    space = _space_for(len(systems.diagonal), most, systems.diagonal.dtype)
+    ranking, most = systems.ranking, solutions.neighbors.shape[1]
+    space = space_for(ranking, most)
     for row in range(len(solutions.neighbors)):
-        rank = systems.rank_of[first + row]
-        m = _choose(systems, rank, most, space)
+        rank = ranking.rank_of[first + row]
+        n = sum_sparse(
+            systems.items, rank, systems.users, space.row, space.reached, space.is_reached
+        )
+        m = choose(ranking, rank, most, n, space)
         _fill_matrix(systems, m, space)
-        _copy_upper(space.matrix, space.upper, m)
-        if not factorize(space.matrix, m):
-            solutions.n_neighbors[row] = -1
-            continue
-        given, solution = space.given[:m], space.solution[:m]
-        substitute_back(space.matrix, m, solution)
-        for index in range(m):
-            solutions.weights[row, index] = solution[index]
-            solutions.neighbors[row, index] = systems.item_of[space.nearest[index]]
-        solutions.n_neighbors[row] = m
-        solutions.explained[row] = dot(given, solution)
-        solutions.rhs_sq[row] = squared(given)
-        residual = space.values[:m]
-        solutions.residual_sq[row] = write_residual(space.upper, given, solution, residual)
-        solutions.largest[row] = largest_of(solution)
-        solutions.correction_max[row] = correct(space.matrix, m, residual, space.best_values[:m])
+        solve_filled(ranking, m, space, solutions, row)
 
 
 @compiled
-def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
-    return _Workspace(
+def solve_filled(
+    ranking: Ranking, m: int, space: Workspace, solutions: Solutions, row: int
+) -> None:
+    """Solve the system in `space.matrix`, and write its solution into a row of `solutions`."""
+    _copy_upper(space.matrix, space.upper, m)
+    if not factorize(space.matrix, m):
+        solutions.n_neighbors[row] = -1
+        return
+    given, solution = space.given[:m], space.solution[:m]
+    substitute_back(space.matrix, m, solution)
+    for index in range(m):
+        solutions.weights[row, index] = solution[index]
+        solutions.neighbors[row, index] = ranking.item_of[space.nearest[index]]
+    solutions.n_neighbors[row] = m
+    solutions.explained[row] = dot(given, solution)
+    solutions.rhs_sq[row] = squared(given)
+    residual = space.values[:m]
+    solutions.residual_sq[row] = write_residual(space.upper, given, solution, residual)
+    solutions.largest[row] = largest_of(solution)
+    solutions.correction_max[row] = correct(space.matrix, m, residual, space.best_values[:m])
+
+
+@compiled
+def space_for(ranking: Ranking, most: int) -> Workspace:
+    """Return scratch arrays for systems of at most `most` items."""
+    n_items, dtype = len(ranking.diagonal), ranking.diagonal.dtype
+    return Workspace(
         np.zeros(n_items, dtype),
         np.zeros(n_items, np.bool_),
         np.empty(n_items, np.int32),
@@ -107,14 +125,17 @@ def _space_for(n_items: int, most: int, dtype: Any) -> _Workspace:
 
 
 @compiled
-def _choose(systems: Systems, rank: int, most: int, space: _Workspace) -> int:
-    """Write the ranks of the nearest items and their entries of G; return their number."""
+def choose(ranking: Ranking, rank: int, most: int, n: int, space: Workspace) -> int:
+    """Write the ranks of the nearest items and their entries of G; return their number.
+
+    `space.row` holds column `rank` of G, whose `n` stored entries `space.reached` lists. Both are
+    reset.
+    """
     row, reached = space.row, space.reached
-    n = sum_sparse(systems.items, rank, systems.users, row, reached, space.is_reached)
     if most >= len(row) - 1:
         m = _take_all(rank, len(row), space.nearest)
     else:
-        m = _take_nearest(systems, rank, n, space)
+        m = _take_nearest(ranking, rank, n, space)
     for index in range(m):
         space.given[index] = row[space.nearest[index]]
     for index in range(n):
@@ -134,17 +155,17 @@ def _take_all(rank: int, n: int, nearest: Array) -> int:
 
 
 @compiled
-def _take_nearest(systems: Systems, rank: int, n: int, space: _Workspace) -> int:
+def _take_nearest(ranking: Ranking, rank: int, n: int, space: Workspace) -> int:
     n_others = 0
     for index in range(n):
         other = space.reached[index]
         if other != rank:
-            space.items[n_others] = systems.item_of[other]
-            space.values[n_others] = abs(space.row[other]) * systems.nearness[other]
+            space.items[n_others] = ranking.item_of[other]
+            space.values[n_others] = abs(space.row[other]) * ranking.nearness[other]
             n_others += 1
     m = keep_best(space.values, space.items, n_others, space.best, space.best_values)
     for index in range(m):
-        space.nearest[index] = systems.rank_of[space.best[index]]
+        space.nearest[index] = ranking.rank_of[space.best[index]]
     _sort_falling(space.nearest, m)
     return m
 
@@ -166,7 +187,7 @@ def _sort_falling(ranks: Array, n: int) -> None:
 
 
 @compiled
-def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
+def _fill_matrix(systems: Systems, m: int, space: Workspace) -> None:
     """Write the upper triangle of A[N, N], and G[N, j] into the column to its right.
 
     `nearest` is in order of rising popularity. A row of the triangle of G holds the products with
@@ -194,7 +215,7 @@ def _fill_matrix(systems: Systems, m: int, space: _Workspace) -> None:
                 other = triangle.ranks[entry]
                 if may_be_near[other & _SIEVE] and position[other] >= 0:
                     row[position[other]] = triangle.values[entry]
-        row[index], row[m] = systems.diagonal[rank], space.given[index]
+        row[index], row[m] = systems.ranking.diagonal[rank], space.given[index]
     for index in range(m):
         position[nearest[index]] = -1
         may_be_near[nearest[index] & _SIEVE] = False

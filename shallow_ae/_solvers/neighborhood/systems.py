@@ -1,4 +1,4 @@
-"""Arrays that hold the linear systems of all items, and their solutions.
+"""Arrays that hold the linear systems of items, and their solutions.
 
 Items are ranked by popularity: rank 0 is the item with the most users. Numba's cache on disk does
 not notice a change of the fields below. Remove `__pycache__` after such a change.
@@ -6,7 +6,7 @@ not notice a change of the fields below. Remove `__pycache__` after such a chang
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,22 @@ class Triangle(NamedTuple):
     values: Array
 
 
+class Ranking(NamedTuple):
+    """The items by rank, and what of each item does not depend on other items."""
+
+    diagonal: Array  # of A, by rank
+    nearness: Array  # 1 / sqrt(A_ii) by rank; the nearest items have the largest |G_ij| times it
+    rank_of: NDArray[np.int32]
+    item_of: NDArray[np.int32]
+
+
 class Systems(NamedTuple):
     """The systems A[N, N] w = G[N, j] of all items."""
 
     users: CsrArrays  # the ranks of each user's items, in rising order, and their values
     items: CsrArrays  # the users of the item of each rank, and their values times user weights
     triangle: Triangle
-    diagonal: Array  # of A, by rank
-    nearness: Array  # 1 / sqrt(A_ii) by rank; the nearest items have the largest |G_ij| times it
-    rank_of: NDArray[np.int32]
-    item_of: NDArray[np.int32]
+    ranking: Ranking
 
 
 class Solutions(NamedTuple):
@@ -49,3 +55,21 @@ class Solutions(NamedTuple):
     rhs_sq: NDArray[np.float64]  # ||G[N, j]||^2
     largest: NDArray[np.float64]  # largest absolute weight
     correction_max: NDArray[np.float64]  # largest absolute entry of A^-1 times the residual
+
+
+def ranking_of(diagonal: Array, item_of: Array) -> Ranking:
+    """Return the ranking of the items whose diagonal of A is given, by item."""
+    own, rank_of = diagonal[item_of], np.empty(len(item_of), np.int32)
+    rank_of[item_of] = np.arange(len(item_of))
+    nearness = (1 / np.sqrt(own)).astype(own.dtype)
+    return Ranking(own, nearness, rank_of, item_of.astype(np.int32))
+
+
+def no_solutions(n: int, n_neighbors: int, dtype: np.dtype[Any]) -> Solutions:
+    """Return room for the solutions of `n` items."""
+    return Solutions(
+        np.zeros((n, n_neighbors), np.int32),
+        np.zeros((n, n_neighbors), dtype),
+        np.empty(n, np.int64),
+        *np.zeros((5, n)),
+    )
