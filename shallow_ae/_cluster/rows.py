@@ -39,6 +39,7 @@ class PartSize(NamedTuple):
     largest_weight: float
     most_items: float  # largest number of items of a user
     squared_lengths: float  # sum of the squares of the numbers of entries of the rows
+    largest_value: float  # largest absolute value of an entry
 
 
 class Part(NamedTuple):
@@ -269,6 +270,7 @@ def _size_of(rows: TrainingRows) -> PartSize:
         float(rows.sample_weight.max(initial=0)),
         float(items_per_user(rows.X).max(initial=1)),
         float(np.square(np.diff(rows.X.indptr), dtype=np.float64).sum()),
+        float(np.abs(rows.X.data).max(initial=0)),
     )
 
 

@@ -49,10 +49,7 @@ def leading_spectrum(
     subspace holds almost as much of the rows (`benchmarks/svd.py`).
     """
     X, weights = data.weighted(settings.user_exponent)
-    with np.errstate(all="ignore"):
-        per_item = 1 / count_scale(item_counts, settings.item_normalization)
-        per_item = (per_item / per_item.max()).astype(X.dtype)  # the scale of all does not matter
-    check_finite("item_normalization", settings.item_normalization, per_item)
+    per_item = scales_of_items(item_counts, settings.item_normalization, X.dtype)
     largest = np.abs(X.data).max(initial=0) or X.dtype.type(1)  # so that squares do not overflow
     scaled = sp.csr_array((X.data / largest, X.indices, X.indptr), shape=X.shape)
     scaled.data *= per_item[X.indices]
@@ -61,13 +58,22 @@ def leading_spectrum(
         scaled,
         min(n_components, *scaled.shape),
         n_oversamples=_N_OVERSAMPLES,
-        n_iter=_n_iterations(scaled.shape, n_components),
+        n_iter=n_iterations(scaled.shape, n_components),
         flip_sign=False,  # P does not depend on the signs of the vectors
         random_state=random_state,
     )
     vectors = vectors.T
     vectors[item_counts == 0] = 0  # without rounding errors
     return Spectrum(singular_values / (singular_values[0] or 1), vectors)
+
+
+def scales_of_items(item_counts: Array, item_normalization: float, dtype: Any) -> Array:
+    """Return the factor of each column of the rows. The scale of all factors does not matter."""
+    with np.errstate(all="ignore"):
+        factors = 1 / count_scale(item_counts, item_normalization)
+        factors = (factors / factors.max()).astype(dtype)
+    check_finite("item_normalization", item_normalization, factors)
+    return np.asarray(factors)
 
 
 class SvdWork(NamedTuple):
@@ -79,26 +85,28 @@ class SvdWork(NamedTuple):
 
 def svd_work(shape: tuple[int, int], n_entries: int, n_components: int) -> SvdWork:
     """Return the work of `leading_spectrum`."""
-    n_components = min(n_components, *shape)
-    n_vectors = n_components + _N_OVERSAMPLES
-    n_iterations = _n_iterations(shape, n_components)
-    n_products = 2 * n_iterations + 2
-    return SvdWork(
-        n_products * n_entries * n_vectors, (n_iterations + 2) * sum(shape) * n_vectors**2
-    )
+    width = n_vectors(shape, n_components)
+    n_passes = n_iterations(shape, n_components)
+    n_products = 2 * n_passes + 2
+    return SvdWork(n_products * n_entries * width, (n_passes + 2) * sum(shape) * width**2)
 
 
-def _n_iterations(shape: tuple[int, int], n_components: int) -> int:
+def n_vectors(shape: tuple[int, int], n_components: int) -> int:
+    """Return the number of vectors that the randomized SVD multiplies."""
+    return min(n_components, *shape) + _N_OVERSAMPLES
+
+
+def n_iterations(shape: tuple[int, int], n_components: int) -> int:
     """Return the number of power iterations, by the default rule of scikit-learn."""
     return 7 if min(n_components, *shape) < 0.1 * min(shape) else 4
 
 
 def low_rank_bytes(shape: tuple[int, int], n_entries: int, n_components: int, itemsize: int) -> int:
     """Return the peak memory of a fit in bytes, including the rows that the model keeps."""
-    n_vectors = min(n_components, *shape) + _N_OVERSAMPLES
+    width = n_vectors(shape, n_components)
     # randomized_svd holds up to three matrices with a row for each user or each item, whichever are
     # more, and one with a row for each of the others.
-    of_svd = (3 * max(shape) + min(shape)) * n_vectors * itemsize
+    of_svd = (3 * max(shape) + min(shape)) * width * itemsize
     rows = n_entries * (3 * itemsize + 4) + 20 * sum(shape)
     return rows + of_svd + of_svd // 16
 

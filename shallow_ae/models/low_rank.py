@@ -9,10 +9,12 @@ from typing import Any, Self
 from numpy.random import RandomState
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from shallow_ae._cluster.low_rank import leading_spectrum_of_partitions
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.objective import check_item_exponent
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._solvers.costs import Cost, check_components_fit, low_rank_cost
-from shallow_ae._solvers.low_rank import leading_spectrum, low_rank_weights
+from shallow_ae._solvers.low_rank import Spectrum, leading_spectrum, low_rank_weights
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae._weights.low_rank import LowRankWeights
@@ -271,6 +273,24 @@ class LowRankAutoEncoder(
         settings, counts = low_rank_settings_of(self), data.item_counts
         check_item_exponent(counts, settings.item_exponent, data.dtype)
         spectrum = leading_spectrum(data, counts, settings, self.n_components, self.random_state)
+        return self._take(trial, data, counts, spectrum)
+
+    def _learn_partitions(self, trial: Self, data: PartitionedRows) -> Self:
+        """Fit to the given rows on Dask's workers."""
+        settings, counts = low_rank_settings_of(self), data.item_counts
+        check_item_exponent(counts, settings.item_exponent, data.dtype)
+        size = (self.n_components, self.random_state)
+        spectrum = leading_spectrum_of_partitions(data, counts, settings, *size)
+        return self._take(trial, data, counts, spectrum)
+
+    def _take(
+        self,
+        trial: Self,
+        data: TrainingRows | PartitionedRows,
+        counts: Array,
+        spectrum: Spectrum,
+    ) -> Self:
+        settings = low_rank_settings_of(self)
         trial._fitted = _LowRankState(
             weights=ItemWeights(low_rank_weights(spectrum, counts, settings)),
             item_counts=counts,
