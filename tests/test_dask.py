@@ -1,0 +1,354 @@
+"""Fits and recommendations on a Dask cluster equal those in memory."""
+
+import subprocess
+import sys
+import textwrap
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from dask.distributed import Client, LocalCluster
+from kill_workers import MODELS, disturbed, made_up_listens, recommendations, timed
+from sklearn.base import clone
+
+from shallow_ae import (
+    BlendedRecommender,
+    IdMapper,
+    LogCountTransformer,
+    LowRankAutoEncoder,
+    PopularityRecommender,
+    ShallowAutoEncoder,
+    SparseShallowAutoEncoder,
+    make_recommender,
+)
+
+pytestmark = pytest.mark.xdist_group("dask")  # one cluster, in one process of the tests
+
+EXACT = ShallowAutoEncoder(0.05, solver="exact", user_exponent=0.3, item_exponent=0.1)
+NEAREST = SparseShallowAutoEncoder(0.05, n_neighbors=12, dropout=0.2)
+DESCENT = ShallowAutoEncoder(max_iter=20, batch_size=64, item_exponent=0.1, random_state=0)
+LOW_RANK = LowRankAutoEncoder(8, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Return a client of two worker processes."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit="1GiB", dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def listens():
+    """Return interactions whose counts are float64, with the rows of a user far apart."""
+    rng = np.random.default_rng(0)
+    n = 5000
+    return pd.DataFrame(
+        {
+            "listener": rng.integers(0, 300, n),
+            "song": [f"song {i}" for i in (60 * rng.random(n) ** 2).astype(int)],
+            "plays": 5 * rng.random(n) + 0.1,
+        }
+    )
+
+
+@pytest.fixture
+def threads():
+    """Run Dask in this process."""
+    with dask.config.set({"scheduler": "threads", "dataframe.shuffle.method": "tasks"}):
+        yield
+
+
+def written(frame, folder, n_partitions):
+    """Write a frame as a folder of Parquet files and return it as a Dask DataFrame."""
+    for number, rows in enumerate(np.array_split(np.arange(len(frame)), n_partitions)):
+        frame.iloc[rows].to_parquet(folder / f"{number:03}.parquet", index=False)
+    return dd.read_parquet(folder)
+
+
+def pipeline(model):
+    names = {"user": "listener", "item": "song", "count": "plays"}
+    return make_recommender(LogCountTransformer(), clone(model), **names)
+
+
+def cut(X, n_blocks):
+    """Return a matrix as a Dask array of csr blocks."""
+    rows = np.array_split(np.arange(X.shape[0]), n_blocks)
+    blocks = [dask.delayed(X[own], traverse=False) for own in rows]
+    arrays = [
+        da.from_delayed(block, (len(own), X.shape[1]), X.dtype, X[:0])
+        for block, own in zip(blocks, rows, strict=True)
+    ]
+    return da.concatenate(arrays)
+
+
+def by_user(recommendations):
+    """Return recommendations in an order that does not depend on the partitions."""
+    ordered = recommendations.sort_values(["listener", "rank"]).reset_index(drop=True)
+    return ordered.astype({"song": object})
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(1)
+    return sp.csr_array(sp.random_array((200, 30), density=0.2, rng=rng, format="csr"))
+
+
+@pytest.mark.parametrize(
+    ("n_partitions", "order"), [(1, "given"), (7, "given"), (7, "shuffled"), (40, "shuffled")]
+)
+def test_a_fit_from_parquet_is_the_fit_in_memory(client, listens, tmp_path, n_partitions, order):
+    if order == "shuffled":
+        listens = listens.sample(frac=1, random_state=n_partitions)
+    frame = written(listens, tmp_path, n_partitions)
+    expected, found = pipeline(EXACT).fit(listens), pipeline(EXACT).fit(frame)
+    np.testing.assert_array_equal(found[0].items_, expected[0].items_)
+    assert_same_fit(found[-1], expected[-1], 1e-8)
+    recommended = found.recommend(frame, k=5).compute()
+    pd.testing.assert_frame_equal(
+        by_user(recommended), by_user(expected.recommend(listens, k=5)), rtol=1e-8
+    )
+    rows = found[:-1].transform(frame).persist()
+    X = expected[:-1].transform(listens)
+    nearest = clone(NEAREST).fit(rows)
+    assert_same_fit(nearest, clone(NEAREST).fit(X), 1e-8)
+    # The minibatches of gradient descent depend on the order of the users.
+    X = sp.csr_array(sp.vstack(dask.compute(*rows.to_delayed().ravel())))
+    descent, expected = clone(DESCENT).fit(rows), clone(DESCENT).fit(X)
+    assert_same_fit(descent, expected, 1e-6)
+    for model in (nearest, descent):
+        recommended = model.recommend(rows, k=5).compute()
+        np.testing.assert_array_equal(recommended, model.recommend(X, k=5))
+    np.testing.assert_array_equal(recommended, expected.recommend(X, k=5))
+
+
+def assert_same_fit(found, expected, tolerance):
+    weights, others = found.item_weights_, expected.item_weights_
+    assert abs(weights - others).max() <= tolerance * abs(others).max()
+    assert found.loss_curve_ == pytest.approx(expected.loss_curve_, rel=tolerance)
+
+
+def test_recommendations_are_written_by_the_workers(client, listens, tmp_path):
+    (tmp_path / "in").mkdir()
+    frame = written(listens, tmp_path / "in", 7)
+    recommender = pipeline(EXACT).fit(frame)
+    recommender.recommend(frame, k=3).to_parquet(tmp_path / "out")
+    found = pd.read_parquet(tmp_path / "out")
+    expected = pipeline(EXACT).fit(listens).recommend(listens, k=3)
+    pd.testing.assert_frame_equal(by_user(found), by_user(expected), rtol=1e-8, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", ["nearest", "sgd"])
+def test_killed_workers_change_nothing(client, name):
+    frame = dd.from_pandas(made_up_listens(20_000), npartitions=4)
+    recommender = make_recommender(LogCountTransformer(), MODELS[name])
+    clone(recommender).fit(frame)  # compiles what the model needs
+    fitted, of_fit = timed(lambda: clone(recommender).fit(frame))
+    expected, of_recommend = timed(lambda: recommendations(fitted, frame))
+    moments = of_fit / 2, of_recommend / 2
+    found, in_fit, in_recommend = disturbed(client, recommender, frame, *moments)
+    assert in_fit.in_time
+    assert in_recommend.in_time
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
+
+
+def test_a_worker_with_too_little_memory_is_an_error_and_no_dead_cluster(client):
+    X = cut(sp.random_array((60, 8000), density=1e-4, rng=0, format="csr", dtype=np.float64), 2)
+    model = ShallowAutoEncoder(solver="exact")
+    with pytest.raises(MemoryError, match=r"8,000 items needs 1.43 GiB in one task"):
+        model.fit(X)
+    assert not hasattr(model, "item_weights_")
+    assert client.submit(int, "3").result() == 3
+
+
+def test_bad_rows_are_the_error_of_a_frame_that_names_the_partition(client, listens):
+    frame = dd.from_pandas(listens.assign(plays=listens["plays"].where(listens.index != 4100, -1)))
+    frame = frame.repartition(npartitions=5)
+    recommender = pipeline(EXACT)
+    with pytest.raises(
+        ValueError, match=r"Partition 4 of the interactions: Column 'plays' holds 1"
+    ):
+        recommender.fit(frame)
+    assert not hasattr(recommender[-1], "item_weights_")
+    recommender.fit(listens)
+    with pytest.raises(
+        ValueError, match=r"Partition 4 of the interactions: Column 'plays' holds 1"
+    ):
+        recommender.recommend(frame).compute()
+
+
+def test_rows_come_and_go_in_partitions(threads, X):
+    for model in (EXACT, NEAREST, LOW_RANK):
+        for kept in (X, cut(X, 3)):
+            found = clone(model).fit(kept).partial_fit(cut(X[:40], 2)).forget(cut(X[100:150], 2))
+            found.partial_fit(X[5:9])
+            expected = clone(model).fit(sp.vstack([X[:100], X[150:], X[:40], X[5:9]]))
+            largest = abs(expected.item_weights_).max()
+            assert abs(found.item_weights_ - expected.item_weights_).max() <= 1e-8 * largest
+            assert found.n_samples_seen_ == expected.n_samples_seen_
+        with pytest.raises(ValueError, match=r"not among the rows|were not learned from"):
+            found.forget(cut(X[:1] * 7, 1))
+
+
+def test_gradient_descent_goes_on_with_rows_in_partitions(threads, X):
+    for options in ({}, {"early_stopping": True}, {"tol": 1e-4, "n_iter_no_change": 5}):
+        model = clone(DESCENT).set_params(max_iter=40, **options)
+        expected, found = clone(model).fit(X), clone(model).fit(cut(X, 3))
+        for one, rows in ((expected, X), (found, cut(X, 2))):
+            one.set_params(early_stopping=False, tol=None).partial_fit(rows)
+            one.set_params(warm_start=True).fit(rows)
+        assert found.n_iter_ == expected.n_iter_
+        np.testing.assert_allclose(found.item_weights_, expected.item_weights_, atol=1e-9)
+        np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-9)
+
+
+def test_a_callback_sees_weights_on_the_workers(threads, X):
+    seen = []
+
+    def callback(model):
+        seen.append(model.recommend(X[:3], k=2).tolist())
+        return len(seen) == 2
+
+    model = clone(DESCENT).fit(cut(X, 2), callback=callback, callback_every=5)
+    assert model.n_iter_ == 10
+    assert seen[-1] == model.recommend(X[:3], k=2).tolist()
+
+
+@pytest.mark.parametrize(
+    "model", [EXACT, NEAREST, DESCENT, LOW_RANK, PopularityRecommender()], ids=repr
+)
+def test_weights_of_samples_keep_their_meaning(threads, X, model):
+    weights = np.random.default_rng(0).integers(0, 3, X.shape[0]).astype(float)
+    expected = clone(model).fit(X, sample_weight=weights)
+    for given in (weights, da.from_array(weights, chunks=(cut(X, 3).chunks[0],))):
+        found = clone(model).fit(cut(X, 3), sample_weight=given)
+        np.testing.assert_allclose(found.predict(X), expected.predict(X), atol=1e-8)
+        np.testing.assert_allclose(found.item_counts_, expected.item_counts_)
+
+
+def test_arrays_of_any_kind_of_block(threads, X):
+    dense = da.from_array(X.toarray(), chunks=(70, -1))
+    for model in (EXACT, DESCENT):
+        expected = clone(model).fit(X)
+        for rows in (dense, cut(X, 4), dense.astype(np.float32)):
+            found = clone(model).fit(rows)
+            tolerance = 1e-8 if rows.dtype == np.float64 else 1e-5
+            np.testing.assert_allclose(found.item_weights_, expected.item_weights_, atol=tolerance)
+        items, scores = found.recommend(dense, k=4, return_scores=True, candidates=[1, 2, 3, 9])
+        others = found.recommend(X, k=4, return_scores=True, candidates=[1, 2, 3, 9])
+        np.testing.assert_array_equal(items.compute(), others[0])
+        np.testing.assert_allclose(scores.compute(), others[1])
+        np.testing.assert_allclose(found.predict(dense).compute(), found.predict(X))
+
+
+def test_a_sum_of_models(threads, X):
+    model = BlendedRecommender([("near", NEAREST), ("far", LOW_RANK)], weights=[1, 0.5])
+    expected, found = clone(model).fit(X), clone(model).fit(cut(X, 3))
+    np.testing.assert_array_equal(
+        found.recommend(cut(X, 2), k=4).compute(), expected.recommend(X, k=4)
+    )
+
+
+def test_weights_of_counts_are_those_of_a_matrix_in_memory(threads, X):
+    weights = LogCountTransformer().fit_transform(cut(X, 3))
+    expected = LogCountTransformer().fit_transform(X)
+    assert (weights.compute() != expected).nnz == 0
+    bad = LogCountTransformer().fit(cut(-X, 3)).transform(cut(-X, 3))
+    with pytest.raises(ValueError, match=r"Partition \d of X: Negative values"):
+        bad.compute()
+
+
+def test_filters_and_unknown_items(threads, listens):
+    frame = dd.from_pandas(listens, npartitions=3)
+    recommender = pipeline(EXACT).fit(frame)
+    options = {
+        "candidates": ["song 1", "song 4", "song 9", "song 20"],
+        "exclude": {3: ["song 1"], 8: ["song 9", "song 4"]},
+    }
+    expected = recommender.recommend(listens, k=3, **options)
+    found = recommender.recommend(frame, k=3, **options).compute()
+    pd.testing.assert_frame_equal(by_user(found), by_user(expected))
+    new = pd.DataFrame({"listener": [1, 2], "song": ["song 1", "unheard"], "plays": [1.0, 1.0]})
+    found = recommender.recommend(dd.from_pandas(new, npartitions=2), k=2).compute()
+    with pytest.warns(UserWarning, match="1 items that were not seen"):
+        expected = recommender.recommend(new, k=2)
+    pd.testing.assert_frame_equal(by_user(found), by_user(expected))
+    recommender[0].set_params(unknown="error")
+    with pytest.raises(ValueError, match=r"names 1 items that were not seen in fit, such as 'unh"):
+        recommender.recommend(dd.from_pandas(new, npartitions=2)).compute()
+
+
+def test_a_mapper_of_partitions_keeps_items_and_no_users(threads, listens):
+    frame = dd.from_pandas(listens, npartitions=3)
+    mapper = IdMapper("listener", "song", "plays")
+    X = mapper.fit_transform(frame)
+    expected = clone(mapper).fit(listens)
+    np.testing.assert_array_equal(mapper.items_, expected.items_)
+    assert not hasattr(mapper, "users_")
+    with pytest.raises(ValueError, match="whose users it does not keep"):
+        mapper.user_index([1])
+    found = mapper.inverse_transform(X.compute(), users=range(300))
+    assert found["plays"].sum() == pytest.approx(listens["plays"].sum())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda X: X.rechunk({1: 10}), ValueError, "3 blocks of columns, expected 1"),
+        (lambda X: dd.from_array(X), TypeError, "Interactions with raw ids need an IdMapper"),
+        (
+            lambda X: da.where(X > 0.5, np.nan, X),
+            ValueError,
+            r"Partition \d of X: Input X contains NaN",
+        ),
+        (lambda X: X[:0], ValueError, "0 sample"),
+    ],
+)
+def test_arrays_that_cannot_be_used(threads, X, change, error, message):
+    rows = da.from_array(X.toarray(), chunks=(70, -1))
+    for model in (EXACT, NEAREST, DESCENT, LOW_RANK):
+        with pytest.raises(error, match=message):
+            clone(model).fit(change(rows))
+
+
+def test_methods_for_rows_in_memory_say_so(threads, X):
+    model = clone(EXACT).fit(X)
+    for method in (model.score, model.plan, lambda rows: model.explain(rows, [1])):
+        with pytest.raises(TypeError, match=r"takes rows in memory, got a Dask array"):
+            method(cut(X, 2))
+
+
+def test_dask_is_needed_for_dask_only():
+    program = """
+        import sys
+
+        class Missing:
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] in ("dask", "distributed"):
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        sys.meta_path.insert(0, Missing())
+        from shallow_ae import ShallowAutoEncoder, make_recommender
+
+        class Array:
+            def __dask_graph__(self): ...
+
+        make_recommender(ShallowAutoEncoder(solver="exact")).fit([("ann", "Kashmir")])
+        for method in (ShallowAutoEncoder().fit, make_recommender().fit):
+            try:
+                method(Array())
+            except ImportError as error:
+                assert "pip install 'shallow_ae[dask]'" in str(error), error
+            else:
+                raise AssertionError
+        assert not [name for name in sys.modules if name.startswith(("dask", "distributed"))]
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
