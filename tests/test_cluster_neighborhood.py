@@ -32,7 +32,7 @@ def scheduler():
 def calls(monkeypatch):
     """Return how often each step has run."""
     n_calls = {}
-    for name in ("stack", "sum_columns", "find_nearest", "solve_block"):
+    for name in ("stack", "sum_columns", "find_nearest", "sum_entries", "solve_block"):
         step = getattr(partial, name)
 
         def counted(*arguments, name=name, step=step):
@@ -114,15 +114,16 @@ def test_one_group_stores_no_sums(calls):
     solve_both(listens(), PLAIN, 20, 7, ROOMY)
     assert calls["stack"] == 1
     assert "sum_columns" not in calls
+    assert calls["sum_entries"] > 10
     assert calls["solve_block"] > 10
 
 
 def test_little_memory_makes_groups_and_blocks(calls):
     solve_both(listens(), PLAIN, 5, 7, TIGHT)
     assert calls["stack"] > 3
-    assert calls["solve_block"] > 10
-    assert calls["find_nearest"] > calls["solve_block"]
+    assert calls["solve_block"] > 50
     assert calls["sum_columns"] == calls["find_nearest"] * (calls["stack"] - 1)
+    assert calls["sum_entries"] > 10 * calls["stack"]
 
 
 @pytest.mark.parametrize("shape", [(5, 1), (1, 4), (5, 2)])
@@ -159,15 +160,16 @@ def test_steps_change_no_argument():
     group = partial.stack([(X, weights)], ranking)
     columns = partial.sum_columns(group, range(30, 90))
     nearest = partial.find_nearest(group, ranking, range(30, 90), 9, columns)
-    entries = partial.sum_entries(group, nearest)
+    strips = [range(60, 120), range(60)]
+    pieces = [partial.sum_entries(group, [nearest], strip)[0] for strip in strips]
 
     def steps():
         return (
             partial.stack([(X, weights)], ranking),
             partial.sum_columns(group, range(30, 90), columns),
             partial.find_nearest(group, ranking, range(30, 90), 9, columns),
-            partial.sum_entries(group, nearest, entries),
-            partial.solve_block(group, ranking, nearest, entries),
+            partial.sum_entries(group, [nearest], strips[0], pieces[:1]),
+            partial.solve_block(ranking, nearest, strips, pieces),
         )
 
     for first, second in zip(steps(), steps(), strict=True):
