@@ -86,7 +86,8 @@ def solve_neighborhoods(
     shared, *groups = dask.persist(shared, *groups)
     nearest = [_find_nearest(groups, shared, block, n_neighbors) for block in blocks]
     *nearest, needed = dask.persist(*nearest, _entries_by_rank(nearest, n_items))
-    strips = _cut(_strip_loads(*dask.compute(needed), statistics, ranking, task_bytes))[::-1]
+    (needed,) = dask.compute(needed)
+    strips = _cut(_strip_loads(needed, statistics, ranking, task_bytes))[::-1]
     solved = dask.compute(*_solve(groups, shared, nearest, strips))
     solutions = no_solutions(n_items, n_neighbors, dtype)
     for block, solution in zip(blocks, solved, strict=True):

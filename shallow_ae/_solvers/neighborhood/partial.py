@@ -140,10 +140,8 @@ def sum_entries(
 
     nearest = _join(blocks)
     uses, ends = _uses(nearest, strip)
-    if before is None:
-        entries = np.zeros(ends[-1], nearest.given.dtype)
-    else:
-        entries = np.concatenate(before)
+    nothing = [np.zeros(ends[-1], nearest.given.dtype)]
+    entries = np.concatenate(nothing if before is None else before)
     add_entries(*group, nearest, strip.start, uses, entries)
     last = np.cumsum([len(block.counts) for block in blocks])
     return [piece.copy() for piece in np.split(entries, ends[last[:-1] - 1])]
