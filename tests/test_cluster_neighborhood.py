@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from bounds import rounding
 
-from shallow_ae._cluster.neighborhood import solve_neighborhoods
+from shallow_ae._cluster import neighborhood as cluster
 from shallow_ae._cluster.rows import Part
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
@@ -18,12 +18,14 @@ from shallow_ae._solvers.neighborhood.fit import NeighborhoodSolver
 
 PLAIN = Objective(0.05, 0.0, 0.0, 0.0, 0.0)
 VARIANTS = Objective(0.05, 0.3, 0.4, 0.5, 0.3)
-N_ITEMS = 120
-ROOMY, TIGHT = 2**30, 30_000
+N_ITEMS = 60
+ROOMY, TIGHT = 2**30, 400_000
 
 
 @pytest.fixture(autouse=True)
-def scheduler():
+def few_tasks(monkeypatch):
+    """Run tasks on this thread, and cut only as often as memory requires."""
+    monkeypatch.setattr(cluster, "_LEAST_CUTS", 3)
     with dask.config.set(scheduler="synchronous"):
         yield
 
@@ -32,7 +34,7 @@ def scheduler():
 def calls(monkeypatch):
     """Return how often each step has run."""
     n_calls = {}
-    for name in ("stack", "sum_columns", "find_nearest", "solve_block"):
+    for name in ("stack", "sum_columns", "find_nearest", "sum_entries", "solve_block"):
         step = getattr(partial, name)
 
         def counted(*arguments, name=name, step=step):
@@ -62,8 +64,8 @@ def solve_both(X, objective, n_neighbors, n_parts, task_bytes):
         cuts[1] = cuts[0]
     edges = [0, *cuts.tolist(), X.shape[0]]
     parts = [Part(rows[first:last], weights[first:last]) for first, last in pairwise(edges)]
-    sizes = [X.nnz * (X.dtype.itemsize + 4) // n_parts] * n_parts
-    solution = solve_neighborhoods(
+    sizes = [100_000 // 2] * n_parts  # two parts to a group, if memory is tight
+    solution = cluster.solve_neighborhoods(
         [dask.delayed(part, traverse=False) for part in parts],
         sizes,
         objective,
@@ -89,8 +91,9 @@ def assert_agree(expected, solution, off):
     assert solution.rounding == pytest.approx(expected.rounding, abs=off)
 
 
-@pytest.mark.parametrize("task_bytes", [ROOMY, TIGHT])
-@pytest.mark.parametrize("n_parts", [1, 7, 40])
+@pytest.mark.parametrize(
+    ("n_parts", "task_bytes"), [(1, ROOMY), (7, ROOMY), (7, TIGHT), (40, ROOMY)]
+)
 @pytest.mark.parametrize("objective", [PLAIN, VARIANTS])
 @pytest.mark.parametrize("n_neighbors", [5, 20, N_ITEMS - 1, N_ITEMS + 5])
 def test_partitions_give_what_the_stacked_rows_give(n_neighbors, objective, n_parts, task_bytes):
@@ -110,25 +113,27 @@ def test_threads_share_the_tasks(task_bytes):
         assert_agree(*solve_both(listens(), VARIANTS, 20, 7, task_bytes), off=1e-12)
 
 
-def test_one_group_stores_no_sums(calls):
+def test_one_group_stores_no_columns_and_makes_work_for_threads(monkeypatch, calls):
+    monkeypatch.setattr(cluster, "_LEAST_CUTS", 12)
     solve_both(listens(), PLAIN, 20, 7, ROOMY)
     assert calls["stack"] == 1
     assert "sum_columns" not in calls
+    assert calls["sum_entries"] > 10
     assert calls["solve_block"] > 10
 
 
 def test_little_memory_makes_groups_and_blocks(calls):
-    solve_both(listens(), PLAIN, 5, 7, TIGHT)
+    solve_both(listens(), PLAIN, 20, 7, TIGHT)
     assert calls["stack"] > 3
-    assert calls["solve_block"] > 10
-    assert calls["find_nearest"] > calls["solve_block"]
+    assert calls["solve_block"] > 5
     assert calls["sum_columns"] == calls["find_nearest"] * (calls["stack"] - 1)
+    assert calls["sum_entries"] >= 4 * calls["stack"]
 
 
 @pytest.mark.parametrize("shape", [(5, 1), (1, 4), (5, 2)])
 @pytest.mark.parametrize("n_parts", [1, 3])
 def test_few_items_or_users(shape, n_parts):
-    for task_bytes in (ROOMY, 1):
+    for task_bytes in (ROOMY, 1000):
         expected, solution = solve_both(sp.csr_array(np.ones(shape)), PLAIN, 3, n_parts, task_bytes)
         np.testing.assert_allclose(
             solution.weights.P.toarray(), expected.weights.P.toarray(), rtol=0, atol=1e-12
@@ -157,17 +162,18 @@ def test_steps_change_no_argument():
     statistics = partial.statistics_of(X, weights)
     ranking = partial.rank(statistics, PLAIN, 300.0, X.dtype)
     group = partial.stack([(X, weights)], ranking)
-    columns = partial.sum_columns(group, range(30, 90))
-    nearest = partial.find_nearest(group, ranking, range(30, 90), 9, columns)
-    entries = partial.sum_entries(group, nearest)
+    columns = partial.sum_columns(group, range(20, 50))
+    nearest = partial.find_nearest(group, ranking, range(20, 50), 9, columns)
+    strips = [range(30, 60), range(30)]
+    pieces = [partial.sum_entries(group, [nearest], strip)[0] for strip in strips]
 
     def steps():
         return (
             partial.stack([(X, weights)], ranking),
-            partial.sum_columns(group, range(30, 90), columns),
-            partial.find_nearest(group, ranking, range(30, 90), 9, columns),
-            partial.sum_entries(group, nearest, entries),
-            partial.solve_block(group, ranking, nearest, entries),
+            partial.sum_columns(group, range(20, 50), columns),
+            partial.find_nearest(group, ranking, range(20, 50), 9, columns),
+            partial.sum_entries(group, [nearest], strips[0], pieces[:1]),
+            partial.solve_block(ranking, nearest, strips, pieces),
         )
 
     for first, second in zip(steps(), steps(), strict=True):

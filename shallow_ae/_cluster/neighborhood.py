@@ -1,15 +1,16 @@
 """The solution on the nearest items, for rows in partitions on Dask workers.
 
 The tasks are those of `_solvers.neighborhood.partial`. The rows are stacked into groups, as few as
-memory allows: each worker that solves needs a copy of each group. Items are cut into blocks. A
-task solves the systems of a block, and stores only the entries of G that these systems need. A row
-of G is therefore computed again for each block with an item that is near to it, but it is neither
-kept nor sent to another worker.
+memory allows, and each worker gets a copy of each group. The items are cut into blocks. After the
+nearest items of all blocks are known, the triangle of G is computed in strips of rows, each of them
+once. A strip keeps only the entries that the systems need, an array for each block. The entries of
+all strips exist at the same time, and Dask moves them to disk if necessary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,18 @@ from shallow_ae._objective.solution import Solution
 from shallow_ae._runtime.dask_graphs import Task, computed, persisted, task
 from shallow_ae._solvers.neighborhood import partial
 from shallow_ae._solvers.neighborhood.assembly import assemble
-from shallow_ae._solvers.neighborhood.systems import Ranking, Solutions, no_solutions
+from shallow_ae._solvers.neighborhood.systems import Ranking, no_solutions
 from shallow_ae._typing import Array
 
 _FAN_IN = 16  # statistics that one task adds
-_MOST_BLOCKS_FOR_THREADS = 16  # blocks of items even if one would fit in memory
+_LEAST_CUTS = 16  # of the items and of the triangle, for as many threads
 
 # Shares of the memory of a task. A group holds its rows twice, and stacking them takes 3.5 times
-# the memory of the rows. Sums that go from group to group exist twice in a task, before and after.
+# the memory of the rows. Sums that go from group to group exist before and after a task.
 _OF_ROWS = 1 / 4
-_OF_ENTRIES = 3 / 8
 _OF_COLUMNS = 1 / 8
+_OF_STRIP = 1 / 8
+_OF_BLOCK = 1 / 4
 
 
 def solve_neighborhoods(
@@ -69,21 +71,28 @@ def solve_neighborhoods(
     ValueError
         If the precision of `dtype` is too low for the problem.
     """
-    dtype, n_neighbors = np.dtype(dtype), min(n_neighbors, len(item_counts) - 1)
-    (summed,) = persisted([_tree_sum([task(_statistics, part) for part in parts])])
+    dtype, n_items = np.dtype(dtype), len(item_counts)
+    n_neighbors = min(n_neighbors, n_items - 1)
+    (summed,) = persisted([_tree_sum([task(_statistics, part) for part in parts], _add)])
     (statistics,) = computed([summed])
-    ranking = partial.rank(statistics, objective, n, dtype)  # also before any other task: it checks
+    ranking = partial.rank(statistics, objective, n, dtype)  # before other tasks: it may raise
     shared = task(partial.rank, summed, objective, n, dtype)
     groups = [
         task(partial.stack, parts[members.start : members.stop], shared)
-        for members in _cut(np.asarray(part_bytes), task_bytes * _OF_ROWS)
+        for members in _cut(np.asarray(part_bytes) / (task_bytes * _OF_ROWS))
     ]
-    blocks = _blocks(statistics, ranking, n_neighbors, task_bytes, len(groups))
-    results = computed([_solve_block(groups, shared, block, n_neighbors) for block in blocks])
-    solutions = no_solutions(len(item_counts), n_neighbors, dtype)
-    for block, result in zip(blocks, results, strict=True):
-        _place(result, ranking.item_of[block[0].start : block[-1].stop], solutions)
-    del results, result
+    blocks = _cut(_block_loads(statistics, ranking, n_neighbors, task_bytes, len(groups)))
+    shared, *groups = persisted([shared, *groups])
+    nearest = [_find_nearest(groups, shared, block, n_neighbors) for block in blocks]
+    *nearest, needed = persisted([*nearest, _entries_by_rank(nearest, n_items)])
+    (needed,) = computed([needed])
+    strips = _cut(_strip_loads(needed, statistics, ranking, task_bytes))[::-1]
+    solved = computed(_solve(groups, shared, nearest, strips))
+    solutions = no_solutions(n_items, n_neighbors, dtype)
+    for block, solution in zip(blocks, solved, strict=True):
+        for name, values in solution._asdict().items():
+            getattr(solutions, name)[ranking.item_of[block.start : block.stop]] = values
+    del solved, solution, values  # as large as the weights
     return assemble(solutions, objective, item_counts, n, statistics.gram_diagonal(dtype))
 
 
@@ -91,67 +100,86 @@ def _statistics(part: tuple[Any, Array]) -> partial.ItemStatistics:
     return partial.statistics_of(*part)
 
 
-def _tree_sum(tasks: list[Task]) -> Task:
+def _add(some: Sequence[partial.ItemStatistics]) -> partial.ItemStatistics:
+    return partial.ItemStatistics(*(sum(arrays) for arrays in zip(*some, strict=True)))
+
+
+def _tree_sum(tasks: list[Task], add: Callable[[Any], Any]) -> Task:
     while len(tasks) > 1:
         tasks = [
-            task(partial.add_statistics, tasks[start : start + _FAN_IN])
-            for start in range(0, len(tasks), _FAN_IN)
+            task(add, tasks[start : start + _FAN_IN]) for start in range(0, len(tasks), _FAN_IN)
         ]
     return tasks[0]
 
 
-def _blocks(
+def _block_loads(
     statistics: partial.ItemStatistics,
     ranking: Ranking,
     n_neighbors: int,
     task_bytes: int,
     n_groups: int,
-) -> list[list[range]]:
-    """Return the blocks of ranks, each cut into blocks whose columns of G are summed at a time."""
+) -> Array:
+    """Return the share of a block that each rank may be."""
     n_items, itemsize = len(ranking.item_of), ranking.diagonal.dtype.itemsize
-    pairs = np.minimum(statistics.pairs[ranking.item_of], n_items)
-    counts = np.minimum(pairs, n_neighbors) if n_neighbors < n_items - 1 else n_neighbors
-    sizes = (counts * (counts - 1) / 2 + 4 * n_neighbors) * itemsize + np.zeros(n_items)
-    room = task_bytes * _OF_ENTRIES
-    blocks = _cut(
-        sizes, min(room if n_groups == 1 else room / 2, sizes.sum() / _MOST_BLOCKS_FOR_THREADS)
-    )
-    if n_groups == 1:
-        return [[block] for block in blocks]
-    return [
-        _cut(pairs * (itemsize + 4), task_bytes * _OF_COLUMNS, block.start, block.stop)
-        for block in blocks
-    ]
+    pairs = statistics.pairs[ranking.item_of]
+    reached = np.minimum(pairs, n_items)
+    counts = np.minimum(reached, n_neighbors) if n_neighbors < n_items - 1 else n_neighbors
+    entries = counts * (counts - 1) / 2 + 4 * n_neighbors + np.zeros(n_items)
+    loads = entries * itemsize / (task_bytes * _OF_BLOCK)
+    if n_groups > 1:
+        loads += reached * (itemsize + 4) / (task_bytes * _OF_COLUMNS)
+    return loads + _shares(entries, pairs)
 
 
-def _cut(sizes: Array, most: float, start: int = 0, stop: int | None = None) -> list[range]:
-    """Return consecutive ranges whose sizes sum to at most `most`, unless one alone is larger."""
-    ends, stop = np.cumsum(sizes), len(sizes) if stop is None else stop
-    ranges = []
-    while start < stop:
+def _strip_loads(
+    needed: Array, statistics: partial.ItemStatistics, ranking: Ranking, task_bytes: int
+) -> Array:
+    """Return the share of a strip that each rank is, given the number of its needed entries."""
+    loads = needed * ranking.diagonal.dtype.itemsize / (task_bytes * _OF_STRIP)
+    return loads + _shares(needed, statistics.pairs[ranking.item_of])
+
+
+def _shares(*work: Array) -> Array:
+    """Return loads that make at least `_LEAST_CUTS` cuts, with about the same work in each."""
+    shares = [values * (_LEAST_CUTS / len(work) / max(values.sum(), 1)) for values in work]
+    return np.asarray(sum(shares))
+
+
+def _cut(loads: Array) -> list[range]:
+    """Return consecutive ranges whose loads sum to at most 1, unless one load alone is larger."""
+    ends, ranges, start = np.cumsum(loads), [], 0
+    while start < len(loads):
         before = ends[start - 1] if start else 0
-        end = int(np.searchsorted(ends, before + most, side="right"))
-        ranges.append(range(start, min(max(end, start + 1), stop)))
-        start = ranges[-1].stop
+        stop = max(start + 1, int(np.searchsorted(ends, before + 1, side="right")))
+        ranges.append(range(start, stop))
+        start = stop
     return ranges
 
 
-def _solve_block(groups: list[Task], ranking: Task, block: list[range], n_neighbors: int) -> Task:
-    """Return the task for the solutions of a block."""
+def _find_nearest(groups: list[Task], ranking: Task, ranks: range, n_neighbors: int) -> Task:
+    """Return the task for the nearest items of a block."""
     *others, last = groups
-    found = []
-    for ranks in block:
-        columns = None
-        for group in others:
-            columns = task(partial.sum_columns, group, ranks, columns)
-        found.append(task(partial.find_nearest, last, ranking, ranks, n_neighbors, columns))
-    nearest, entries = task(partial.join, found), None
+    columns = None
     for group in others:
-        entries = task(partial.sum_entries, group, nearest, entries)
-    return task(partial.solve_block, last, ranking, nearest, entries)
+        columns = task(partial.sum_columns, group, ranks, columns)
+    return task(partial.find_nearest, last, ranking, ranks, n_neighbors, columns)
 
 
-def _place(result: Solutions, items: Array, solutions: Solutions) -> None:
-    """Copy the solutions of some items to their rows."""
-    for name, values in result._asdict().items():
-        getattr(solutions, name)[items] = values
+def _entries_by_rank(nearest: list[Task], n_items: int) -> Task:
+    return _tree_sum([task(partial.entries_by_rank, block, n_items) for block in nearest], sum)
+
+
+def _solve(
+    groups: list[Task], ranking: Task, nearest: list[Task], strips: list[range]
+) -> list[Task]:
+    """Return the task for the solutions of each block."""
+    pieces = []
+    for strip in strips:
+        entries = None
+        for group in groups:
+            entries = task(partial.sum_entries, group, nearest, strip, entries)
+        pieces.append([task(getitem, entries, index) for index in range(len(nearest))])
+    return [
+        task(partial.solve_block, ranking, block, strips, list(of_block))
+        for block, of_block in zip(nearest, zip(*pieces, strict=True), strict=True)
+    ]

@@ -1,8 +1,9 @@
 """The steps of the solution on the nearest items, when no process holds all sums over users.
 
-The users are cut into groups and the items into blocks. A sum over all users goes from group to
-group: each step returns the sum so far plus the share of one group. The last group uses its sum
-without storing it, so that one group for all users stores no sums.
+The users are cut into groups, the items into blocks, and the triangle of G into strips of its rows.
+A sum over all users goes from group to group: each step returns the sum so far plus the share of
+one group. The last group chooses the nearest items without storing its sums, so that one group for
+all users stores no columns of G.
 
 No step changes an argument, and each runs on one thread.
 """
@@ -28,7 +29,7 @@ from shallow_ae._solvers.neighborhood.systems import (
 from shallow_ae._typing import Array
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.neighborhood.partial_kernels import Nearest
+    from shallow_ae._solvers.neighborhood.partial_kernels import Nearest, Uses
 
 
 class ItemStatistics(NamedTuple):
@@ -37,10 +38,6 @@ class ItemStatistics(NamedTuple):
     n_users: Array
     squares: Array  # the diagonal of G
     pairs: Array  # number of all items of its users: an upper bound on the entries of a column of G
-
-    def plus(self, other: ItemStatistics) -> ItemStatistics:
-        """Return the sums over the users of both."""
-        return ItemStatistics(*(a + b for a, b in zip(self, other, strict=True)))
 
     def gram_diagonal(self, dtype: Any) -> Array:
         """Return the diagonal of G; it is infinite where it is too large for `dtype`."""
@@ -63,14 +60,6 @@ def statistics_of(X: sp.csr_array[Any], weights: Array) -> ItemStatistics:
         column_squares(X, weights).astype(np.float64),
         sum_by_item(X, n_items),
     )
-
-
-def add_statistics(some: Sequence[ItemStatistics]) -> ItemStatistics:
-    """Return the sums over the users of all."""
-    total, *others = some
-    for other in others:
-        total = total.plus(other)
-    return total
 
 
 def rank(statistics: ItemStatistics, objective: Objective, n: float, dtype: Any) -> Ranking:
@@ -133,47 +122,79 @@ def find_nearest(
     return nearest
 
 
-def join(some: Sequence[Nearest]) -> Nearest:
-    """Return the nearest items of several blocks as those of one block."""
-    if len(some) == 1:
-        return some[0]
-    return type(some[0])(*(np.concatenate(arrays) for arrays in zip(*some, strict=True)))
+def entries_by_rank(nearest: Nearest, n_items: int) -> Array:
+    """Return how many entries of each row of the triangle of G the systems of a block need."""
+    systems, columns = _places_in_systems(nearest)
+    ranks = nearest.ranks[systems, columns - 1]
+    return np.bincount(ranks, nearest.counts[systems] - columns, minlength=n_items)
 
 
-def sum_entries(group: Group, nearest: Nearest, before: Array | None = None) -> Array:
-    """Return the entries of the systems of a block: the sums so far plus the share of a group."""
+def sum_entries(
+    group: Group, blocks: Sequence[Nearest], strip: range, before: Sequence[Array] | None = None
+) -> list[Array]:
+    """Return the entries that blocks of systems need from a strip of the triangle of G.
+
+    They are the sums so far plus the share of a group, in an array for each block.
+    """
     from shallow_ae._solvers.neighborhood.partial_kernels import add_entries
 
-    counts, n_items = nearest.counts, len(group.items.indptr) - 1
-    ends = np.cumsum(counts * (counts - 1) // 2)
-    starts = ends - counts * (counts - 1) // 2
-    entries = np.zeros(ends[-1], nearest.given.dtype) if before is None else before.copy()
-    add_entries(*group, nearest, _uses(nearest, n_items), starts, entries)
-    return entries
+    nearest = _join(blocks)
+    uses, ends = _uses(nearest, strip)
+    nothing = [np.zeros(ends[-1], nearest.given.dtype)]
+    entries = np.concatenate(nothing if before is None else before)
+    add_entries(*group, nearest, strip.start, uses, entries)
+    last = np.cumsum([len(block.counts) for block in blocks])
+    return [piece.copy() for piece in np.split(entries, ends[last[:-1] - 1])]
 
 
 def solve_block(
-    group: Group, ranking: Ranking, nearest: Nearest, before: Array | None = None
+    ranking: Ranking, nearest: Nearest, strips: Sequence[range], pieces: Sequence[Array]
 ) -> Solutions:
-    """Return the solutions of a block, given the entries over all groups but this one."""
+    """Return the solutions of a block, whose entries `pieces` holds for each strip, last first."""
     from shallow_ae._solvers.neighborhood.partial_kernels import solve_stored
 
-    entries = sum_entries(group, nearest, before)
     n, n_neighbors = nearest.ranks.shape
     solutions = no_solutions(n, n_neighbors, nearest.given.dtype)
-    solve_stored(ranking, nearest, entries, solutions)
+    firsts = np.array([strip.start for strip in strips])
+    places = np.cumsum([0, *(len(piece) for piece in pieces[:-1])])
+    solve_stored(ranking, nearest, firsts, places, np.concatenate(pieces), solutions)
     return solutions
 
 
-def _uses(nearest: Nearest, n_items: int) -> CsrArrays:
-    """Return, for each rank, the systems with this rank among the nearest items, and its index."""
-    counts, most = nearest.counts, nearest.ranks.shape[1]
-    is_there = np.arange(most) < counts[:, None]
-    indices = np.broadcast_to(np.arange(most, dtype=np.int32), is_there.shape)[is_there]
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    shape = (len(counts), n_items)
-    systems = sp.csr_array((indices, nearest.ranks[is_there], indptr), shape=shape)
-    return csr_arrays(systems.T.tocsr(), np.int32)
+def _join(blocks: Sequence[Nearest]) -> Nearest:
+    if len(blocks) == 1:
+        return blocks[0]
+    return type(blocks[0])(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+
+
+def _places_in_systems(nearest: Nearest, strip: range | None = None) -> tuple[Array, Array]:
+    """Return the system and the first column of each row that the systems need from a strip."""
+    is_there = np.arange(nearest.ranks.shape[1]) < nearest.counts[:, None]
+    if strip is not None:
+        is_there &= nearest.ranks >= strip.start
+        is_there &= nearest.ranks < strip.stop
+    systems, indices = np.nonzero(is_there)
+    return systems, indices + 1
+
+
+def _uses(nearest: Nearest, strip: range) -> tuple[Uses, Array]:
+    """Return the uses of the rows of a strip, and where the entries of each system end."""
+    from shallow_ae._solvers.neighborhood.partial_kernels import Uses
+
+    systems, columns = _places_in_systems(nearest, strip)
+    lengths = nearest.counts[systems] - columns
+    ends = np.cumsum(lengths)
+    rows = nearest.ranks[systems, columns - 1] - strip.start
+    order = np.argsort(rows, kind="stable")
+    n_uses = np.bincount(rows, minlength=len(strip))
+    uses = Uses(
+        np.concatenate([[0], np.cumsum(n_uses)]),
+        systems[order].astype(np.int32),
+        columns[order].astype(np.int32),
+        (ends - lengths)[order],
+    )
+    by_system = np.bincount(systems, lengths, minlength=len(nearest.counts))
+    return uses, np.cumsum(by_system).astype(np.int64)
 
 
 def _or_nothing(sums: CsrArrays | None, n: int, group: Group) -> CsrArrays:

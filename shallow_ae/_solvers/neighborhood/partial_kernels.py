@@ -1,11 +1,9 @@
 """Sums over some of the users, and systems whose entries are stored, compiled.
 
-The nearest items are solved without the triangle of G here. Only one row of G exists at a time. For
-a block of systems, the kernel computes each row that any of these systems needs, and copies the
-entries to all of them.
-
-The strict upper triangle of a system of m items is stored as m (m - 1) / 2 consecutive numbers, row
-by row. A sum over users can be continued with further users, in which case it is a new array.
+No triangle of G is stored here. Only one row of it exists at a time: its entries are copied to all
+systems that need them. A system of m items needs the m (m - 1) / 2 entries right of the diagonal of
+G[N, N]. Row by row, they are in order of falling rank of the row's item, as the triangle is
+computed from its last row to its first in as many strips as memory requires.
 """
 
 from __future__ import annotations
@@ -25,11 +23,20 @@ from shallow_ae._weights.top_k import sum_sparse
 
 
 class Nearest(NamedTuple):
-    """The nearest items N of each item j of a block, and where its system is stored."""
+    """The nearest items N of each item j of a block."""
 
     ranks: NDArray[np.int32]  # of the items in N, by rising popularity, one row for each j
     given: Array  # G[N, j]
     counts: NDArray[np.int64]  # number of items in N
+
+
+class Uses(NamedTuple):
+    """The systems that need each row of a strip of the triangle of G."""
+
+    indptr: NDArray[np.int64]  # start of the uses of each rank of the strip
+    systems: NDArray[np.int32]
+    columns: NDArray[np.int32]  # column of the first entry
+    places: NDArray[np.int64]  # where the entries are stored
 
 
 @compiled
@@ -102,46 +109,54 @@ def add_entries(
     users: CsrArrays,
     items: CsrArrays,
     nearest: Nearest,
-    uses: CsrArrays,
-    starts: Array,
+    first: int,
+    uses: Uses,
     entries: Array,
 ) -> None:
-    """Add these users' share to the entries G[N, N] of the systems of a block.
-
-    For each rank, `uses` lists the systems with this rank in N, and its index in N. The entries of
-    a system begin at its start.
-    """
+    """Add these users' share to the entries from the strip that begins with the rank `first`."""
     n_items = len(items.indptr) - 1
     row, is_reached = np.zeros(n_items, entries.dtype), np.zeros(n_items, np.bool_)
     reached = np.empty(n_items, np.int32)
-    for rank in range(n_items):
-        if uses.indptr[rank] == uses.indptr[rank + 1]:
+    for index in range(len(uses.indptr) - 1):
+        if uses.indptr[index] == uses.indptr[index + 1]:
             continue
-        n = list_row(users, items, rank, row, is_reached, reached)
-        if n == 0:
-            continue
-        for use in range(uses.indptr[rank], uses.indptr[rank + 1]):
-            system, index = uses.indices[use], uses.data[use]
-            m, others = nearest.counts[system], nearest.ranks[system]
-            place = starts[system] + index * (2 * m - index - 1) // 2
-            for column in range(index + 1, m):
-                entries[place] += row[others[column]]
+        n = list_row(users, items, first + index, row, is_reached, reached)
+        for use in range(uses.indptr[index], uses.indptr[index + 1]):
+            ranks, place = nearest.ranks[uses.systems[use]], uses.places[use]
+            for column in range(uses.columns[use], nearest.counts[uses.systems[use]]):
+                entries[place] += row[ranks[column]]
                 place += 1
         for other in reached[:n]:
             row[other], is_reached[other] = 0, False
 
 
 @compiled
-def solve_stored(ranking: Ranking, nearest: Nearest, entries: Array, solutions: Solutions) -> None:
-    """Solve the systems of a block, whose entries are stored one system after another."""
-    space, place = space_for(ranking, nearest.ranks.shape[1]), 0
+def solve_stored(
+    ranking: Ranking,
+    nearest: Nearest,
+    firsts: Array,
+    places: Array,
+    entries: Array,
+    solutions: Solutions,
+) -> None:
+    """Solve the systems of a block.
+
+    The strips begin with the ranks `firsts`, which fall. In each strip, the entries of a system
+    follow those of the system before. The entries of a strip begin at its place in `places`, which
+    is then overwritten.
+    """
+    space = space_for(ranking, nearest.ranks.shape[1])
     for row in range(len(nearest.counts)):
-        m = nearest.counts[row]
+        m, strip = nearest.counts[row], 0
         for index in range(m):
             rank, target = nearest.ranks[row, index], space.matrix[index]
-            space.nearest[index], space.given[index] = rank, nearest.given[row, index]
-            target[index], target[m] = ranking.diagonal[rank], nearest.given[row, index]
+            while rank < firsts[strip]:
+                strip += 1
+            place = places[strip]
             for column in range(index + 1, m):
                 target[column] = entries[place]
                 place += 1
+            places[strip] = place
+            space.nearest[index], space.given[index] = rank, nearest.given[row, index]
+            target[index], target[m] = ranking.diagonal[rank], nearest.given[row, index]
         solve_filled(ranking, m, space, solutions, row)
