@@ -20,7 +20,7 @@ from shallow_ae._objective.objective import (
     scale_by_counts,
     user_weights,
 )
-from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.jax_settings import agreed, backend
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
@@ -120,7 +120,8 @@ class _Training:
             RandomStreams,
         )
 
-        seed = check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max)
+        # Processes that share the weights draw the same batches, also if `random_state` is None.
+        seed = agreed(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
         self._before, self._is_stream = before, is_stream

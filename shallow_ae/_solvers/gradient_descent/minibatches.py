@@ -8,7 +8,7 @@ up to four significant binary digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
 from typing import Any, NamedTuple
 
@@ -31,9 +31,9 @@ from shallow_ae._typing import Array, Interactions
 class Csr(NamedTuple):
     """The arrays of a csr matrix, or of a stack of csr matrices with equal numbers of entries."""
 
-    data: jax.Array
-    indices: jax.Array
-    indptr: jax.Array
+    data: Any
+    indices: Any
+    indptr: Any
 
     def __matmul__(self, block: jax.Array) -> jax.Array:
         """Return the product of one matrix with a dense block."""
@@ -47,15 +47,15 @@ class Batches(NamedTuple):
 
     rows: Any  # Csr or dense (s, b, n_items)
     columns: Csr | None  # (s, n_items, b): `rows` transposed; None if `rows` are dense
-    weights: jax.Array  # (s, b): weight of each user in the mean over the batch
-    penalty: jax.Array  # (s, n_items), or (s, 1) if equal for all items: on squared weights
+    weights: Any  # (s, b): weight of each user in the mean over the batch
+    penalty: Any  # (s, n_items), or (s, 1) if equal for all items: on squared weights
 
 
 class MinibatchStream:
     """Provides the rows of X in stacks of batches.
 
     `user_weights` have a mean of 1. `users` yields the row indices of each batch, like
-    `sample_batches`.
+    `sample_batches`. `put` moves batches from the host to where the steps are taken.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class MinibatchStream:
         batch_size: int,
         regularization: float,
         dropout: float,
+        put: Callable[[Batches], Batches] = jax.device_put,
     ) -> None:
         self.dtype = X.dtype
         self.n_items = X.shape[1]
@@ -78,6 +79,7 @@ class MinibatchStream:
         self._batch_size = batch_size
         self._regularization = regularization
         self._dropout = dropout
+        self._put = put
         self._zero_losses = user_weights * row_squares(X)
         self._everyone: Batches | None = None
         self._n_stored = 0
@@ -108,16 +110,18 @@ class MinibatchStream:
             )
         for batches in (rows, weights, penalties):
             batches += [batches[-1]] * (size - len(users))
-        of_users = jax.device_put(np.stack(weights))
-        penalty = jax.device_put(np.stack(penalties).astype(self.dtype))
+        of_users = np.stack(weights)
+        penalty = np.stack(penalties).astype(self.dtype)
         if self._layout == "dense":
-            return Batches(jax.device_put(np.stack(rows)), None, of_users, penalty)
+            return self._put(Batches(np.stack(rows), None, of_users, penalty))
         # The number never decreases, as JAX compiles the steps again for each new number.
         expected = expected_entries(self._X, len(self._weights[users[0]]))
         stored = [rounded_up(n, *ENTRIES) for n in (expected, *(part.nnz for part in rows))]
         self._n_stored = max(self._n_stored, *stored)
         columns = _padded((part.T.tocsr() for part in rows), len(rows), self._n_stored)
-        return Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
+        return self._put(
+            Batches(_padded(rows, len(rows), self._n_stored), columns, of_users, penalty)
+        )
 
     def _laid_out(self, rows: Interactions) -> Any:
         """Return rows as csr_array or as ndarray, depending on the layout."""
@@ -165,4 +169,4 @@ def _padded(matrices: Iterable[sp.csr_array[Any]], n_matrices: int, n_stored: in
         data[i, : matrix.nnz] = matrix.data
         indices[i, : matrix.nnz] = matrix.indices
         indptr[i, :-1] = matrix.indptr[:-1]
-    return Csr(*jax.device_put((data, indices, indptr)))
+    return Csr(data, indices, indptr)
