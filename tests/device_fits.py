@@ -151,7 +151,7 @@ def of_devices(X):
 def of_processes(X):
     """Return what is asked of several processes only."""
     return {
-        "no seed: weights": quick(random_state=None).fit(X).item_weights_,
+        "own seed: weights": quick(random_state=jax.process_index()).fit(X).item_weights_,
         "has weights": hasattr(interrupted(X, at=3), "item_weights_"),
     }
 

@@ -120,11 +120,17 @@ def test_weights_stay_on_their_devices_until_the_end(children):
         assert found[f"shard, {fit}"].tolist() == [61, 8]
 
 
-def test_processes_agree_on_a_seed_and_on_weights(children):
+def test_processes_have_the_same_results(children):
     first, second = (results_of(children, f"process {rank}") for rank in (0, 1))
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
-    assert first["no seed: weights"].any()
+
+
+def test_the_seed_of_the_first_process_counts(children):
+    for rank in (0, 1):
+        found = results_of(children, f"process {rank}")["own seed: weights"]
+        expected = quick(random_state=0).fit(listens())
+        np.testing.assert_allclose(found, expected.item_weights_, **NEAR)
 
 
 def test_an_interrupt_of_one_process_does_not_wait_for_the_other(children):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
 from shallow_ae._objective.objective import Objective, scale_by_counts
@@ -109,7 +110,7 @@ def weights_of_descent(n_items: int, dtype: Any, diagonal_slack: float) -> Desce
         return HostWeights(n_items, dtype, diagonal_slack)
     from shallow_ae._solvers.gradient_descent.sharded import DeviceWeights
 
-    return DeviceWeights(n_items, dtype, diagonal_slack)
+    return DeviceWeights(n_items, dtype, diagonal_slack, jax.devices())
 
 
 class Descended(NamedTuple):

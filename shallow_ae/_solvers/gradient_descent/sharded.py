@@ -7,7 +7,7 @@ hear of another device during a step, in one process or in several.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -33,7 +33,7 @@ _COLUMNS, _PARTS, _EVERYWHERE = _spec(None, _AXIS), _spec(_AXIS), _spec()
 
 
 class DeviceWeights:
-    """The n_items^2 weights of a descent on all devices, and a copy on the host when it is asked.
+    """The n_items^2 weights of a descent on `devices`, and a copy on the host when it is asked.
 
     All processes that share the devices call the same methods in the same order. Each process then
     has the same losses, and the same weights on its host.
@@ -41,11 +41,13 @@ class DeviceWeights:
 
     is_copy = True
 
-    def __init__(self, n_items: int, dtype: Any, diagonal_slack: float) -> None:
+    def __init__(
+        self, n_items: int, dtype: Any, diagonal_slack: float, devices: Sequence[Any]
+    ) -> None:
         self._n_items = n_items
         self._dtype = dtype
         self._slack = diagonal_slack
-        self._mesh = Mesh(np.array(jax.devices()), (_AXIS,))
+        self._mesh = Mesh(np.array(devices), (_AXIS,))
         self._width = shard_columns(n_items, self._mesh.size)
         self._shape = (n_items, self._mesh.size * self._width)
         self.is_shared = n_processes() > 1
