@@ -29,6 +29,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae._solvers.gradient_descent.fit import weights_of_descent
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae._solvers.gradient_descent.minibatches import MinibatchStream
 from shallow_ae._solvers.gradient_descent.sizes import batch_bytes, steps_at_once
@@ -96,6 +97,7 @@ def notebook(n_items: int) -> tuple[float, np.ndarray]:
 
 def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: float) -> float:
     """Return the seconds that a step of ours takes on average."""
+    weights = weights_of_descent(X.shape[1], X.dtype, 0.0)
     stream = MinibatchStream(
         X,
         np.ones(N_USERS, np.float32),
@@ -104,10 +106,11 @@ def descent(P: np.ndarray, X: sp.csr_array, n_steps: int, layout: str, rate: flo
         batch_size=BATCH,
         regularization=REGULARIZATION,
         dropout=0.0,
+        put=weights.put,
     )
     rates = np.full(n_steps, rate)
     at_once = steps_at_once(batch_bytes(X, BATCH, layout))
-    steps = DescentLoop(stream, rates, 0.0, at_once=at_once, pauses=[])
+    steps = DescentLoop(stream, rates, weights, at_once=at_once, pauses=[])
     began = time.perf_counter()
     steps.run(P, lambda: False)
     return (time.perf_counter() - began) / n_steps

@@ -53,6 +53,13 @@ def test_other_fits_take_no_second_matrix(fit):
     check_has_no_second_matrix(fit, is_planned=fit == "exact")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_a_fit_on_two_devices_of_the_host_takes_what_is_planned(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    (peak, planned), (small_peak, small_planned) = measured(4096, "sgd"), measured(512, "sgd")
+    assert planned - small_planned == pytest.approx(peak - small_peak, rel=0.25)  # seen: 6 %
+
+
 def as_integers(X):
     return X.astype(np.int32)
 

@@ -1,4 +1,4 @@
-"""JAX: its precision, its backend, and whether a process can use it.
+"""JAX: its precision, its backend, its devices, and whether a process can use it.
 
 This library never changes JAX's global configuration. It imports JAX at the first use, and JAX
 starts its threads at the first computation. A process that is forked afterwards does not have these
@@ -71,6 +71,78 @@ def backend() -> str:
 
     start_jax()
     return str(jax.default_backend())
+
+
+def uses_devices() -> bool:
+    """Return whether gradient descent keeps its weights on JAX's devices.
+
+    It does on accelerators, and on CPUs if JAX has several devices: virtual devices, or the devices
+    of several processes.
+    """
+    return backend() != "cpu" or n_devices() > 1
+
+
+def n_devices() -> int:
+    """Return the number of JAX's devices in all its processes.
+
+    JAX is not started if its settings allow for one device only.
+    """
+    if backend() == "cpu" and not _may_have_several_cpus():
+        return 1
+    import jax
+
+    start_jax()
+    return int(jax.device_count())
+
+
+def n_local_cpus() -> int:
+    """Return the number of this process's devices of JAX that share the memory of the host."""
+    if backend() != "cpu" or n_devices() == 1:
+        return 0
+    import jax
+
+    return int(jax.local_device_count())
+
+
+def n_processes() -> int:
+    """Return the number of processes that share JAX's devices."""
+    if not _is_distributed():
+        return 1
+    import jax
+
+    start_jax()
+    return int(jax.process_count())
+
+
+def agreed(number: int) -> int:
+    """Return the number of the first of JAX's processes; all processes must call this function.
+
+    The number must fit in an int32.
+    """
+    if n_processes() == 1:
+        return number
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+
+
+def _is_distributed() -> bool:
+    if "jax" not in sys.modules:
+        return False
+    import jax
+
+    return bool(jax.distributed.is_initialized())
+
+
+def _may_have_several_cpus() -> bool:
+    """Return whether JAX's settings may give it several CPU devices."""
+    virtual = os.environ.get("JAX_NUM_CPU_DEVICES", "1")
+    if "jax" in sys.modules:
+        import jax
+
+        virtual = jax.config.values.get("jax_num_cpu_devices", virtual)
+    flags = os.environ.get("XLA_FLAGS", "")
+    return int(virtual) > 1 or "host_platform_device_count" in flags or _is_distributed()
 
 
 def _platforms() -> str | None:

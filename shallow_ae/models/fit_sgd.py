@@ -24,7 +24,7 @@ from shallow_ae._objective.objective import (
     user_weights,
 )
 from shallow_ae._runtime.dask_graphs import Task, constant, shared, task
-from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.jax_settings import agreed, backend
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._typing import Array, Interactions
@@ -124,7 +124,8 @@ class _Training:
     ) -> None:
         from shallow_ae._solvers.gradient_descent.fit import DescentOptions, RandomStreams
 
-        seed = check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max)
+        # Processes that share the weights draw the same batches, also if `random_state` is None.
+        seed = agreed(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
         self._before, self._is_stream = before, is_stream

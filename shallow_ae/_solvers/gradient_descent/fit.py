@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import numpy as np
 
 from shallow_ae._objective.objective import Objective, item_penalty, scale_by_counts
+from shallow_ae._runtime.jax_settings import uses_devices
 from shallow_ae._runtime.progress import progress_bar
-from shallow_ae._solvers.gradient_descent.loop import DescentLoop
+from shallow_ae._solvers.gradient_descent.column_blocks import HostWeights
+from shallow_ae._solvers.gradient_descent.loop import DescentLoop, DescentWeights
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
     partition_users,
@@ -114,6 +117,15 @@ def has_settled(losses: Sequence[float], n_steps: int, tol: float) -> bool:
         return False
     before, now = losses[-2 * n_steps : -n_steps], losses[-n_steps:]
     return float(np.mean(before) - np.mean(now)) < tol
+
+
+def weights_of_descent(n_items: int, dtype: Any, diagonal_slack: float) -> DescentWeights:
+    """Return the place for the weights of a descent: the host, or JAX's devices."""
+    if not uses_devices():
+        return HostWeights(n_items, dtype, diagonal_slack)
+    from shallow_ae._solvers.gradient_descent.sharded import DeviceWeights
+
+    return DeviceWeights(n_items, dtype, diagonal_slack, jax.devices())
 
 
 class Descended(NamedTuple):
@@ -224,6 +236,7 @@ class GradientDescent:
         self, users: Iterator[Any], rates: Array, monitors: Sequence[Monitor]
     ) -> Descended:
         options, objective = self._options, self._objective
+        weights = weights_of_descent(self._X.shape[1], self._X.dtype, objective.diagonal_slack)
         stream = MinibatchStream(
             self._X,
             self._user_weights,
@@ -232,12 +245,13 @@ class GradientDescent:
             batch_size=options.batch_size,
             regularization=objective.regularization,
             dropout=objective.dropout,
+            put=weights.put,
         )
         self._n_steps = len(rates)
         self._loop = DescentLoop(
             stream,
             rates,
-            objective.diagonal_slack,
+            weights,
             at_once=steps_at_once(batch_bytes(self._X, options.batch_size, options.layout)),
             pauses=[monitor.every for monitor in monitors if monitor.every],
         )

@@ -1,33 +1,56 @@
-"""The loop over gradient steps: column blocks on threads, divergence, interrupts."""
+"""The loop over gradient steps: dispatches, pauses, divergence, interrupts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-import jax
 import numpy as np
 
 from shallow_ae._runtime.jax_settings import jax_precision
 from shallow_ae._runtime.memory import release_free_memory
-from shallow_ae._runtime.threads import n_threads, off_main_thread
+from shallow_ae._runtime.threads import off_main_thread
 from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream
 from shallow_ae._solvers.gradient_descent.schedule import check_loss, dispatch_sizes
-from shallow_ae._solvers.gradient_descent.sizes import block_columns
-from shallow_ae._solvers.gradient_descent.step import steps
 from shallow_ae._typing import Array
 
 
 class Dispatch(NamedTuple):
-    """Steps that each block of columns takes in one call of a compiled function."""
+    """Steps that columns take in one call of a compiled function."""
 
     batches: Batches
     learning_rates: Array  # padded to the size of the largest dispatch
     zero_losses: list[float]  # the loss of zero weights on each batch
+
+
+class DescentWeights(Protocol):
+    """Where the weights are during a descent, and how their columns take the steps."""
+
+    @property
+    def is_copy(self) -> bool:
+        """Return whether the weights on the host are only a copy, which the next step ignores."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether several processes hold the weights together."""
+
+    def put(self, batches: Batches) -> Batches:
+        """Return batches of NumPy arrays as the steps need them."""
+
+    def compile_steps(self, dispatch: Dispatch) -> None:
+        """Compile the steps of dispatches like this one."""
+
+    def holding(self, P: Array) -> AbstractContextManager[None]:
+        """Hold the weights, which start as `P`, during a `with` block."""
+
+    def advance(self, dispatch: Dispatch, n_steps: int) -> Array:
+        """Take `n_steps` steps on all columns; return the loss of each part before each step."""
+
+    def fetch(self) -> None:
+        """Let the host's array `P` hold the weights as they are now."""
 
 
 class DescentLoop:
@@ -36,13 +59,15 @@ class DescentLoop:
     The steps of a dispatch run off the main thread, the only thread that Python interrupts. After a
     KeyboardInterrupt, all columns have therefore taken the same steps. Only a second interrupt
     during a dispatch can leave columns at different steps.
+
+    Several processes take the same dispatches. An interrupt of one process cannot wait for them.
     """
 
     def __init__(
         self,
         stream: MinibatchStream,
         learning_rates: Array,
-        diagonal_slack: float,
+        weights: DescentWeights,
         *,
         at_once: int,
         pauses: list[int],
@@ -51,29 +76,28 @@ class DescentLoop:
 
         A dispatch has at most `at_once` steps.
 
-        The steps are compiled here, before the weights are allocated, so that the compiler's memory
-        is free again when the weights need memory.
+        The steps are compiled here, before the weights P are allocated, so that the compiler's
+        memory is free again when the weights need memory.
         """
         self.losses: list[float] = []  # loss before each step, on the batch of the step
         self._stream = stream
         self._learning_rates = learning_rates
-        self._slack = diagonal_slack
+        self._weights = weights
         self._dtype = stream.dtype
-        self._n_items = stream.n_items
-        self._width = block_columns(self._n_items, self._dtype)
         self._columns_in_step = True  # whether all columns of P have taken the same steps
         dispatches = self._plan(*dispatch_sizes(len(learning_rates), at_once, pauses))
         first = next(dispatches)
         self._dispatches = chain([first], dispatches)
-        self._on_block(np.zeros((self._n_items, self._width), self._dtype), first, 0, 0)
+        weights.compile_steps(first)
         release_free_memory()
 
     def run(self, P: Array, on_pause: Callable[[], bool]) -> bool:
-        """Take the steps on `P`; return whether they were interrupted.
+        """Take the steps on `P`, in place; return whether they were interrupted.
 
         `on_pause` is called after each dispatch, and so at each pause; it ends the descent by
         returning True. A KeyboardInterrupt also ends the descent, after the steps in progress. It
-        is raised if no step has been taken, or if the weights are inconsistent.
+        is raised if no step has been taken, if the weights are inconsistent, or if other processes
+        hold a part of them.
 
         Raises
         ------
@@ -82,39 +106,44 @@ class DescentLoop:
             undefined after this error and after any other error.
         """
         interrupted = False
-        with ThreadPoolExecutor(n_threads()) as workers:
+        with self._weights.holding(P):
             try:
                 for dispatch in self._dispatches:
                     self._columns_in_step = False
-                    off_main_thread(partial(self._advance, P, dispatch, workers))
+                    off_main_thread(partial(self._advance, dispatch))
                     if on_pause():
                         break
             except KeyboardInterrupt:
-                if not (self._columns_in_step and self.losses):
+                if self._weights.is_shared or not (self._columns_in_step and self.losses):
                     raise
                 interrupted = True
             # A last step of length 0 computes the loss after the last real step.
             standing = dispatch._replace(learning_rates=np.zeros_like(dispatch.learning_rates))
-            self._check(self._step(P, standing, 1, workers)[0], dispatch.zero_losses[0])
+            self._check(self._step(standing, 1)[0], dispatch.zero_losses[0])
+            self._weights.fetch()
         return interrupted
 
     @contextmanager
     def changed(
         self, change: Callable[[], object], change_back: Callable[[], object]
     ) -> Iterator[None]:
-        """Change the weights during a pause of the descent, and change them back afterwards.
+        """Change the weights on the host during a pause, and change them back afterwards.
 
-        An interrupt during either change leaves inconsistent weights.
+        An interrupt during either change leaves inconsistent weights. A copy of weights that are
+        elsewhere is not changed back, and an interrupt does no harm.
         """
-        self._columns_in_step = False
+        is_copy = self._weights.is_copy
+        self._columns_in_step = is_copy
+        self._weights.fetch()
         change()
         self._columns_in_step = True
         try:
             yield
         finally:
-            self._columns_in_step = False
-            change_back()
-            self._columns_in_step = True
+            if not is_copy:
+                self._columns_in_step = False
+                change_back()
+                self._columns_in_step = True
 
     def _plan(self, size: int, parts: list[tuple[int, int]]) -> Iterator[Dispatch]:
         for first, end in parts:
@@ -124,39 +153,18 @@ class DescentLoop:
                 batches, zero_losses = self._stream.take(end - first, size)
             yield Dispatch(batches, rates, zero_losses)
 
-    def _advance(self, P: Array, dispatch: Dispatch, workers: Executor) -> None:
-        losses = self._step(P, dispatch, len(dispatch.zero_losses), workers)
+    def _advance(self, dispatch: Dispatch) -> None:
+        losses = self._step(dispatch, len(dispatch.zero_losses))
         for value, zero_loss in zip(losses, dispatch.zero_losses, strict=True):
             self._check(value, zero_loss)
             self.losses.append(value)
         self._columns_in_step = True
 
-    def _step(self, P: Array, dispatch: Dispatch, n_steps: int, workers: Executor) -> list[float]:
+    def _step(self, dispatch: Dispatch, n_steps: int) -> list[float]:
         """Take `n_steps` steps on all columns; return the loss before each step."""
-
-        def on_columns(first: int) -> Array:
-            columns = P[:, first : first + self._width]
-            missing = (
-                self._width - columns.shape[1]
-            )  # pads the last block, so that all blocks have the same shape
-            block = np.pad(columns, ((0, 0), (0, missing))) if missing else columns
-            block, losses = self._on_block(block, dispatch, first, n_steps)
-            columns[:] = block[:, : columns.shape[1]]
-            return losses
-
-        parts = list(workers.map(on_columns, range(0, self._n_items, self._width)))
-        losses: Array = np.stack(parts)[:, :n_steps].sum(axis=0, dtype=np.float64)
+        of_parts = self._weights.advance(dispatch, n_steps)
+        losses: Array = of_parts[:, :n_steps].sum(axis=0, dtype=np.float64)
         return list(map(float, losses))
-
-    def _on_block(
-        self, block: Array, dispatch: Dispatch, first: int, n_steps: int
-    ) -> tuple[Array, Array]:
-        batches, rates, _ = dispatch
-        with jax_precision(self._dtype):
-            after, losses = steps(
-                jax.device_put(block, may_alias=False), batches, first, rates, n_steps, self._slack
-            )
-            return np.asarray(after), np.asarray(losses)
 
     def _check(self, value: float, zero_loss: float) -> None:
         start = self.losses[0] if self.losses else value

@@ -55,8 +55,8 @@ class MinibatchStream:
     """Provides the rows of X in stacks of batches.
 
     `user_weights` have a mean of 1. `users` yields the row indices of each batch, like
-    `sample_batches`. `put` moves arrays from the host to where the steps are taken. `n_stored` is a
-    number of stored entries that hardly any batch exceeds, by default estimated from X.
+    `sample_batches`. `put` moves batches from the host to where the steps are taken. `n_stored` is
+    a number of entries that hardly any batch exceeds, by default estimated from X.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._runtime.jax_settings import backend
+from shallow_ae._runtime.jax_settings import n_devices, n_local_cpus, uses_devices
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Interactions
 
@@ -22,10 +22,11 @@ ENTRIES = (1024, 2**15)
 _DEVIATIONS = 3  # standard deviations above the mean batch size: nearly all have one shape
 
 # A block of columns should stay in cache during all steps of a dispatch. It should not be so narrow
-# that the sparse indices are read too often. Accelerators need large products and few transfers.
+# that the sparse indices are read too often.
 _BLOCK_BYTES = 2**21
 _BLOCK_COLUMNS = (64, 512)
-_ACCELERATOR_BLOCK_BYTES = 2**28
+# A device holds its columns and the gradient of all of them.
+_COPIES_OF_SHARD = 2
 # Steps in a dispatch, at most. More steps would gain little, as the products already take nearly
 # all of the time.
 _STEPS = 8
@@ -65,14 +66,23 @@ def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
 
 
 def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
-    """Return the memory of `n_steps` steps on batches of X, including the weights, in bytes."""
+    """Return the memory of `n_steps` steps on batches of X, including the weights, in bytes.
+
+    The memory of the host is meant. The devices of a CPU share it.
+    """
     (n_users, n_items), itemsize = map(int, X.shape), int(X.dtype.itemsize)
     n_bytes = batch_bytes(X, batch_size, layout)
+    of_weights = n_items**2 * itemsize
+    of_stack = n_bytes * min(n_steps, steps_at_once(n_bytes))
+    if uses_devices():
+        # A shard is copied on its way to its device.
+        of_shard = n_items * shard_columns(n_items, n_devices()) * itemsize
+        of_devices = (_COPIES_OF_SHARD * of_shard + of_stack) * n_local_cpus()
+        return of_weights + of_shard + 2 * of_stack + of_devices
     # A block, its copy on the device, its gradient, and freed memory that the allocator keeps.
     n_numbers = 6 * n_items + min(batch_size, n_users)
     of_block = n_numbers * block_columns(n_items, X.dtype) * itemsize
-    of_batches = 2 * n_bytes * min(n_steps, steps_at_once(n_bytes))
-    return n_items**2 * itemsize + n_threads() * of_block + of_batches
+    return of_weights + n_threads() * of_block + 2 * of_stack
 
 
 def descent_work(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
@@ -101,11 +111,14 @@ def steps_at_once(batch_bytes: int) -> int:
 
 def block_columns(n_items: int, dtype: Any) -> int:
     """Return the number of columns in a block of P, such that the last block is nearly full."""
-    on_cpu = backend() == "cpu"
-    fewest, most = _BLOCK_COLUMNS if on_cpu else (1, n_items)
-    block_bytes = _BLOCK_BYTES if on_cpu else _ACCELERATOR_BLOCK_BYTES
-    width = max(fewest, min(most, block_bytes // (n_items * int(dtype.itemsize))))
+    fewest, most = _BLOCK_COLUMNS
+    width = max(fewest, min(most, _BLOCK_BYTES // (n_items * int(dtype.itemsize))))
     return -(-n_items // -(-n_items // width))
+
+
+def shard_columns(n_items: int, n_devices: int) -> int:
+    """Return the number of columns of P on each device; the last columns may be padding."""
+    return -(-n_items // n_devices)
 
 
 def _n_stored(X: Interactions) -> int:
