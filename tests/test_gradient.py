@@ -21,7 +21,7 @@ from shallow_ae._solvers.gradient_descent.minibatches import (
 )
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae.datasets import make_listens
-from shallow_ae.models import fit_sgd
+from shallow_ae.models import descent_rows
 
 NOTEBOOK = {
     "regularization": 0.02,
@@ -105,7 +105,7 @@ def test_the_layout_of_batches_follows_density_and_backend(listens, layout, monk
     assert ShallowAutoEncoder(max_iter=1).fit(crowded).batch_layout_ == "dense"
     assert choose_layout(listens, "gpu") == "dense"
     expected = ShallowAutoEncoder(max_iter=9, random_state=0).fit(listens).item_weights_
-    monkeypatch.setattr(fit_sgd, "choose_layout", lambda *_: layout)
+    monkeypatch.setattr(descent_rows, "choose_layout", lambda *_: layout)
     for X in (listens, listens.toarray()):
         model = ShallowAutoEncoder(max_iter=9, random_state=0).fit(X)
         assert model.batch_layout_ == layout
