@@ -65,6 +65,7 @@ FITS = {
     "float32": lambda X: quick(**VARIANT).fit(X.astype(np.float32)),
     "float64, dense": lambda X: quick(**VARIANT).fit(crowded(X)),
     "float32, dense": lambda X: quick(**VARIANT).fit(crowded(X).astype(np.float32)),
+    "few items": lambda X: quick(**VARIANT).fit(X[:, :3]),
     "no variant": lambda X: quick(max_iter=100).fit(X),
     "tol": lambda X: quick(batch_size=300, tol=0.05, n_iter_no_change=4, max_iter=500).fit(X),
     "early stopping": lambda X: quick(early_stopping=True, max_iter=500, **VARIANT).fit(X),
@@ -82,11 +83,12 @@ def results(X, names=tuple(FITS)):
     found = {}
     for name in names:
         model = FITS[name](X)
+        rows = X[:50, : model.n_features_in_].astype(model.item_weights_.dtype)
         found[f"{name}: weights"] = model.item_weights_
         found[f"{name}: losses"] = np.array(model.loss_curve_)
-        found[f"{name}: scores"] = model.predict(X[:50].astype(model.item_weights_.dtype))
+        found[f"{name}: scores"] = model.predict(rows)
         if model.item_weights_.dtype == np.float64:  # equal scores to 1e-5 may be other lists
-            found[f"{name}: items"] = model.recommend(X, k=5)
+            found[f"{name}: items"] = model.recommend(rows, k=3)
         found[f"{name}: layout"] = model.batch_layout_
     return found
 

@@ -60,7 +60,8 @@ class DescentLoop:
     KeyboardInterrupt, all columns have therefore taken the same steps. Only a second interrupt
     during a dispatch can leave columns at different steps.
 
-    Several processes take the same dispatches. An interrupt of one process cannot wait for them.
+    Several processes that share the devices take their dispatches together. An interrupt in one of
+    these processes is raised, because the weights cannot be complete without the others.
     """
 
     def __init__(

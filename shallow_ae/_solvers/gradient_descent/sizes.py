@@ -68,7 +68,7 @@ def batch_bytes(X: Interactions, batch_size: int, layout: str) -> int:
 def descent_bytes(X: Interactions, batch_size: int, n_steps: int, layout: str) -> int:
     """Return the memory of `n_steps` steps on batches of X, including the weights, in bytes.
 
-    The memory of the host is meant. The devices of a CPU share it.
+    This is the memory of the host. The devices of a CPU share it, accelerators have their own.
     """
     (n_users, n_items), itemsize = map(int, X.shape), int(X.dtype.itemsize)
     n_bytes = batch_bytes(X, batch_size, layout)
