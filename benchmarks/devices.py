@@ -29,10 +29,10 @@ from jax.scipy.linalg import cho_solve
 
 from shallow_ae._linalg.device_inverse import negated_inverse_on_device
 from shallow_ae._runtime.jax_settings import jax_precision
-from shallow_ae._solvers.gradient_descent.column_blocks import HostWeights
+from shallow_ae._solvers.gradient_descent.device_weights import DeviceWeights
+from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae._solvers.gradient_descent.minibatches import MinibatchStream
-from shallow_ae._solvers.gradient_descent.sharded import DeviceWeights
 from shallow_ae._solvers.gradient_descent.sizes import batch_bytes, choose_layout, steps_at_once
 from shallow_ae._solvers.gradient_descent.step import random_start
 

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
-from shallow_ae._solvers.gradient_descent import sharded
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae.datasets import make_listens
 
@@ -131,14 +130,14 @@ def of_devices(X):
             texts.append(steps.lower(*arguments, **settings).compile().as_text())
         return steps(*arguments, **settings)
 
-    fetch, steps = sharded.DeviceWeights.fetch, sharded.steps_on_devices
+    fetch, steps = device_weights.DeviceWeights.fetch, device_weights.steps_on_devices
     copies, calls, texts = [], [], []
     found = {}
     for at, callback in ((3, None), (99, interrupt)):
         model = interrupted(X, at=at, callback=callback, callback_every=24)
         found[f"interrupt {at}: weights"] = model.item_weights_
         found[f"interrupt {at}: losses"] = model.loss_curve_
-    sharded.DeviceWeights.fetch, sharded.steps_on_devices = counted, kept
+    device_weights.DeviceWeights.fetch, device_weights.steps_on_devices = counted, kept
     for name in ("tol", "float32, dense"):
         calls.clear()
         copies.clear()

@@ -13,8 +13,8 @@ import pytest
 from device_fits import FITS, OF_PROCESSES, VARIANT, listens, quick
 
 from shallow_ae._runtime import jax_settings
-from shallow_ae._solvers.gradient_descent.column_blocks import HostWeights
 from shallow_ae._solvers.gradient_descent.fit import weights_of_descent
+from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
 
 EIGHT = "--xla_force_host_platform_device_count=8"
 # The kernel of a product may depend on the width of a shard, so sums may round differently. All

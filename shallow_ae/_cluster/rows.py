@@ -178,7 +178,7 @@ class PartitionedRows:
             for key, rows in found.items():
                 places.setdefault(key, []).extend(rows)
         rows_of_part: dict[int, list[int]] = {}
-        for number, row in rows_to_remove(places, X, sample_weight):
+        for number, row in rows_to_remove(places, X, sample_weight, self.n_rows):
             rows_of_part.setdefault(number, []).append(row)
         parts = list(self.parts)
         for number, rows in rows_of_part.items():

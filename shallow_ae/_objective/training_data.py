@@ -82,7 +82,8 @@ class TrainingRows(NamedTuple):
     def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return the training rows without the rows of X; raise an error if one is missing."""
         X = X.astype(self.X.dtype, copy=False)
-        rest = self.without(rows_to_remove(self.rows_like(X, sample_weight), X, sample_weight))
+        places = self.rows_like(X, sample_weight)
+        rest = self.without(rows_to_remove(places, X, sample_weight, self.n_rows))
         check_some_left(bool(rest.sample_weight.any()))
         return rest
 
@@ -322,9 +323,14 @@ def empty_gram(X: sp.csr_array[Any], user_exponent: float, dtype: Any) -> Traini
 
 
 def rows_to_remove(
-    rows_of_key: dict[tuple[bytes, ...], list[_Place]], X: sp.csr_array[Any], sample_weight: Array
+    rows_of_key: dict[tuple[bytes, ...], list[_Place]],
+    X: sp.csr_array[Any],
+    sample_weight: Array,
+    n_rows: int,
 ) -> list[_Place]:
-    """Return the place of a training row for each row of X, and take it out of `rows_of_key`.
+    """Return the place of one of `n_rows` training rows for each row of X.
+
+    The places are taken out of `rows_of_key`.
 
     Raises
     ------
@@ -337,9 +343,9 @@ def rows_to_remove(
         if not found:
             raise ValueError(
                 f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the sample "
-                f"weight {sample_weight[row]:g}, is not among the rows learned from, or X repeats "
-                "it more often. Pass rows and sample weights exactly as they were passed to `fit` "
-                "or `partial_fit`. Nothing was forgotten."
+                f"weight {sample_weight[row]:g}, is not among the {n_rows:,} rows learned from, or "
+                "X repeats it more often. Pass rows and sample weights exactly as they were passed "
+                "to `fit` or `partial_fit`. Nothing was forgotten."
             )
         taken.append(found.pop())
     return taken

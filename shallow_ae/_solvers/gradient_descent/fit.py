@@ -12,7 +12,7 @@ import numpy as np
 from shallow_ae._objective.objective import Objective, item_penalty, scale_by_counts
 from shallow_ae._runtime.jax_settings import uses_devices
 from shallow_ae._runtime.progress import progress_bar
-from shallow_ae._solvers.gradient_descent.column_blocks import HostWeights
+from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop, DescentWeights
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
@@ -123,7 +123,7 @@ def weights_of_descent(n_items: int, dtype: Any, diagonal_slack: float) -> Desce
     """Return the place for the weights of a descent: the host, or JAX's devices."""
     if not uses_devices():
         return HostWeights(n_items, dtype, diagonal_slack)
-    from shallow_ae._solvers.gradient_descent.sharded import DeviceWeights
+    from shallow_ae._solvers.gradient_descent.device_weights import DeviceWeights
 
     return DeviceWeights(n_items, dtype, diagonal_slack, jax.devices())
 
