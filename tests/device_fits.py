@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
+from shallow_ae._solvers.gradient_descent import device_weights
 from shallow_ae._solvers.gradient_descent.loop import DescentLoop
 from shallow_ae.datasets import make_listens
 

@@ -106,11 +106,11 @@ def neighborhood_cost(X: sp.csr_array[Any], n_neighbors: int) -> Cost:
     itemsize = X.dtype.itemsize
     n_neighbors = min(n_neighbors, n_items - 1)
     rows = by_popularity(X)
-    lengths = np.diff(X.indptr).astype(np.int64)
+    lengths = np.diff(X.indptr)
     systems = np.minimum(sum_by_item(X, lengths - 1), n_neighbors)
     if n_neighbors == n_items - 1:  # all other items, whether or not they share a user
         systems[:] = n_neighbors
-    n_pairs, solving = int(np.square(lengths).sum()), int((systems**3).sum() / 6)
+    n_pairs, solving = int(np.square(lengths, dtype=np.int64).sum()), int((systems**3).sum() / 6)
     is_listed = ~rows.layout.is_dense
     searched = int(systems.sum() * rows.layout.lengths[is_listed].sum() / n_items)
     kept = X.nnz * (itemsize + 4) + 12 * n_users + n_items * (n_neighbors * (itemsize + 4) + 8)
