@@ -8,6 +8,10 @@ fits a pipeline with `SparseShallowAutoEncoder`, and lets the workers write reco
 users. Times include the compilation of functions that are not yet cached. The peaks are those of
 the processes themselves; the client's process also holds the scheduler.
 
+A smaller cut, of 500,000 interactions, takes half a minute:
+
+    python benchmarks/scale_out.py --interactions 500000 --users 20000 --items 5000 --workers 2
+
     python benchmarks/scale_out.py [--interactions N] [--users N] [--items N] [--workers N ...]
 """
 
@@ -20,6 +24,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import dask.dataframe as dd
 import numpy as np
@@ -81,6 +86,14 @@ def write(folder: str, n_interactions: int, n_users: int, n_items: int) -> None:
         frame.to_parquet(folder)
 
 
+def seconds_by_task(dask_scheduler: Any = None) -> dict[str, float]:
+    """Return the seconds that the workers computed, by kind of task. It runs on the scheduler."""
+    return {
+        name: prefix.all_durations.get("compute", 0.0)
+        for name, prefix in dask_scheduler.task_prefixes.items()
+    }
+
+
 def child(folder: str, output: str, n_workers: int, n_users: int) -> None:
     """Print the figures of a fit and of recommendations for all users."""
     with cluster_of(n_workers) as cluster, Client(cluster) as client:
@@ -106,6 +119,7 @@ def child(folder: str, output: str, n_workers: int, n_users: int) -> None:
             "weights": recommender[-1].item_weights_.nnz,
             "entries": recommender[-1]._fitted.training_data.n_entries,
             "users": recommender[-1].n_samples_seen_,
+            "tasks": client.run_on_scheduler(seconds_by_task),
             "restarts": sum(client.run(os.getpid)[worker] != pid for worker, pid in pids.items()),
         }
     print(json.dumps(figures))
@@ -152,6 +166,9 @@ def main() -> None:
                 f"  {row['entries']:,} pairs of a user and an item, {row['users']:,} users, "
                 f"{row['weights']:,} weights, {row['restarts']} workers restarted."
             )
+            tasks = sorted(row["tasks"].items(), key=lambda pair: -pair[1])
+            most = ", ".join(f"{name} {seconds:.0f}" for name, seconds in tasks if seconds >= 1)
+            print(f"  Seconds by task, summed over the workers: {most}.", flush=True)
             shutil.rmtree(output)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task
+from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task, tree_sum
 from shallow_ae._typing import Array
 from shallow_ae.data.dask_arrays import array_of
 from shallow_ae.data.ids import index_of
@@ -43,14 +43,12 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
     how the rows are divided into partitions.
     """
     parts = _selected(frame, columns).to_delayed()
-    found = computed(
-        [task(_items_of_partition, part, place, columns) for place, part in enumerate(parts)]
-    )
-    found = [ids for ids in found if len(ids)]
-    if not found:
+    given = enumerate(parts)
+    tasks = [task(_items_of_partition, part, place, columns) for place, part in given]
+    items: Array = computed([tree_sum(tasks, _joined)])[0]
+    if not len(items):
         raise ValueError(NO_INTERACTIONS)
-    _, ids = pd.factorize(np.concatenate(found))
-    return np.asarray(ids)
+    return items
 
 
 def dtype_of_counts(frame: Any, count: str) -> np.dtype[Any]:
@@ -80,8 +78,8 @@ def rows_of_users(
             "position": np.empty(0, np.int64),
         }
     )
-    ids = shared(items)
-    encoded = selected.map_partitions(_encode_partition, columns, ids, unknown, meta=meta)
+    index = shared(index_of(items))  # each worker builds its hash table once
+    encoded = selected.map_partitions(_encode_partition, columns, index, unknown, meta=meta)
     parts = encoded.shuffle("user", npartitions=frame.npartitions).to_delayed()
     dtype = dtype_of_counts(frame, columns[2])
     return [task(_rows_of_partition, part, len(items), dtype) for part in parts]
@@ -114,10 +112,17 @@ def _items_of_partition(part: pd.DataFrame, place: int, columns: tuple[str, str,
     return in_partition(place, _WHAT, encode, part, *columns).item_ids
 
 
+def _joined(left: Array, right: Array) -> Array:
+    """Return the distinct ids of two arrays, in order of first appearance."""
+    if not len(left) or not len(right):
+        return left if len(left) else right
+    return np.asarray(pd.factorize(np.concatenate([left, right]))[1])
+
+
 def _encode_partition(
     part: pd.DataFrame,
     columns: tuple[str, str, str],
-    items: Array,
+    items: pd.Index[Any],
     unknown: str,
     partition_info: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
@@ -128,7 +133,7 @@ def _encode_partition(
         codes, counts = np.empty(0, np.int32), np.empty(0)
     else:
         found = in_partition(place, _WHAT, encode, part, *columns)
-        known = index_of(items).get_indexer(index_of(found.item_ids))
+        known = items.get_indexer(index_of(found.item_ids))
         if unknown == "error" and (known < 0).any():
             raise ValueError(
                 f"Partition {place} of {_WHAT} names {int((known < 0).sum()):,} items that were "

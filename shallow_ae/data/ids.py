@@ -30,7 +30,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     - a DataFrame (pandas, polars or any other eager frame that narwhals reads) with the columns
       named by `user`, `item` and `count`; without a count column each row counts 1;
     - a list of `(user, item)` or `(user, item, count)` tuples;
-    - an array of shape (n_interactions, 2 or 3) with the same columns.
+    - an array of shape (n_interactions, 2 or 3) with the same columns;
+    - a Dask DataFrame with the columns of a DataFrame, whose rows may lie in any partition.
 
     Ids may have any hashable type and are numbered in order of first appearance. The counts of
     repeated (user, item) pairs are summed.
@@ -46,7 +47,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     Attributes
     ----------
     users_ : ndarray of shape (n_users,)
-        The raw user ids of `fit`, in order of first appearance.
+        The raw user ids of `fit`, in order of first appearance. Not defined after a fit to a Dask
+        DataFrame, whose users stay on the workers.
     items_ : ndarray of shape (n_items,)
         The raw item ids of `fit`: the columns of every matrix that `transform` returns.
 
@@ -59,6 +61,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     The cost is that of hashing both id columns and constructing one csr matrix, without a Python
     loop over rows.
+
+    The matrix of a Dask DataFrame is a Dask array with blocks of csr matrices. Dask's shuffle
+    brings the rows of each user together, so that the order of the users is Dask's. The numbers of
+    the items do not depend on the partitions.
 
     Examples
     --------
@@ -95,7 +101,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
+            or Dask DataFrame
             Interactions with raw ids.
         y : None
             Ignored.
@@ -124,7 +131,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
+            or Dask DataFrame
             Interactions with raw ids.
         y : None
             Ignored.
@@ -143,12 +151,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
+            or Dask DataFrame
             Interactions with raw ids.
 
         Returns
         -------
-        X : csr_array of shape (n_users of interactions, n_items)
+        X : csr_array or Dask array of shape (n_users of interactions, n_items)
             Counts. Rows are the users of `interactions` in order of first appearance, see
             `users_in`. A user with only unknown items has an empty row.
 

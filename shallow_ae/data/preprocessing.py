@@ -36,14 +36,15 @@ class _SparseStaysSparse:
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Counts, finite and >= 0.
 
         Returns
         -------
-        weights : ndarray or csr_array of shape (n_users, n_items)
+        weights : ndarray, csr_array or Dask array of shape (n_users, n_items)
             New array; float64 for float64 input, else float32. A dense result becomes a DataFrame
-            if scikit-learn's `set_output` requests it. A sparse result stays sparse.
+            if scikit-learn's `set_output` requests it. A sparse result stays sparse. A Dask array
+            is weighted and checked block by block, when it is computed.
         """
         if is_dask(X):
             weigh = copy(self).transform

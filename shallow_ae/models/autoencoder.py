@@ -246,9 +246,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions, all finite. A nonzero entry means that the user has seen the item; a
-            larger entry counts more. `X` is not modified.
+            larger entry counts more. `X` is not modified. A Dask array has blocks of rows, csr or
+            ndarray, and the fit runs on its workers. By gradient descent, the weights then stay
+            there: they may be larger than the memory of any machine.
         y : None
             Ignored; present for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None
@@ -271,7 +273,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             If a parameter is out of range, the data are not finite, the loss diverges, or
             `regularization` is too small for an exact solution. The estimator is then unchanged.
         MemoryError
-            If the weights do not fit in the free memory. Raised before anything is allocated.
+            If the weights do not fit in the free memory, or a sum does not fit on a Dask worker.
+            Raised before anything is allocated.
         KeyboardInterrupt
             If interrupted from the keyboard. With "sgd", the estimator then keeps the weights
             trained so far, and the message states the number of steps.
@@ -324,7 +327,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions of further users, with the same items as in the first call.
         y : None
             Ignored.
@@ -377,7 +380,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Rows with the same values as in `fit` or `partial_fit`, in any order. Each given row
             removes one training row equal to it.
         sample_weight : array-like of shape (n_users,), default=None

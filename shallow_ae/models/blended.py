@@ -144,7 +144,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions, all finite. A nonzero entry means that the user has seen the item; a
             larger entry counts more. `X` is not modified.
         y : None

@@ -51,7 +51,7 @@ class KeptRowsMixin(RecommenderMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions of further users, with the same items as in the first call.
         y : None
             Ignored.
@@ -85,7 +85,7 @@ class KeptRowsMixin(RecommenderMixin):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Rows with the same values as in `fit` or `partial_fit`, in any order. Each given row
             removes one training row equal to it. If float32 rows were combined with float64 rows,
             all rows are kept and compared in float64.

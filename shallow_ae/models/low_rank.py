@@ -178,10 +178,11 @@ class LowRankAutoEncoder(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions, all finite. A nonzero entry means that the user has seen the item; a
             larger entry counts more. `X` is not modified. If it has fewer users or items than
-            `n_components`, the model has as many components as the smaller number.
+            `n_components`, the model has as many components as the smaller number. A Dask array
+            has blocks of rows, csr or ndarray, and the fit runs on its workers.
         y : None
             Ignored; present for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None

@@ -61,7 +61,7 @@ class PopularityRecommender(RecommenderMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions, all finite. A nonzero entry means that the user has seen the item. `X` is
             not modified.
         y : None

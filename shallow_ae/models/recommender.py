@@ -64,14 +64,14 @@ class RecommenderMixin:
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions of any users. The users need not have been in `fit`.
 
         Returns
         -------
-        scores : ndarray of shape (n_users, n_items)
-            Dense array with the data type of the weights. `recommend` ranks items without
-            allocating this array.
+        scores : ndarray or Dask array of shape (n_users, n_items)
+            Dense array with the data type of the weights; a Dask array if X is one. `recommend`
+            ranks items without allocating this array.
         """
         check_is_fitted(self)
         state = self._fitted
@@ -95,7 +95,7 @@ class RecommenderMixin:
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions of any users. The users need not have been in `fit`. If `fit` saw column
             names, the columns of a DataFrame are aligned by name; items that `fit` did not see are
             left out, and a warning counts them.
@@ -106,7 +106,7 @@ class RecommenderMixin:
         candidates : array-like of int, list of n_users lists, or sparse matrix, default=None
             The only items to recommend, as column indices: one list for all users; one list for
             each user, in which -1 is ignored; or a matrix of the shape of `X` whose nonzero entries
-            are the candidates. None means every item.
+            are the candidates. None means every item. For a Dask array, one list for all users.
         exclude : array-like of int, list of n_users lists, or sparse matrix, default=None
             Items not to recommend, in the same forms. For example, the items that an earlier call
             returned.
@@ -117,10 +117,10 @@ class RecommenderMixin:
 
         Returns
         -------
-        items : ndarray of int of shape (n_users, k)
+        items : ndarray or Dask array of int of shape (n_users, k)
             Column indices by descending score, ties by ascending index. If a user has fewer than
-            `k` candidates, the remaining places are -1.
-        scores : ndarray of shape (n_users, k)
+            `k` candidates, the remaining places are -1. A Dask array if X is one.
+        scores : ndarray or Dask array of shape (n_users, k)
             Scores of `items`; NaN where the item is -1. Returned only if `return_scores`.
 
         Raises

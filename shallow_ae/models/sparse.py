@@ -130,9 +130,10 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n_users, n_items)
+        X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
             Interactions, all finite. A nonzero entry means that the user has seen the item; a
-            larger entry counts more. `X` is not modified.
+            larger entry counts more. `X` is not modified. A Dask array has blocks of rows, csr or
+            ndarray, and the fit runs on its workers.
         y : None
             Ignored; present for scikit-learn's pipelines.
         sample_weight : array-like of shape (n_users,), default=None

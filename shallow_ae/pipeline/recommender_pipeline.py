@@ -44,6 +44,8 @@ class RecommenderPipeline(Pipeline):
     Users need not have been in `fit`: their recommendations are computed from the interactions that
     are passed. Items that `fit` did not see are left out, and a warning counts them.
 
+    A Dask DataFrame is fitted and answered by its workers, without a warning for unknown items.
+
     Parameters
     ----------
     steps : list of (name, estimator)
@@ -78,7 +80,7 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        X : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        X : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3) or Dask DataFrame
             Interactions, as for `IdMapper.fit`.
         y : None
             Passed to the steps, which ignore it.
@@ -133,7 +135,8 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
+            or Dask DataFrame
             Interactions of each user so far.
         k : int, default=100
             Number of items for each user.
@@ -151,7 +154,7 @@ class RecommenderPipeline(Pipeline):
             after the intermediate steps: "popularity" recommends the items with the most users in
             `fit`, "omit" returns no rows.
         verbose : int, default=0
-            1 shows a progress bar.
+            1 shows a progress bar. Not for Dask DataFrames, whose progress Dask shows.
 
         Returns
         -------
@@ -160,7 +163,8 @@ class RecommenderPipeline(Pipeline):
             are user and item, named as in IdMapper; score; rank, from 1; and by_popularity, which
             is True for users without any known item. Their score is the item's number of users in
             `fit`, or the sum of the users' sample weights. Users with fewer than `k` candidates
-            have fewer rows.
+            have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
+            Dask's shuffle, computed when it is written.
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
