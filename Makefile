@@ -16,7 +16,7 @@ demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
 
 test: $(VENV)/test
-	$(BIN)/python $(PYTEST) -n 2
+	$(BIN)/python $(PYTEST) -n 2 --dist loadgroup
 
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)

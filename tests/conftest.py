@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 # Both are read by Numba at import. An index out of bounds is an error instead of any number, and
 # what is compiled so is not kept for those who import the library.
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
-os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
+if "PYTEST_XDIST_WORKER" not in os.environ:  # these processes share what each of them compiles
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
 os.environ["SCIPY_ARRAY_API"] = "1"  # read by scipy at import: runs scikit-learn's array API check
 
 import atexit
@@ -24,7 +25,8 @@ from shallow_ae._solvers import costs
 from shallow_ae._weights import item_weights
 from shallow_ae.models import kept_rows, pruning
 
-atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -9,12 +9,15 @@ import scipy.sparse as sp
 from bounds import rounding
 
 from shallow_ae._cluster import neighborhood as cluster
-from shallow_ae._cluster.rows import Part
+from shallow_ae._cluster.parts import Part
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._solvers.neighborhood import partial
 from shallow_ae._solvers.neighborhood.fit import NeighborhoodSolver
+
+# In the process of tests/test_dask.py, whose workers load what is compiled here.
+pytestmark = pytest.mark.xdist_group("dask")
 
 PLAIN = Objective(0.05, 0.0, 0.0, 0.0, 0.0)
 VARIANTS = Objective(0.05, 0.3, 0.4, 0.5, 0.3)

@@ -529,7 +529,7 @@ def test_a_pruned_model_serves_and_does_not_learn():
     assert pruned.recommend(X, k=5).shape == (300, 5)
     assert len(pickle.dumps(pruned)) < 30_000
     for update in (pruned.partial_fit, pruned.forget):
-        with pytest.raises(ValueError, match="keeps no rows"):
+        with pytest.raises(ValueError, match="keeps no training rows"):
             update(X)
     assert pruned.fit(X).partial_fit(X).n_samples_seen_ == 600
     for model in (ShallowAutoEncoder(max_iter=1).fit(X), ShallowAutoEncoder(solver="exact")):

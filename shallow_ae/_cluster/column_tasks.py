@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from shallow_ae._cluster.rows import Part, stacked
+from shallow_ae._cluster.parts import Part, stacked
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.jax_settings import jax_precision
 from shallow_ae._solvers.gradient_descent.minibatches import Batches, MinibatchStream

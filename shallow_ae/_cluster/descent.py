@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from shallow_ae._cluster.column_blocks import ColumnBlocks
 from shallow_ae._cluster.column_tasks import (
-    BatchSettings,
     advance,
     array_of_state,
-    everyone,
     finished,
     first_state,
     loss_at,
     losses_of_state,
-    stacked_batches,
-    taken_rows,
 )
+from shallow_ae._cluster.minibatches import Dispatch, PartitionedMinibatches
+from shallow_ae._cluster.parts import groups_of
 from shallow_ae._cluster.random_start import random_blocks
-from shallow_ae._cluster.rows import PartitionedRows, groups_of
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._cluster.workers import check_cluster_memory, n_worker_threads
 from shallow_ae._linalg.csr import column_squares
 from shallow_ae._objective.objective import Objective, count_scale
@@ -42,26 +39,17 @@ from shallow_ae._solvers.gradient_descent.fit import (
     RandomStreams,
 )
 from shallow_ae._solvers.gradient_descent.minibatches import partition_users, sample_batches
-from shallow_ae._solvers.gradient_descent.schedule import check_loss, dispatch_sizes
-from shallow_ae._solvers.gradient_descent.sizes import ENTRIES, block_columns, rounded_up
+from shallow_ae._solvers.gradient_descent.schedule import check_loss
+from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import safe_learning_rate
 from shallow_ae._typing import Array
 
 _BLOCK_BYTES = 2**25
 _GROUP_BYTES = 2**26  # of rows that one task multiplies, in the search for the learning rate
-_DEVIATIONS = 3  # as in memory: nearly all batches have no more entries
 
 # Steps in a dispatch. Each dispatch reads and writes all of P, which may be on disk. Monitors need
 # to see the weights or losses as often as in memory.
 _STEPS, _STEPS_WITH_MONITORS = 32, 8
-
-
-class _Dispatch(NamedTuple):
-    """Minibatches as a task, and the learning rates of the steps on them."""
-
-    batches: Task
-    learning_rates: Array  # padded to the size of the largest dispatch
-    n_steps: int
 
 
 class PartitionedDescent:
@@ -95,6 +83,7 @@ class PartitionedDescent:
         self._n_steps_before = n_steps_before
         check_cluster_memory(rows.n_items, self._dtype)
         self._parts = rows.weighted(objective.user_exponent, keeps_all=True)
+        self._minibatches = PartitionedMinibatches(rows, self._parts, objective, options)
         squares = [task(_mean_squares, [part], rows.n_rows) for part in self._parts]
         self._zero_loss = float(computed([tree_sum(squares, np.add)])[0].sum())
         self._blocks = _column_slices(rows.n_items, self._dtype)
@@ -159,7 +148,9 @@ class PartitionedDescent:
         self._n_steps = len(rates)
         self._states = self._first_states()
         is_ended = is_interrupted = False
-        dispatches = self._dispatches(users, rates, monitors)
+        pauses = [monitor.every for monitor in monitors if monitor.every]
+        at_once = _STEPS_WITH_MONITORS if monitors else _STEPS
+        dispatches = self._minibatches.dispatches(users, rates, at_once, pauses)
         with progress_bar(len(rates), "fit", "step", verbose=self._options.verbose) as bar:
             try:
                 for dispatch in dispatches:
@@ -185,58 +176,7 @@ class PartitionedDescent:
             start = random_blocks(self._item_counts, scale, self._dtype, rng, self._blocks)
         return persisted([task(first_state, block) for block in start])
 
-    def _dispatches(
-        self, users: Iterator[Any], rates: Array, monitors: Sequence[Monitor]
-    ) -> Iterator[_Dispatch]:
-        pauses = [monitor.every for monitor in monitors if monitor.every]
-        at_once = _STEPS_WITH_MONITORS if monitors else _STEPS
-        size, parts = dispatch_sizes(len(rates), at_once, pauses)
-        batches: Task = None
-        for first, end in parts:
-            drawn = list(islice(users, end - first))
-            if not isinstance(drawn[0], slice):
-                batches = self._batches(drawn, size)
-            elif batches is None:
-                batches = persisted([task(everyone, self._parts, self._settings(None))])[0]
-            padded = np.zeros(size, self._dtype)
-            padded[: end - first] = rates[first:end]
-            yield _Dispatch(batches, padded, end - first)
-
-    def _batches(self, drawn: list[Array], size: int) -> Task:
-        """Return a task whose result is the minibatches of the drawn users."""
-        users = np.concatenate(drawn)
-        ends = np.cumsum([size.n_rows for size in self._rows.sizes])
-        part_of = np.searchsorted(ends, users, side="right")
-        order = np.argsort(part_of, kind="stable")
-        pieces = []
-        for number in np.unique(part_of):
-            first = ends[number] - self._rows.sizes[number].n_rows
-            own = users[part_of == number] - first
-            pieces.append(task(taken_rows, self._parts[number], own))
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        lengths = [len(batch) for batch in drawn]
-        settings = self._settings(max(lengths))
-        return persisted([task(stacked_batches, pieces, place, lengths, size, settings)])[0]
-
-    def _settings(self, n_rows: int | None) -> BatchSettings:
-        options, objective = self._options, self._objective
-        n_stored = None
-        if n_rows is not None:
-            mean = self._rows.n_entries / self._rows.n_rows
-            mean_square = sum(size.squared_lengths for size in self._rows.sizes)
-            deviation = max(mean_square / self._rows.n_rows - mean**2, 0) ** 0.5
-            expected = int(n_rows * mean + _DEVIATIONS * n_rows**0.5 * deviation)
-            n_stored = rounded_up(expected, *ENTRIES)
-        return BatchSettings(
-            options.layout,
-            options.batch_size,
-            objective.regularization,
-            objective.dropout,
-            n_stored,
-        )
-
-    def _advance(self, dispatch: _Dispatch) -> None:
+    def _advance(self, dispatch: Dispatch) -> None:
         slack = self._objective.diagonal_slack
         steps = (dispatch.batches, dispatch.learning_rates, dispatch.n_steps, slack)
         states = persisted(
@@ -253,7 +193,7 @@ class PartitionedDescent:
         self._states = states
         self._losses += losses.tolist()
 
-    def _check_last(self, dispatch: _Dispatch) -> None:
+    def _check_last(self, dispatch: Dispatch) -> None:
         """Check the loss after the last step."""
         slack = self._objective.diagonal_slack
         tasks = [
@@ -263,7 +203,7 @@ class PartitionedDescent:
         *parts, zero_losses = computed([*tasks, dispatch.batches[1]])
         self._check(float(np.sum(parts)), zero_losses[0], dispatch)
 
-    def _check(self, value: float, zero_loss: float, dispatch: _Dispatch) -> None:
+    def _check(self, value: float, zero_loss: float, dispatch: Dispatch) -> None:
         start = self.losses[0] if self.losses else value
         n_steps, rate = len(self.losses), float(dispatch.learning_rates[0])
         check_loss(value, max(start, self._zero_loss, zero_loss), n_steps, rate)

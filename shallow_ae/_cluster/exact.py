@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._cluster.rows import PartitionedRows, groups_of
+from shallow_ae._cluster.parts import groups_of
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._cluster.workers import check_worker_memory
 from shallow_ae._objective.training_data import TrainingGram, TrainingRows, empty_gram
 from shallow_ae._runtime.dask_graphs import computed, task, tree_sum

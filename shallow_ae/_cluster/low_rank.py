@@ -21,7 +21,8 @@ import scipy.linalg
 from numpy.random import RandomState
 from sklearn.utils import check_random_state
 
-from shallow_ae._cluster.rows import Part, PartitionedRows, groups_of
+from shallow_ae._cluster.parts import Part, groups_of
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._cluster.workers import check_worker_memory
 from shallow_ae._linalg.csr import scale_columns
 from shallow_ae._runtime.dask_graphs import Task, computed, constant, persisted, task, tree_sum

@@ -13,14 +13,17 @@ from shallow_ae._runtime.threads import n_threads
 def worker_memory() -> int:
     """Return how many bytes a task may use on the smallest worker.
 
-    Without a cluster, this is the free memory of this process.
+    This is a thread's share of the memory limit, without the memory that the worker needs for other
+    things than task results; Dask can move these to disk. Without a cluster, it is the free memory
+    of this process.
     """
-    limits = [
-        (worker["memory_limit"] - worker["metrics"]["memory"]) // worker["nthreads"]
-        for worker in _workers()
-        if worker["memory_limit"]
-    ]
-    return max(0, min(limits, default=free_memory()))
+    shares = []
+    for worker in _workers():
+        metrics = worker["metrics"]
+        fixed = metrics["memory"] - metrics.get("managed_bytes", 0)
+        if worker["memory_limit"]:
+            shares.append((worker["memory_limit"] - fixed) // worker["nthreads"])
+    return max(0, min(shares, default=free_memory()))
 
 
 def n_worker_threads() -> int:

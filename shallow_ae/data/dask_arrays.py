@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._runtime.dask_graphs import Task, in_partition, task
+from shallow_ae._runtime.dask_graphs import Task, in_partition, is_dask, task
 from shallow_ae._typing import Array
 
 
@@ -54,24 +54,18 @@ def array_of(blocks: Sequence[Task], heights: Sequence[float], n_columns: int, m
     return dask.array.concatenate(arrays, allow_unknown_chunksizes=True)
 
 
-def map_rows(
-    function: Callable[..., Any], X: Any, *args: Any, n_columns: int | None = None, meta: Any = None
-) -> Any:
-    """Return `function(block, *args)` for each block of rows as a Dask array.
+def map_rows(function: Callable[[Any], Any], X: Any) -> Any:
+    """Return `function(block)` for each block of rows as a Dask array.
 
-    The function must return as many rows as it gets. By default, the result has the columns and the
-    type of X, in float32 or float64. An error because of the data names the block.
+    The result has the shape of X, in float32 or float64. An error because of the data names the
+    block.
     """
-    blocks = [
-        task(_call_on_block, place, function, block, *args)
-        for place, block in enumerate(row_blocks(X))
-    ]
-    if meta is None:
-        dtype = np.float64 if X.dtype == np.float64 else np.float32
-        meta = sp.csr_array((0, X.shape[1]), dtype=dtype)
-        if isinstance(X._meta, np.ndarray):
-            meta = np.empty((0, X.shape[1]), dtype)
-    return array_of(blocks, X.chunks[0], n_columns or X.shape[1], meta)
+    given = enumerate(row_blocks(X))
+    blocks = [task(_call_on_block, place, function, block) for place, block in given]
+    meta: Any = np.empty((0, X.shape[1]), np.float64 if X.dtype == np.float64 else np.float32)
+    if not isinstance(X._meta, np.ndarray):
+        meta = sp.csr_array(meta)
+    return array_of(blocks, X.chunks[0], X.shape[1], meta)
 
 
 def split_like(name: str, values: Any, heights: Sequence[float]) -> list[Any]:
@@ -80,8 +74,6 @@ def split_like(name: str, values: Any, heights: Sequence[float]) -> list[Any]:
     A Dask array must have blocks of the same rows. An array in memory is cut, which needs the
     numbers of rows.
     """
-    from shallow_ae._runtime.dask_graphs import is_dask
-
     if is_dask(values):
         blocks = list(values.to_delayed(optimize_graph=False).ravel())
         known = not np.isnan(heights).any() and not np.isnan(values.shape).any()
@@ -108,5 +100,5 @@ def split_like(name: str, values: Any, heights: Sequence[float]) -> list[Any]:
     return np.split(array, np.cumsum(np.asarray(heights, np.int64))[:-1])
 
 
-def _call_on_block(place: int, function: Callable[..., Any], block: Any, *args: Any) -> Any:
-    return in_partition(place, "X", function, block, *args)
+def _call_on_block(place: int, function: Callable[[Any], Any], block: Any) -> Any:
+    return in_partition(place, "X", function, block)

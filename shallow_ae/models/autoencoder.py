@@ -515,8 +515,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         kept = self._fitted.training_data
         if self.solver != "exact" or kept is None:
             raise ValueError(
-                "Exact updates need a model fitted with solver='exact'. "
-                "Set `solver` and call `fit`."
+                "Exact updates need a model fitted with solver='exact' that keeps its training "
+                "data. Set `solver` and call `fit`. A pickle has no rows of a Dask array."
             )
         return kept
 

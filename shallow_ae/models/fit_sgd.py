@@ -5,43 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from shallow_ae._cluster.column_blocks import ColumnBlocks
 from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._objective.objective import (
     Objective,
     check_item_exponent,
     check_regularization,
-    count_scale,
-    scale_by_counts,
-    user_weights,
 )
-from shallow_ae._runtime.dask_graphs import Task, constant, shared, task
 from shallow_ae._runtime.jax_settings import agreed, backend
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import ItemWeights, WeightMatrix
 from shallow_ae.models.descent_rows import DescentRows
+from shallow_ae.models.descents import descent_of
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
 from shallow_ae.models.fitted import AutoEncoderState
 from shallow_ae.models.parameters import DescentParameters
 
 if TYPE_CHECKING:
-    from shallow_ae._cluster.descent import PartitionedDescent
     from shallow_ae._solvers.gradient_descent.fit import (
         Descent,
-        DescentOptions,
-        GradientDescent,
         Monitor,
-        RandomStreams,
     )
 
 
@@ -151,7 +142,7 @@ class _Training:
             layout=self._layout,
             verbose=parameters.verbose,
         )
-        self.descent = _descent(data, self._counts, objective, options, random, before)
+        self.descent = descent_of(data, self._counts, objective, options, random, before)
         self.learning_rate = self.descent.learning_rate()
         if is_stream and before and parameters.learning_rate == "auto":
             self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
@@ -188,43 +179,6 @@ class _Training:
         )
 
 
-def _descent(
-    data: DescentRows | PartitionedRows,
-    item_counts: Array,
-    objective: Objective,
-    options: DescentOptions,
-    random: RandomStreams,
-    before: AutoEncoderState | None,
-) -> GradientDescent | PartitionedDescent:
-    """Return the descent in memory or on Dask's workers, which continues from `before`."""
-    n_steps_before = before.n_decays if before else 0
-    if isinstance(data, DescentRows):
-        from shallow_ae._solvers.gradient_descent.fit import GradientDescent
-
-        weights = user_weights(data.X, data.sample_weight, objective.user_exponent)
-        return GradientDescent(
-            data.X,
-            weights,
-            item_counts,
-            objective,
-            options,
-            random,
-            start=(lambda: _unscaled_weights(before, data.dtype)) if before else None,
-            n_steps_before=n_steps_before,
-        )
-    from shallow_ae._cluster.descent import PartitionedDescent
-
-    return PartitionedDescent(
-        data,
-        item_counts,
-        objective,
-        options,
-        random,
-        start=partial(_unscaled_blocks, before, data.dtype) if before else None,
-        n_steps_before=n_steps_before,
-    )
-
-
 class _StateMonitor:
     """Passes the state of the model to a function, every so many steps."""
 
@@ -258,42 +212,3 @@ def _continued(
         validation_curve=before.validation_curve + state.validation_curve,
         validation_steps=before.validation_steps + [n_before + n for n in state.validation_steps],
     )
-
-
-def _unscaled_weights(before: AutoEncoderState, dtype: np.dtype[Any]) -> Array:
-    """Return the weights of a previous fit as start of a descent.
-
-    The copy includes the diagonal, and the scaling by `item_exponent` is undone.
-    """
-    P: Array = np.asarray(before.weights.materialized().P).astype(dtype)
-    scale_by_counts(P, before.item_counts, -before.objective.item_exponent)
-    np.fill_diagonal(P, before.diagonal)
-    return P
-
-
-def _unscaled_blocks(
-    before: AutoEncoderState, dtype: np.dtype[Any], columns: list[slice]
-) -> list[Task]:
-    """Return tasks for blocks of the columns that `_unscaled_weights` returns."""
-    form, exponent = before.weights.form, before.objective.item_exponent
-    scale = shared(count_scale(before.item_counts, exponent).astype(dtype) if exponent else None)
-    if isinstance(form, ColumnBlocks) and form.starts == [block.start for block in columns]:
-        given = form.blocks
-    else:
-        given = [constant(form.columns(block)) for block in columns]
-    return [
-        task(_unscaled_block, block, place.start, before.diagonal[place], scale, dtype)
-        for block, place in zip(given, columns, strict=True)
-    ]
-
-
-def _unscaled_block(
-    block: Array, first: int, diagonal: Array, scale: Array | None, dtype: np.dtype[Any]
-) -> Array:
-    P: Array = block.astype(dtype)
-    columns = np.arange(P.shape[1])
-    if scale is not None:
-        P *= scale[:, None]
-        P /= scale[None, first : first + len(columns)]
-    P[first + columns, columns] = diagonal
-    return P

@@ -132,8 +132,8 @@ class KeptRowsMixin(RecommenderMixin):
         kept = self._fitted.training_data
         if not isinstance(kept, TrainingRows | PartitionedRows):
             raise ValueError(
-                "A model returned by `sparsify` keeps no rows. Update the original model and call "
-                "`sparsify` again."
+                "This model keeps no training rows: it was returned by `sparsify`, or it was "
+                "fitted to a Dask array and then pickled. Update the original model."
             )
         return kept
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._cluster.rows import Part, PartitionedRows
+from shallow_ae._cluster.parts import Part
+from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._objective.objective import Objective, count_scale
 from shallow_ae._objective.training_data import TrainingData, TrainingGram
