@@ -29,6 +29,7 @@ ROOMY, TIGHT = 2**30, 400_000
 def few_tasks(monkeypatch):
     """Run tasks on this thread, and cut only as often as memory requires."""
     monkeypatch.setattr(cluster, "_LEAST_CUTS", 3)
+    monkeypatch.setattr(cluster, "_CUTS_PER_THREAD", 1)
     with dask.config.set(scheduler="synchronous"):
         yield
 

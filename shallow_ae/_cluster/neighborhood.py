@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from shallow_ae._cluster.workers import n_worker_threads
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.solution import Solution
 from shallow_ae._runtime.dask_graphs import Task, computed, persisted, task
@@ -24,7 +25,9 @@ from shallow_ae._solvers.neighborhood.systems import Ranking, no_solutions
 from shallow_ae._typing import Array
 
 _FAN_IN = 16  # statistics that one task adds
-_LEAST_CUTS = 16  # of the items and of the triangle, for as many threads
+# Cuts of the items and of the triangle: a few for each thread. There is a task for each pair of a
+# cut of the items and a cut of the triangle, and Dask's scheduler takes a millisecond for each.
+_LEAST_CUTS, _MOST_CUTS, _CUTS_PER_THREAD = 16, 256, 4
 
 # Shares of the memory of a task. A group holds its rows twice, and stacking them takes 3.5 times
 # the memory of the rows. Sums that go from group to group exist before and after a task.
@@ -140,8 +143,9 @@ def _strip_loads(
 
 
 def _shares(*work: Array) -> Array:
-    """Return loads that make at least `_LEAST_CUTS` cuts, with about the same work in each."""
-    shares = [values * (_LEAST_CUTS / len(work) / max(values.sum(), 1)) for values in work]
+    """Return loads that make enough cuts for all threads, with about the same work in each."""
+    n_cuts = min(_MOST_CUTS, max(_LEAST_CUTS, _CUTS_PER_THREAD * n_worker_threads()))
+    shares = [values * (n_cuts / len(work) / max(values.sum(), 1)) for values in work]
     return np.asarray(sum(shares))
 
 
