@@ -11,7 +11,7 @@ from sklearn.base import clone
 from shallow_ae._cluster.exact import gram_of_partitions
 from shallow_ae._cluster.neighborhood import solve_neighborhoods
 from shallow_ae._cluster.rows import PartitionedRows, read_rows, rows_in_memory
-from shallow_ae._cluster.workers import worker_memory
+from shallow_ae._cluster.workers import check_worker_memory, worker_memory
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import (
@@ -22,13 +22,17 @@ from shallow_ae._objective.training_data import (
     keeps_gram,
 )
 from shallow_ae._runtime.dask_graphs import is_dask
-from shallow_ae._solvers.costs import check_memory, gram_need
+from shallow_ae._runtime.memory import free_memory
+from shallow_ae._solvers.costs import check_memory, check_neighbors_fit, gram_need
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.dask_arrays import row_blocks, split_like
 from shallow_ae.data.fitting import forget_names
 from shallow_ae.data.matrices import check_interactions, check_width
 from shallow_ae.models import fit_exact
 from shallow_ae.models.fitted import AutoEncoderState, solved_state
+
+_VECTORS = 20  # with a number for each item, in the fit of a model of nearest items
+_COPIES_OF_ROWS = 4  # while the rows of a partition are sorted and transposed
 
 
 def read_partitions(
@@ -96,7 +100,21 @@ def updated_rows(
 
 
 def fit_nearest(rows: PartitionedRows, objective: Objective, n_neighbors: int) -> AutoEncoderState:
-    """Return the state of a model of nearest items fitted to these rows by the workers."""
+    """Return the state of a model of nearest items fitted to these rows by the workers.
+
+    Raises
+    ------
+    MemoryError
+        If the weights do not fit in this process, or a partition does not fit on a worker.
+    """
+    n_items, itemsize = rows.n_items, rows.dtype.itemsize
+
+    def bytes_of(number: int) -> int:
+        return 3 * n_items * number * (itemsize + 4) + _VECTORS * 8 * n_items
+
+    check_neighbors_fit(n_items, n_neighbors, bytes_of, free_memory())
+    of_rows = _COPIES_OF_ROWS * max(rows.part_bytes) + _VECTORS * 8 * n_items
+    check_worker_memory("The rows of the largest partition", of_rows)
     problem = problem_of(rows, objective)
     parts = rows.weighted(objective.user_exponent)
     solution = solve_neighborhoods(
