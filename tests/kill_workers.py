@@ -59,7 +59,11 @@ def killed_after(client, seconds):
     finally:
         ended.set()
         killer.join()
-        client.wait_for_workers(len(pids))
+        try:
+            client.wait_for_workers(len(pids), timeout=20)
+        except TimeoutError:  # Dask does not always start a worker again that is killed twice
+            client.cluster.scale(len(client.cluster.workers) + 1)
+            client.wait_for_workers(len(pids), timeout=60)
 
 
 def recommendations(recommender, frame):

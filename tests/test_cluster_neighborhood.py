@@ -169,14 +169,14 @@ def test_steps_change_no_argument():
     columns = partial.sum_columns(group, range(20, 50))
     nearest = partial.find_nearest(group, ranking, range(20, 50), 9, columns)
     strips = [range(30, 60), range(30)]
-    pieces = [partial.sum_entries(group, [nearest], strip)[0] for strip in strips]
+    pieces = [partial.sum_entries(group, nearest, [30], strip)[0] for strip in strips]
 
     def steps():
         return (
             partial.stack([(X, weights)], ranking),
             partial.sum_columns(group, range(20, 50), columns),
             partial.find_nearest(group, ranking, range(20, 50), 9, columns),
-            partial.sum_entries(group, [nearest], strips[0], pieces[:1]),
+            partial.sum_entries(group, nearest, [30], strips[0], pieces[:1]),
             partial.solve_block(ranking, nearest, strips, pieces),
         )
 

@@ -12,7 +12,7 @@ from bounds import rounding
 from scipy.stats import kstest
 
 from shallow_ae import IdMapper, LogCountTransformer, ShallowAutoEncoder
-from shallow_ae._solvers.gradient_descent import column_blocks
+from shallow_ae._solvers.gradient_descent import host_weights
 from shallow_ae._solvers.gradient_descent import step as step_module
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
@@ -124,7 +124,7 @@ def test_float32_and_float64_agree(listens):
 @pytest.mark.parametrize("width", [1, 7, 203, 1000])
 def test_weights_do_not_depend_on_the_width_of_a_block(listens, monkeypatch, width):
     expected = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
-    monkeypatch.setattr(column_blocks, "block_columns", lambda *_: width)
+    monkeypatch.setattr(host_weights, "block_columns", lambda *_: width)
     model = ShallowAutoEncoder(max_iter=10, random_state=0).fit(listens)
     np.testing.assert_allclose(
         model.item_weights_, expected.item_weights_, rtol=0, atol=rounding(10)

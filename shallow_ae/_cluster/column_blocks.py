@@ -45,6 +45,12 @@ class ColumnBlocks:
         return DenseWeights, (self.materialized().P,)
 
     @property
+    def slices(self) -> list[slice]:
+        """Return the columns of each block."""
+        ends = [*self.starts[1:], self._n_items]
+        return [slice(start, end) for start, end in zip(self.starts, ends, strict=True)]
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Return the dtype of the weights."""
         return self._dtype
@@ -99,12 +105,11 @@ class ColumnBlocks:
 
     def columns(self, block: slice) -> Array:
         """Return a block of columns of P."""
-        ends = [*self.starts[1:], self._n_items]
         first, last = block.start or 0, self._n_items if block.stop is None else block.stop
         parts = [
-            task(_columns, part, max(first - start, 0), min(last, end) - start)
-            for part, start, end in zip(self.blocks, self.starts, ends, strict=True)
-            if start < last and first < end
+            task(_columns, part, max(first - own.start, 0), min(last, own.stop) - own.start)
+            for part, own in zip(self.blocks, self.slices, strict=True)
+            if own.start < last and first < own.stop
         ]
         return np.hstack(computed(parts))
 

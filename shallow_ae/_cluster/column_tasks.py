@@ -82,8 +82,8 @@ def loss_at(state: State, first: int, stack: Stack, rates: Array, slack: float) 
     return float(losses[0])
 
 
-def finished(state: State, first: int, scale: Array | None) -> State:
-    """Return a block in the form of a solution: without the diagonal, and scaled; the diagonal."""
+def finished(state: State, first: int, scale: Array | None) -> tuple[Array, Array]:
+    """Return a block in the form of a solution, scaled and without the diagonal, and the latter."""
     block = state[0].copy()
     columns = np.arange(block.shape[1])
     own = (first + columns, columns)
@@ -95,13 +95,8 @@ def finished(state: State, first: int, scale: Array | None) -> State:
     return block, diagonal
 
 
-def array_of_state(state: State) -> Array:
-    """Return the block of a state."""
-    return state[0]
-
-
 def losses_of_state(state: State) -> Array:
-    """Return the losses of a state, or the diagonal of a finished block."""
+    """Return the losses of a state."""
     return state[1]
 
 

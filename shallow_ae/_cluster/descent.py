@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy as np
 from shallow_ae._cluster.column_blocks import ColumnBlocks
 from shallow_ae._cluster.column_tasks import (
     advance,
-    array_of_state,
     finished,
     first_state,
     loss_at,
@@ -45,6 +45,7 @@ from shallow_ae._solvers.gradient_descent.step import safe_learning_rate
 from shallow_ae._typing import Array
 
 _BLOCK_BYTES = 2**25
+_MOST_BLOCKS = 256  # then larger ones: each partition is ranked by each block of columns
 _GROUP_BYTES = 2**26  # of rows that one task multiplies, in the search for the learning rate
 
 # Steps in a dispatch. Each dispatch reads and writes all of P, which may be on disk. Monitors need
@@ -60,6 +61,8 @@ class PartitionedDescent:
     start : callable, default=None
         Function that takes the slices of columns and returns a task for the start weights of each,
         with their diagonal and without the scaling by `item_counts`. None means random weights.
+    columns : list of slices, default=None
+        The columns of each block. By default, blocks have some 32 MiB.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class PartitionedDescent:
         random: RandomStreams,
         *,
         start: Callable[[list[slice]], list[Task]] | None = None,
+        columns: list[slice] | None = None,
         n_steps_before: int = 0,
     ) -> None:
         self._rows = rows
@@ -86,7 +90,7 @@ class PartitionedDescent:
         self._minibatches = PartitionedMinibatches(rows, self._parts, objective, options)
         squares = [task(_mean_squares, [part], rows.n_rows) for part in self._parts]
         self._zero_loss = float(computed([tree_sum(squares, np.add)])[0].sum())
-        self._blocks = _column_slices(rows.n_items, self._dtype)
+        self._blocks = columns or _column_slices(rows.n_items, self._dtype)
         self._losses: list[float] = []
         self._states: list[Task] = []
 
@@ -149,7 +153,7 @@ class PartitionedDescent:
         self._states = self._first_states()
         is_ended = is_interrupted = False
         pauses = [monitor.every for monitor in monitors if monitor.every]
-        at_once = _STEPS_WITH_MONITORS if monitors else _STEPS
+        at_once = self._minibatches.most_at_once(_STEPS_WITH_MONITORS if monitors else _STEPS)
         dispatches = self._minibatches.dispatches(users, rates, at_once, pauses)
         with progress_bar(len(rates), "fit", "step", verbose=self._options.verbose) as bar:
             try:
@@ -217,10 +221,7 @@ class PartitionedDescent:
             task(finished, state, columns.start, scale_task)
             for state, columns in zip(self._states, self._blocks, strict=True)
         ]
-        arrays = persisted(
-            [task(array_of_state, pair) for pair in pairs]
-            + [task(losses_of_state, pair) for pair in pairs]
-        )
+        arrays = persisted([task(getitem, pair, place) for place in (0, 1) for pair in pairs])
         n_blocks = len(self._blocks)
         diagonal = np.concatenate(computed(arrays[n_blocks:]))
         starts = [columns.start for columns in self._blocks]
@@ -231,7 +232,8 @@ class PartitionedDescent:
 def _column_slices(n_items: int, dtype: np.dtype[Any]) -> list[slice]:
     """Return the columns of each block: a multiple of the columns that stay in cache."""
     in_cache = block_columns(n_items, dtype)
-    fitting = _BLOCK_BYTES // (n_items * in_cache * dtype.itemsize)
+    n_bytes = max(_BLOCK_BYTES, n_items**2 * dtype.itemsize // _MOST_BLOCKS)
+    fitting = n_bytes // (n_items * in_cache * dtype.itemsize)
     per_thread = -(-n_items // (in_cache * 2 * n_worker_threads()))
     return blocks(n_items, in_cache * max(1, min(fitting, per_thread)))
 

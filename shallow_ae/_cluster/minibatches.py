@@ -19,10 +19,10 @@ from shallow_ae._objective.objective import Objective
 from shallow_ae._runtime.dask_graphs import Task, persisted, task
 from shallow_ae._solvers.gradient_descent.fit import DescentOptions
 from shallow_ae._solvers.gradient_descent.schedule import dispatch_sizes
-from shallow_ae._solvers.gradient_descent.sizes import ENTRIES, rounded_up
+from shallow_ae._solvers.gradient_descent.sizes import ENTRIES, likely_entries, rounded_up
 from shallow_ae._typing import Array
 
-_DEVIATIONS = 3  # standard deviations above the mean batch size: nearly all have one shape
+_STACK_BYTES = 2**28  # of the minibatches of a task
 
 
 class Dispatch(NamedTuple):
@@ -52,6 +52,15 @@ class PartitionedMinibatches:
         mean_square = sum(size.squared_lengths for size in rows.sizes) / n_rows
         self._deviation = max(mean_square - self._mean**2, 0) ** 0.5
         self._dtype = rows.dtype
+        self._n_items = rows.n_items
+
+    def most_at_once(self, n_steps: int) -> int:
+        """Return how many of `n_steps` steps have minibatches that one task can hold."""
+        n_rows = min(self._options.batch_size, int(self._ends[-1]))
+        n_bytes = n_rows * self._n_items * self._dtype.itemsize
+        if self._options.layout == "sparse":
+            n_bytes = 2 * self._expected(n_rows) * (self._dtype.itemsize + 4)
+        return max(1, min(n_steps, _STACK_BYTES // max(1, n_bytes)))
 
     def dispatches(
         self, users: Iterator[Any], rates: Array, at_once: int, pauses: Sequence[int]
@@ -85,12 +94,15 @@ class PartitionedMinibatches:
         settings = self._settings(max(lengths))
         return persisted([task(stacked_batches, pieces, place, lengths, size, settings)])[0]
 
+    def _expected(self, n_rows: int) -> int:
+        """Return a number of entries that hardly any batch of `n_rows` users exceeds."""
+        return likely_entries(n_rows, self._mean, self._deviation)
+
     def _settings(self, n_rows: int | None) -> BatchSettings:
         """Return the settings for batches of `n_rows` users, or of all users."""
         n_stored = None
         if n_rows is not None:
-            expected = n_rows * self._mean + _DEVIATIONS * n_rows**0.5 * self._deviation
-            n_stored = rounded_up(int(expected), *ENTRIES)
+            n_stored = rounded_up(self._expected(n_rows), *ENTRIES)
         options, objective = self._options, self._objective
         return BatchSettings(
             options.layout,

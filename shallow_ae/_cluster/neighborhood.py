@@ -9,22 +9,22 @@ all strips exist at the same time, and Dask moves them to disk if necessary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import getitem
 from typing import Any
 
 import numpy as np
 
+from shallow_ae._cluster.parts import add_tuples
 from shallow_ae._cluster.workers import n_worker_threads
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.solution import Solution
-from shallow_ae._runtime.dask_graphs import Task, computed, persisted, task
+from shallow_ae._runtime.dask_graphs import Task, computed, persisted, task, tree_sum
 from shallow_ae._solvers.neighborhood import partial
 from shallow_ae._solvers.neighborhood.assembly import assemble
 from shallow_ae._solvers.neighborhood.systems import Ranking, no_solutions
 from shallow_ae._typing import Array
 
-_FAN_IN = 16  # statistics that one task adds
 # Cuts of the items and of the triangle: a few for each thread. There is a task for each pair of a
 # cut of the items and a cut of the triangle, and Dask's scheduler takes a millisecond for each.
 _LEAST_CUTS, _MOST_CUTS, _CUTS_PER_THREAD = 16, 256, 4
@@ -76,7 +76,7 @@ def solve_neighborhoods(
     """
     dtype, n_items = np.dtype(dtype), len(item_counts)
     n_neighbors = min(n_neighbors, n_items - 1)
-    (summed,) = persisted([_tree_sum([task(_statistics, part) for part in parts], _add)])
+    (summed,) = persisted([tree_sum([task(_statistics, part) for part in parts], add_tuples)])
     (statistics,) = computed([summed])
     ranking = partial.rank(statistics, objective, n, dtype)  # before other tasks: it may raise
     shared = task(partial.rank, summed, objective, n, dtype)
@@ -87,10 +87,13 @@ def solve_neighborhoods(
     blocks = _cut(_block_loads(statistics, ranking, n_neighbors, task_bytes, len(groups)))
     shared, *groups = persisted([shared, *groups])
     nearest = [_find_nearest(groups, shared, block, n_neighbors) for block in blocks]
-    *nearest, needed = persisted([*nearest, _entries_by_rank(nearest, n_items)])
+    *nearest, every, needed = persisted(
+        [*nearest, task(partial.join, nearest), _entries_by_rank(nearest, n_items)]
+    )
     (needed,) = computed([needed])
     strips = _cut(_strip_loads(needed, statistics, ranking, task_bytes))[::-1]
-    solved = computed(_solve(groups, shared, nearest, strips))
+    entries = _entries(groups, every, [len(block) for block in blocks], strips)
+    solved = computed(_solve(shared, nearest, strips, entries))
     solutions = no_solutions(n_items, n_neighbors, dtype)
     for block, solution in zip(blocks, solved, strict=True):
         for name, values in solution._asdict().items():
@@ -101,18 +104,6 @@ def solve_neighborhoods(
 
 def _statistics(part: tuple[Any, Array]) -> partial.ItemStatistics:
     return partial.statistics_of(*part)
-
-
-def _add(some: Sequence[partial.ItemStatistics]) -> partial.ItemStatistics:
-    return partial.ItemStatistics(*(sum(arrays) for arrays in zip(*some, strict=True)))
-
-
-def _tree_sum(tasks: list[Task], add: Callable[[Any], Any]) -> Task:
-    while len(tasks) > 1:
-        tasks = [
-            task(add, tasks[start : start + _FAN_IN]) for start in range(0, len(tasks), _FAN_IN)
-        ]
-    return tasks[0]
 
 
 def _block_loads(
@@ -170,20 +161,27 @@ def _find_nearest(groups: list[Task], ranking: Task, ranks: range, n_neighbors: 
 
 
 def _entries_by_rank(nearest: list[Task], n_items: int) -> Task:
-    return _tree_sum([task(partial.entries_by_rank, block, n_items) for block in nearest], sum)
+    return tree_sum([task(partial.entries_by_rank, block, n_items) for block in nearest], np.add)
 
 
-def _solve(
-    groups: list[Task], ranking: Task, nearest: list[Task], strips: list[range]
-) -> list[Task]:
-    """Return the task for the solutions of each block."""
+def _entries(
+    groups: list[Task], nearest: Task, lengths: list[int], strips: list[range]
+) -> list[list[Task]]:
+    """Return a task for the entries that each block of systems needs from each strip."""
     pieces = []
     for strip in strips:
         entries = None
         for group in groups:
-            entries = task(partial.sum_entries, group, nearest, strip, entries)
-        pieces.append([task(getitem, entries, index) for index in range(len(nearest))])
+            entries = task(partial.sum_entries, group, nearest, lengths, strip, entries)
+        pieces.append([task(getitem, entries, index) for index in range(len(lengths))])
+    return pieces
+
+
+def _solve(
+    ranking: Task, nearest: list[Task], strips: list[range], entries: list[list[Task]]
+) -> list[Task]:
+    """Return the task for the solutions of each block of systems."""
     return [
         task(partial.solve_block, ranking, block, strips, list(of_block))
-        for block, of_block in zip(nearest, zip(*pieces, strict=True), strict=True)
+        for block, of_block in zip(nearest, zip(*entries, strict=True), strict=True)
     ]

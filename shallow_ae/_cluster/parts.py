@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import column_squares, items_per_user
 from shallow_ae._objective.objective import check_finite, unscaled_user_weights
-from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._objective.training_data import TrainingRows, own_rows
 from shallow_ae._runtime.dask_graphs import Task, in_partition
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
@@ -80,7 +80,8 @@ def read_block(
         return TrainingRows(X, np.empty(0))
     what = "`sample_weight`"
     args = (check_sample_weight, sample_weight, X.shape[0])
-    return TrainingRows(X, in_partition(place, what, *args, may_be_zero=True))
+    weights = in_partition(place, what, *args, may_be_zero=True)
+    return own_rows(X, weights, block, sample_weight)
 
 
 def places_like(

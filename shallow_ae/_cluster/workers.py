@@ -14,8 +14,8 @@ def worker_memory() -> int:
     """Return how many bytes a task may use on the smallest worker.
 
     This is a thread's share of the memory limit, without the memory that the worker needs for other
-    things than task results; Dask can move these to disk. Without a cluster, it is the free memory
-    of this process.
+    things than task results; Dask can move these to disk. Without a cluster, it is a thread's share
+    of the free memory.
     """
     shares = []
     for worker in _workers():
@@ -23,7 +23,7 @@ def worker_memory() -> int:
         fixed = metrics["memory"] - metrics.get("managed_bytes", 0)
         if worker["memory_limit"]:
             shares.append((worker["memory_limit"] - fixed) // worker["nthreads"])
-    return max(0, min(shares, default=free_memory()))
+    return max(1, min(shares, default=free_memory() // n_threads()))
 
 
 def n_worker_threads() -> int:

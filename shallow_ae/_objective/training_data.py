@@ -200,7 +200,8 @@ class TrainingGram:
     def _in_units_for(self, sample_weight: Array) -> TrainingGram:
         """Return the same data in units in which sums with these sample weights do not overflow."""
         exponents = [self.exponent] * (self.n_rows > 0)
-        exponents += [exponent_of(sample_weight)] * bool(sample_weight.any())
+        if sample_weight.any():
+            exponents.append(exponent_of(sample_weight))
         return self._in_units(max(exponents, default=0))
 
     def _common_exponent(self, other: TrainingGram) -> int:

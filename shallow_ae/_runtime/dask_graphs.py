@@ -8,6 +8,7 @@ again.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 Task: TypeAlias = Any  # a `dask.delayed.Delayed`, whose type would need Dask
 
 _Value = TypeVar("_Value")
+_filters = threading.Lock()  # held while the filters of warnings are changed
 
 
 def is_dask(given: Any) -> bool:
@@ -26,14 +28,18 @@ def is_dask(given: Any) -> bool:
     ImportError
         If it is one, and the packages of the extra `dask` are not installed.
     """
-    if not hasattr(type(given), "__dask_graph__"):
+    kind = type(given)
+    if not hasattr(kind, "__dask_graph__"):
+        return False
+    # Other libraries have the method, too. It then returns None for values in memory.
+    if not kind.__module__.startswith("dask.") and given.__dask_graph__() is None:
         return False
     try:
         for package in ("dask.array", "dask.dataframe", "distributed"):
             import_module(package)
     except ImportError as error:
         raise ImportError(
-            f"A {type(given).__name__} of Dask was passed, and {error.name} is not installed. Run "
+            f"A {kind.__name__} of Dask was passed, and {error.name} is not installed. Run "
             "pip install 'shallow_ae[dask]'."
         ) from error
     return True
@@ -74,7 +80,7 @@ def persisted(tasks: Sequence[Task]) -> list[Task]:
     """Start the tasks, and return them as tasks whose results the workers keep."""
     from dask.base import persist
 
-    with warnings.catch_warnings():
+    with _filters, warnings.catch_warnings():
         # Dask recommends `scatter` instead, whose copies are lost with the workers that hold them.
         warnings.filterwarnings("ignore", "Sending large graph")
         return list(persist(*tasks))
@@ -84,9 +90,7 @@ def computed(tasks: Sequence[Task]) -> list[Any]:
     """Return the results of tasks."""
     from dask.base import compute
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sending large graph")
-        return list(compute(*tasks))
+    return list(compute(*tasks))
 
 
 def tree_sum(parts: Sequence[Task], add: Callable[[Any, Any], Any]) -> Task:
@@ -108,4 +112,5 @@ def in_partition(
     try:
         return function(*args, **kwargs)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"Partition {number} of {what}: {error}") from error
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"Partition {number} of {what}: {error}") from error

@@ -162,10 +162,10 @@ def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> MemoryN
     return MemoryNeed(n, "users" if dual else "items", itemsize, n_bytes)
 
 
-def gram_need(n_items: int, dtype: np.dtype[Any], gram_dtype: Any) -> MemoryNeed:
-    """Return the memory need of an exact fit from a Gram matrix, which it includes."""
+def gram_need(n_items: int, dtype: np.dtype[Any], gram_dtype: Any, n_grams: int = 1) -> MemoryNeed:
+    """Return the memory need of an exact fit from `n_grams` Gram matrices, which it includes."""
     itemsize = dtype.itemsize
-    matrices = n_items**2 * (np.dtype(gram_dtype).itemsize + itemsize)
+    matrices = n_items**2 * (n_grams * np.dtype(gram_dtype).itemsize + itemsize)
     return MemoryNeed(n_items, "items", itemsize, matrices + inverse_bytes(n_items, itemsize))
 
 

@@ -75,7 +75,8 @@ def check_shared_list(name: str, given: Any, n_items: int) -> NDArray[np.int32] 
     """Return one list of items for all users, or None; raise a ValueError for other forms."""
     if given is None:
         return None
-    listed = None if sp.issparse(given) else as_indices(name, given)
+    is_nested = sp.issparse(given) or any(isinstance(items, Iterable) for items in given)
+    listed = None if is_nested else as_indices(name, given)
     if listed is None or listed.ndim != 1:
         raise ValueError(
             f"`{name}` must be one list of item indices for all users if X is a Dask array. Lists "

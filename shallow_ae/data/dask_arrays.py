@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._runtime.dask_graphs import Task, in_partition, is_dask, task
+from shallow_ae._runtime.dask_graphs import Task, constant, in_partition, is_dask, task
 from shallow_ae._typing import Array
 
 
@@ -60,8 +60,8 @@ def map_rows(function: Callable[[Any], Any], X: Any) -> Any:
     The result has the shape of X, in float32 or float64. An error because of the data names the
     block.
     """
-    given = enumerate(row_blocks(X))
-    blocks = [task(_call_on_block, place, function, block) for place, block in given]
+    call, given = constant(function), enumerate(row_blocks(X))
+    blocks = [task(_call_on_block, place, call, block) for place, block in given]
     meta: Any = np.empty((0, X.shape[1]), np.float64 if X.dtype == np.float64 else np.float32)
     if not isinstance(X._meta, np.ndarray):
         meta = sp.csr_array(meta)
@@ -101,4 +101,7 @@ def split_like(name: str, values: Any, heights: Sequence[float]) -> list[Any]:
 
 
 def _call_on_block(place: int, function: Callable[[Any], Any], block: Any) -> Any:
+    if not block.shape[0]:
+        dtype = np.float64 if block.dtype == np.float64 else np.float32
+        return block.astype(dtype)
     return in_partition(place, "X", function, block)

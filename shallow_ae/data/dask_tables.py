@@ -19,6 +19,7 @@ from shallow_ae.data.ids import index_of
 from shallow_ae.data.tables import (
     NO_INTERACTIONS,
     IndexedInteractions,
+    check_sums,
     encode,
     numbered,
     pairs_in,
@@ -52,11 +53,12 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
 
 
 def dtype_of_counts(frame: Any, count: str) -> np.dtype[Any]:
-    """Return the data type of the matrix of counts: float64 for a column of float64."""
+    """Return the data type of the matrix of counts: float64 for a column of float64 or objects."""
     if count not in frame.columns:
         return np.dtype(np.float32)
     given = frame.dtypes[count]
     is_double = pd.api.types.is_float_dtype(given) and getattr(given, "itemsize", 8) == 8
+    is_double |= pd.api.types.is_object_dtype(given)
     return np.dtype(np.float64 if is_double else np.float32)
 
 
@@ -82,7 +84,7 @@ def rows_of_users(
     encoded = selected.map_partitions(_encode_partition, columns, index, unknown, meta=meta)
     parts = encoded.shuffle("user", npartitions=frame.npartitions).to_delayed()
     dtype = dtype_of_counts(frame, columns[2])
-    return [task(_rows_of_partition, part, len(items), dtype) for part in parts]
+    return [task(_rows_of_partition, part, index, dtype) for part in parts]
 
 
 def array_of_counts(frame: Any, columns: tuple[str, str, str], items: Array, unknown: str) -> Any:
@@ -146,12 +148,13 @@ def _encode_partition(
     return pd.DataFrame({"user": users, "item": codes, "count": counts, "position": position})
 
 
-def _rows_of_partition(part: pd.DataFrame, n_items: int, dtype: np.dtype[Any]) -> UserRows:
+def _rows_of_partition(part: pd.DataFrame, items: pd.Index[Any], dtype: np.dtype[Any]) -> UserRows:
     """Return the rows of the users of a shuffled partition, in order of first appearance.
 
     The shuffle mixes the rows of a user. In their own order, the sums of counts are those of a
     DataFrame in memory.
     """
+    n_items = len(items)
     if not len(part):
         return UserRows(sp.csr_array((0, n_items), dtype=dtype), np.empty(0, object))
     part = part.sort_values("position", kind="stable")
@@ -159,6 +162,12 @@ def _rows_of_partition(part: pd.DataFrame, n_items: int, dtype: np.dtype[Any]) -
     codes, counts = part["item"].to_numpy(), part["count"].to_numpy()
     known = codes >= 0
     columns = IndexedInteractions(
-        rows[known], codes[known].astype(np.intp), counts[known], dtype.type, users, np.empty(0)
+        rows[known],
+        codes[known].astype(np.intp),
+        counts[known],
+        dtype.type,
+        users,
+        items.to_numpy(),
     )
+    check_sums(columns)
     return UserRows(to_csr(columns, n_items), users)

@@ -29,8 +29,9 @@ def check_interactions(
     """
     if is_dask(X):
         raise TypeError(
-            "This method takes rows in memory, got a Dask array. Call X.compute(). `fit`, "
-            "`partial_fit`, `forget`, `predict`, `recommend` and `transform` take Dask arrays."
+            f"{type(estimator).__name__} takes rows in memory here, got a Dask array: call "
+            "X.compute(). Models take Dask arrays in `fit`, `partial_fit`, `forget`, `predict` and "
+            "`recommend`; searches for parameters do not."
         )
     sparse = sp.issparse(X)
     X = _sparse_floats(X) if sparse else native_order(_with_names(X))
@@ -85,8 +86,8 @@ def as_frame(given: Any) -> nw.DataFrame[Any] | None:
     """Return a DataFrame of any library as a narwhals DataFrame, and None for anything else."""
     frame = nw.from_native(given, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
-        kind = type(given).__name__
-        raise TypeError(f"Expected a frame with rows in memory, got {kind}: call its `collect()`.")
+        name, method = type(given).__name__, "compute" if is_dask(given) else "collect"
+        raise TypeError(f"Expected a frame with rows in memory, got {name}: call its `{method}()`.")
     return frame if isinstance(frame, nw.DataFrame) else None
 
 

@@ -49,7 +49,7 @@ def encode(interactions: Any, user: str, item: str, count: str) -> IndexedIntera
     item_codes, item_ids = numbered(items, item)
     numbers, dtype = _check_counts(counts, len(user_codes), count)
     columns = IndexedInteractions(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
-    _check_sums(columns)
+    check_sums(columns)
     return columns
 
 
@@ -66,7 +66,7 @@ def _sums(columns: IndexedInteractions, n_items: int) -> sp.csr_array[Any]:
     return sp.csr_array(X)
 
 
-def _check_sums(columns: IndexedInteractions) -> None:
+def check_sums(columns: IndexedInteractions) -> None:
     """Raise a ValueError if the sum of a user's counts of an item exceeds the data type's range."""
     largest = float(np.finfo(columns.dtype).max)
     with np.errstate(over="ignore"):

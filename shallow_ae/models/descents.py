@@ -55,6 +55,7 @@ def descent_of(
         )
     from shallow_ae._cluster.descent import PartitionedDescent
 
+    form = before.weights.form if before else None
     return PartitionedDescent(
         data,
         item_counts,
@@ -62,6 +63,7 @@ def descent_of(
         options,
         random,
         start=partial(_unscaled_blocks, before, data.dtype) if before else None,
+        columns=form.slices if isinstance(form, ColumnBlocks) else None,
         n_steps_before=n_steps_before,
     )
 
@@ -83,7 +85,7 @@ def _unscaled_blocks(
     """Return tasks for blocks of the columns that `_unscaled_weights` returns."""
     form, exponent = before.weights.form, before.objective.item_exponent
     scale = shared(count_scale(before.item_counts, exponent).astype(dtype) if exponent else None)
-    if isinstance(form, ColumnBlocks) and form.starts == [block.start for block in columns]:
+    if isinstance(form, ColumnBlocks):  # of the same columns
         given = form.blocks
     else:
         given = [constant(form.columns(block)) for block in columns]

@@ -20,6 +20,7 @@ from shallow_ae._objective.training_data import (
     TrainingGram,
     TrainingRows,
     keeps_gram,
+    own_rows,
 )
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.memory import free_memory
@@ -46,7 +47,7 @@ def read_partitions(
         matrix = sp.csr_array(check_interactions(trial, X, reset=reset))
         n_rows = matrix.shape[0]
         weights = check_sample_weight(sample_weight, n_rows, may_be_zero=not reset)
-        return rows_in_memory(matrix, weights)
+        return rows_in_memory(*own_rows(matrix, weights, X, sample_weight))
     blocks, heights = row_blocks(X), X.chunks[0]
     if reset:
         forget_names(trial, X.shape[1])
@@ -78,6 +79,7 @@ def updated(
     exponent = float(model.user_exponent)
     kept.check_exponent(exponent)
     rows = read_partitions(model, X, sample_weight, reset=False)
+    check_memory("exact", gram_need(rows.n_items, rows.dtype, GRAM_DTYPE, 3), {})
     change = gram_of_partitions(rows, exponent, GRAM_DTYPE)
     return kept.plus(change) if is_added else kept.minus(change)
 
@@ -145,5 +147,6 @@ def fit_gram(rows: PartitionedRows, objective: Objective, *, verbose: int = 0) -
     dtype = GRAM_DTYPE if keeps_matrix else rows.dtype
     check_memory("exact", gram_need(rows.n_items, rows.dtype, dtype), {})
     gram = gram_of_partitions(rows, objective.user_exponent, dtype)
+    gram.check_total()
     state = fit_exact.fit(gram, objective, verbose=verbose)
     return state if keeps_matrix else replace(state, training_data=rows)

@@ -32,7 +32,7 @@ class KeptRowsMixin(RecommenderMixin):
         raise NotImplementedError
 
     def _learn_partitions(self, trial: Self, data: PartitionedRows) -> Self:
-        """Do the same for rows in partitions, on the workers."""
+        """Fit to rows in partitions only, on the workers."""
         raise NotImplementedError
 
     def _fit_rows(self, X: Any, sample_weight: Any) -> Self:

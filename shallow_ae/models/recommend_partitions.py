@@ -41,7 +41,8 @@ def recommend(
     lists = {"candidates": candidates, "exclude": exclude}
     for name, given in lists.items():
         lists[name] = check_shared_list(name, given, n_items)
-    rows = [task(_ranking_rows, block, exclude_seen, lists) for block in _checked_blocks(model, X)]
+    of_all = constant(lists)
+    rows = [task(_ranking_rows, block, exclude_seen, of_all) for block in _checked_blocks(model, X)]
     best = rank_tasks(weights, rows, k)
     metas = (np.empty((0, k), np.int64), np.empty((0, k), weights.dtype))
     items, scores = (

@@ -64,19 +64,23 @@ def recommend_partitions(
     mapper, *between, model = steps
     columns = (mapper.user, mapper.item, mapper.count)
     rows = rows_of_users(frame, columns, mapper.items_, mapper.unknown)
-    ids = {name: pd.Series(dtype=frame.dtypes[name]) for name in columns[:2]}
+    ids = {
+        mapper.user: pd.Series(dtype=_plain(frame.dtypes[mapper.user])),
+        mapper.item: pd.Series(dtype=_dtype_of_items(mapper.items_, frame.dtypes[mapper.item])),
+    }
     empty = pd.DataFrame(ids)
     result = frame_like(empty, {name: empty[name].to_numpy() for name in ids}, _no_columns())
+    result = result.astype(empty.dtypes)
     without_users = copy(mapper)
     without_users.__dict__.pop("users_", None)
-    result = result.astype({name: frame.dtypes[name] for name in ids})
+    k = min(k, len(mapper.items_))
     request = shared(
         _Request(
             without_users,
             between,
             unfitted(model),
             model.item_counts_,
-            min(k, len(mapper.items_)),
+            k,
             exclude_seen,
             {name: _columns_for_all(name, given, mapper) for name, given in lists.items()},
             no_history == "popularity",
@@ -123,6 +127,19 @@ def _answer(
     columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~users.known[row]}
     answer: pd.DataFrame = frame_like(result, ids, columns).astype(result.dtypes)
     return answer
+
+
+def _plain(dtype: Any) -> Any:
+    """Return the data type of ids; objects for categories, which differ between partitions."""
+    return np.dtype(object) if isinstance(dtype, pd.CategoricalDtype) else dtype
+
+
+def _dtype_of_items(items: Array, given: Any) -> Any:
+    """Return a data type that holds all fitted items: the one of the frame if it is for strings."""
+    if items.dtype != object:
+        return items.dtype
+    is_text = isinstance(given, pd.StringDtype) and all(isinstance(item, str) for item in items)
+    return given if is_text else items.dtype
 
 
 def _no_columns() -> dict[str, Array]:

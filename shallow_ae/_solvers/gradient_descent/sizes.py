@@ -43,7 +43,7 @@ def choose_layout(X: Interactions, backend: str) -> str:
 
 
 def layout_of(share: float, backend: str) -> str:
-    """Do the same for rows with a certain share of nonzero entries."""
+    """Return the form of batches for rows with a certain share of nonzero entries."""
     return "sparse" if backend == "cpu" and share < _DENSE_FROM else "dense"
 
 
@@ -101,7 +101,15 @@ def expected_entries(X: Interactions, n_rows: int) -> int:
     if n_rows >= X.shape[0]:
         return _n_stored(X)
     lengths = np.diff(X.indptr) if isinstance(X, sp.csr_array) else np.count_nonzero(X, axis=1)
-    return int(n_rows * lengths.mean() + _DEVIATIONS * np.sqrt(n_rows) * lengths.std())
+    return likely_entries(n_rows, lengths.mean(), lengths.std())
+
+
+def likely_entries(n_rows: int, mean: float, deviation: float) -> int:
+    """Return a number of entries that `n_rows` random rows hardly ever exceed.
+
+    The mean and the standard deviation are those of the number of entries of a row.
+    """
+    return int(n_rows * mean + _DEVIATIONS * np.sqrt(n_rows) * deviation)
 
 
 def steps_at_once(batch_bytes: int) -> int:

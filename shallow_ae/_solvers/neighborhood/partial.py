@@ -130,20 +130,24 @@ def entries_by_rank(nearest: Nearest, n_items: int) -> Array:
 
 
 def sum_entries(
-    group: Group, blocks: Sequence[Nearest], strip: range, before: Sequence[Array] | None = None
+    group: Group,
+    nearest: Nearest,
+    lengths: Sequence[int],
+    strip: range,
+    before: Sequence[Array] | None = None,
 ) -> list[Array]:
-    """Return the entries that blocks of systems need from a strip of the triangle of G.
+    """Return the entries that the systems need from a strip of the triangle of G.
 
-    They are the sums so far plus the share of a group, in an array for each block.
+    They are the sums so far plus the share of a group, in an array for each block of systems;
+    `lengths` are the numbers of systems in the blocks.
     """
     from shallow_ae._solvers.neighborhood.partial_kernels import add_entries
 
-    nearest = _join(blocks)
     uses, ends = _uses(nearest, strip)
     nothing = [np.zeros(ends[-1], nearest.given.dtype)]
     entries = np.concatenate(nothing if before is None else before)
     add_entries(*group, nearest, strip.start, uses, entries)
-    last = np.cumsum([len(block.counts) for block in blocks])
+    last = np.cumsum(lengths)
     return [piece.copy() for piece in np.split(entries, ends[last[:-1] - 1])]
 
 
@@ -161,7 +165,8 @@ def solve_block(
     return solutions
 
 
-def _join(blocks: Sequence[Nearest]) -> Nearest:
+def join(blocks: Sequence[Nearest]) -> Nearest:
+    """Return the nearest items of several blocks of ranks as those of one block."""
     if len(blocks) == 1:
         return blocks[0]
     return type(blocks[0])(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
