@@ -36,21 +36,28 @@ MODELS = {
 
 
 class Kill:
-    """What became of a kill: the moment, and whether it came before the end of the work."""
+    """A kill: the process, and whether it came before the end of the work."""
 
-    in_time = False
+    def __init__(self, pid):
+        self.pid = pid
+        self.in_time = False
+
+
+def pids_of_workers(client):
+    """Return the process ids of the workers, without asking them."""
+    return [nanny.pid for nanny in client.cluster.workers.values() if nanny.pid]
 
 
 @contextmanager
 def killed_after(client, seconds):
     """Kill one worker process after some seconds, unless the `with` block ends before."""
-    kill, ended = Kill(), threading.Event()
-    pids = list(client.run(os.getpid).values())
+    pids = pids_of_workers(client)
+    kill, ended = Kill(pids[0]), threading.Event()
 
     def wait():
         if not ended.wait(seconds):
             kill.in_time = True
-            os.kill(pids[0], signal.SIGKILL)
+            os.kill(kill.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=wait)
     killer.start()
@@ -59,11 +66,21 @@ def killed_after(client, seconds):
     finally:
         ended.set()
         killer.join()
-        try:
-            client.wait_for_workers(len(pids), timeout=20)
-        except TimeoutError:  # Dask does not always start a worker again that is killed twice
-            client.cluster.scale(len(client.cluster.workers) + 1)
-            client.wait_for_workers(len(pids), timeout=60)
+        if kill.in_time:
+            await_workers(client, len(pids), kill.pid)
+
+
+def await_workers(client, n, killed, timeout=20):
+    """Wait until there are `n` workers without the killed one."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        pids = pids_of_workers(client)
+        if killed not in pids and len(pids) >= n <= len(client.scheduler_info()["workers"]):
+            return
+        time.sleep(0.2)
+    # Dask does not always start a worker again that is killed soon after its start.
+    client.cluster.scale(len(client.cluster.workers) + 1)
+    client.wait_for_workers(n, timeout=60)
 
 
 def recommendations(recommender, frame):
