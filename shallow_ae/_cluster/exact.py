@@ -27,7 +27,9 @@ def gram_of_partitions(rows: PartitionedRows, user_exponent: float, dtype: Any) 
     """
     n_bytes = rows.n_items**2 * np.dtype(dtype).itemsize
     check_worker_memory(
-        f"The sum of two matrices of {rows.n_items:,} x {rows.n_items:,} items", 3 * n_bytes
+        f"The sum of two matrices of {rows.n_items:,} x {rows.n_items:,} items",
+        3 * n_bytes,
+        "fit a SparseShallowAutoEncoder, which keeps `n_neighbors` weights per item",
     )
     groups = groups_of(rows.parts, rows.part_bytes, n_bytes)
     gram: TrainingGram = computed(

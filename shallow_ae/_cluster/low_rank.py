@@ -54,7 +54,9 @@ def leading_spectrum_of_partitions(
     n_components = min(n_components, *shape)
     width = n_vectors(shape, n_components)
     n_bytes = rows.n_items * width * 8
-    check_worker_memory(f"The sum of the vectors of {rows.n_items:,} items", 4 * n_bytes)
+    check_worker_memory(
+        f"The sum of the vectors of {rows.n_items:,} items", 4 * n_bytes, "lower `n_components`"
+    )
     largest = max(size.largest_value for size in rows.sizes) or 1  # so that squares do not overflow
     scale = constant(
         scales_of_items(item_counts, settings.item_normalization, dtype) / dtype.type(largest)

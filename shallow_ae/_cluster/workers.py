@@ -46,15 +46,17 @@ def check_cluster_memory(n_items: int, dtype: np.dtype[Any]) -> None:
         )
 
 
-def check_worker_memory(what: str, n_bytes: int) -> None:
-    """Raise a MemoryError if a task that needs `n_bytes` does not fit on the smallest worker."""
+def check_worker_memory(what: str, n_bytes: int, way: str) -> None:
+    """Raise a MemoryError if a task that needs `n_bytes` does not fit on the smallest worker.
+
+    `way` says what else one can do than to start other workers.
+    """
     free = worker_memory()
     if n_bytes > free:
         raise MemoryError(
             f"{what} needs {gib(n_bytes)} in one task, and the smallest worker has {gib(free)} "
             "free for each of its threads. You can start workers with more memory "
-            "(`memory_limit`) or fewer threads, pass float32 data, keep fewer items, or fit a "
-            "SparseShallowAutoEncoder, which keeps `n_neighbors` weights per item."
+            f"(`memory_limit`) or fewer threads, pass float32 data, or {way}."
         )
 
 

@@ -116,7 +116,7 @@ def fit_nearest(rows: PartitionedRows, objective: Objective, n_neighbors: int) -
 
     check_neighbors_fit(n_items, n_neighbors, bytes_of, free_memory())
     of_rows = _COPIES_OF_ROWS * max(rows.part_bytes) + _VECTORS * 8 * n_items
-    check_worker_memory("The rows of the largest partition", of_rows)
+    check_worker_memory("The largest partition", of_rows, "cut the rows into more partitions")
     problem = problem_of(rows, objective)
     parts = rows.weighted(objective.user_exponent)
     solution = solve_neighborhoods(
