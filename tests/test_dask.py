@@ -210,6 +210,15 @@ def test_gradient_descent_goes_on_with_rows_in_partitions(threads, X):
         np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=1e-9)
 
 
+def test_a_descent_that_diverges_says_after_which_step(threads, X):
+    model = clone(DESCENT).set_params(learning_rate=10.0)
+    with pytest.raises(ValueError, match=r"after step \d+, where") as expected:
+        clone(model).fit(X)
+    with pytest.raises(ValueError, match=r"after step \d+, where") as found:
+        clone(model).fit(cut(X, 3))
+    assert str(found.value) == str(expected.value)
+
+
 def test_a_callback_sees_weights_on_the_workers(threads, X):
     seen = []
 

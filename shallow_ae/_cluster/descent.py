@@ -191,11 +191,12 @@ class PartitionedDescent:
         )
         of_blocks = [task(losses_of_state, state) for state in states]
         *parts, zero_losses = computed([*of_blocks, dispatch.batches[1]])
-        losses = np.stack(parts)[:, : dispatch.n_steps].sum(axis=0, dtype=np.float64)
-        for value, zero_loss in zip(losses.tolist(), zero_losses, strict=False):
-            self._check(value, zero_loss, dispatch)
-        self._states = states
-        self._losses += losses.tolist()
+        of_steps = np.stack(parts)[:, : dispatch.n_steps].sum(axis=0, dtype=np.float64)
+        losses = list(self._losses)
+        for value, zero_loss in zip(of_steps.tolist(), zero_losses, strict=False):
+            self._check(losses, value, zero_loss, dispatch)
+            losses.append(value)
+        self._states, self._losses = states, losses
 
     def _check_last(self, dispatch: Dispatch) -> None:
         """Check the loss after the last step."""
@@ -205,12 +206,14 @@ class PartitionedDescent:
             for state, columns in zip(self._states, self._blocks, strict=True)
         ]
         *parts, zero_losses = computed([*tasks, dispatch.batches[1]])
-        self._check(float(np.sum(parts)), zero_losses[0], dispatch)
+        self._check(self._losses, float(np.sum(parts)), zero_losses[0], dispatch)
 
-    def _check(self, value: float, zero_loss: float, dispatch: Dispatch) -> None:
-        start = self.losses[0] if self.losses else value
-        n_steps, rate = len(self.losses), float(dispatch.learning_rates[0])
-        check_loss(value, max(start, self._zero_loss, zero_loss), n_steps, rate)
+    def _check(
+        self, losses: list[float], value: float, zero_loss: float, dispatch: Dispatch
+    ) -> None:
+        """Raise a ValueError if a loss shows that the descent diverges after some losses."""
+        usual = max(losses[0] if losses else value, self._zero_loss, zero_loss)
+        check_loss(value, usual, len(losses), float(dispatch.learning_rates[0]))
 
     def _finish(self) -> tuple[ColumnBlocks, Array]:
         """Return the weights in the form of a solution, and their diagonal."""
