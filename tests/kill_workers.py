@@ -115,6 +115,7 @@ def main():
     """Compare disturbed runs with an undisturbed run, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--interactions", type=int, default=100_000)
     options = parser.parse_args()
     rng = np.random.default_rng()
@@ -123,8 +124,8 @@ def main():
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
-        for name, model in MODELS.items():
-            pipeline = make_recommender(LogCountTransformer(), model)
+        for name in options.models:
+            pipeline = make_recommender(LogCountTransformer(), MODELS[name])
             clone(pipeline).fit(frame)  # compiles what the models need
             fitted, of_fit = timed(lambda pipeline=pipeline: clone(pipeline).fit(frame))
             expected, of_recommend = timed(lambda fitted=fitted: recommendations(fitted, frame))
