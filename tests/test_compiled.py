@@ -21,7 +21,9 @@ def add(a, b):
 @pytest.fixture
 def path(tmp_path):
     """Return a module with a compiled function, whose code nobody has kept yet."""
-    path = tmp_path / "adds.py"
+    folder = tmp_path / f"{tmp_path.name}_of_{os.getpid()}"  # processes share Numba's folder
+    folder.mkdir()
+    path = folder / "adds.py"
     path.write_text(SOURCE, encoding="utf-8")
     return path
 

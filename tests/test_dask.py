@@ -104,7 +104,7 @@ def X():
 
 
 @pytest.mark.parametrize(
-    ("n_partitions", "order"), [(1, "given"), (7, "given"), (7, "shuffled"), (40, "shuffled")]
+    ("n_partitions", "order"), [(1, "given"), (7, "shuffled"), (40, "shuffled")]
 )
 def test_a_fit_from_parquet_is_the_fit_in_memory(client, listens, tmp_path, n_partitions, order):
     if order == "shuffled":

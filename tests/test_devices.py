@@ -16,6 +16,9 @@ from shallow_ae._runtime import jax_settings
 from shallow_ae._solvers.gradient_descent.fit import weights_of_descent
 from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
 
+# The fixtures are slow: they are made in one process of the tests.
+pytestmark = pytest.mark.xdist_group("devices")
+
 EIGHT = "--xla_force_host_platform_device_count=8"
 # The kernel of a product may depend on the width of a shard, so sums may round differently. All
 # weights, scores and losses here are below 100 (seen: 0 for weights, 3e-7 of a loss in float32).
