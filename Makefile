@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
-PYTEST := -m pytest --durations=30
+PYTEST := -m pytest --durations=30 -n 2 --dist loadgroup
 
 .PHONY: demo test test-oldest coverage lint clean
 
@@ -16,7 +16,7 @@ demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
 
 test: $(VENV)/test
-	$(BIN)/python $(PYTEST) -n 2 --dist loadgroup
+	$(BIN)/python $(PYTEST)
 
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)
