@@ -26,6 +26,7 @@ from shallow_ae import (
     SparseShallowAutoEncoder,
     make_recommender,
 )
+from shallow_ae._cluster import descent
 
 pytestmark = pytest.mark.xdist_group("dask")  # one cluster, in one process of the tests
 
@@ -356,6 +357,27 @@ def test_sums_over_partitions_that_overflow(threads):
     mapper = IdMapper().fit(frame)
     with pytest.raises(ValueError, match=r"The counts of 'ann' and 'song' sum to 6e\+38"):
         dask.compute(*mapper.transform(frame).to_delayed().ravel())
+
+
+def test_weights_on_workers_answer_as_those_in_memory(threads, X, monkeypatch):
+    monkeypatch.setattr(
+        descent, "_column_slices", lambda *_: [slice(0, 7), slice(7, 20), slice(20, 30)]
+    )
+    model = clone(DESCENT).set_params(init_scale=0)
+    expected, found = clone(model).fit(X), clone(model).fit(cut(X, 3))
+    items, scores = found.recommend(X, k=25, return_scores=True, exclude=[3, 21])
+    others, other_scores = expected.recommend(X, k=25, return_scores=True, exclude=[3, 21])
+    np.testing.assert_array_equal(items, others)
+    np.testing.assert_allclose(scores, other_scores, atol=1e-12)
+    np.testing.assert_array_equal(
+        found.similar_items([0, 9], k=5), expected.similar_items([0, 9], k=5)
+    )
+    for one, other in zip(found.explain(X, items[:, :3], 4), expected.explain(X, items[:, :3], 4)):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    np.testing.assert_allclose(found.predict(X[:20]), expected.predict(X[:20]), atol=1e-12)
+    columns = found._fitted.weights.form.columns(slice(5, 22))
+    np.testing.assert_allclose(columns, expected.item_weights_[:, 5:22], atol=1e-12)
+    assert found.score(X) == pytest.approx(expected.score(X))
 
 
 def test_weights_in_blocks_are_continued_in_these_blocks(threads, X):
