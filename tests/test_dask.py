@@ -369,10 +369,10 @@ def test_weights_on_workers_answer_as_those_in_memory(threads, X, monkeypatch):
     others, other_scores = expected.recommend(X, k=25, return_scores=True, exclude=[3, 21])
     np.testing.assert_array_equal(items, others)
     np.testing.assert_allclose(scores, other_scores, atol=1e-12)
-    np.testing.assert_array_equal(
-        found.similar_items([0, 9], k=5), expected.similar_items([0, 9], k=5)
-    )
-    for one, other in zip(found.explain(X, items[:, :3], 4), expected.explain(X, items[:, :3], 4)):
+    similar = found.similar_items([0, 9], k=5)
+    np.testing.assert_array_equal(similar, expected.similar_items([0, 9], k=5))
+    reasons = (model.explain(X, items[:, :3], 4) for model in (found, expected))
+    for one, other in zip(*reasons, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-12)
     np.testing.assert_allclose(found.predict(X[:20]), expected.predict(X[:20]), atol=1e-12)
     columns = found._fitted.weights.form.columns(slice(5, 22))
