@@ -118,6 +118,9 @@ def child(folder: str, output: str, n_workers: int, n_users: int) -> None:
             "client": memory_mib() / 1024,
             "weights": recommender[-1].item_weights_.nnz,
             "entries": recommender[-1]._fitted.training_data.n_entries,
+            "pairs": sum(
+                size.squared_lengths for size in recommender[-1]._fitted.training_data.sizes
+            ),
             "users": recommender[-1].n_samples_seen_,
             "tasks": client.run_on_scheduler(seconds_by_task),
             "restarts": sum(client.run(os.getpid)[worker] != pid for worker, pid in pids.items()),
@@ -164,6 +167,7 @@ def main() -> None:
             )
             print(
                 f"  {row['entries']:,} pairs of a user and an item, {row['users']:,} users, "
+                f"{row['pairs']:,.0f} pairs of items of a user, "
                 f"{row['weights']:,} weights, {row['restarts']} workers restarted."
             )
             tasks = sorted(row["tasks"].items(), key=lambda pair: -pair[1])

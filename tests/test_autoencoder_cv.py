@@ -21,7 +21,7 @@ from shallow_ae import (
     hold_out_items,
     make_ranking_scorer,
 )
-from shallow_ae._objective.training_data import gram_of
+from shallow_ae._objective.training_gram import gram_of
 from shallow_ae.metrics import recall_score
 from shallow_ae.model_selection import RankingScorer, gram_folds
 
@@ -152,16 +152,16 @@ def test_held_out_items_in_a_frame_are_found_by_name(X):
 
 
 def test_the_gram_matrix_of_the_data_is_formed_once(X, monkeypatch):
-    from shallow_ae._objective import training_data
+    from shallow_ae._objective import training_gram
 
     lengths = []
-    original = training_data.add_gram
+    original = training_gram.add_gram
 
     def counting(rows, weights, gram):
         lengths.append(rows.shape[0])
         original(rows, weights, gram)
 
-    monkeypatch.setattr(training_data, "add_gram", counting)
+    monkeypatch.setattr(training_gram, "add_gram", counting)
     monkeypatch.setattr("shallow_ae._solvers.closed_form.add_gram", None)
     ShallowAutoEncoderCV(REGULARIZATIONS, dropout=[0.0, 0.3], cv=4).fit(X)
     # All users, and each of the test parts.

@@ -39,7 +39,7 @@ from shallow_ae._solvers.gradient_descent.fit import (
     RandomStreams,
 )
 from shallow_ae._solvers.gradient_descent.minibatches import partition_users, sample_batches
-from shallow_ae._solvers.gradient_descent.schedule import check_loss
+from shallow_ae._solvers.gradient_descent.schedule import check_loss, decayed_rates
 from shallow_ae._solvers.gradient_descent.sizes import block_columns
 from shallow_ae._solvers.gradient_descent.step import safe_learning_rate
 from shallow_ae._typing import Array
@@ -128,8 +128,8 @@ class PartitionedDescent:
         self, learning_rate: float, n_steps: int, monitors: Sequence[Monitor] = ()
     ) -> Descended:
         """Take `n_steps` steps on random batches, unless a monitor or an interrupt ends them."""
-        steps = np.arange(self._n_steps_before, self._n_steps_before + n_steps)
-        rates = learning_rate * self._options.learning_rate_decay**steps
+        decay = self._options.learning_rate_decay
+        rates = decayed_rates(learning_rate, decay, self._n_steps_before, n_steps)
         batch_size = self._options.batch_size
         users = sample_batches(self._rows.n_rows, batch_size, self._random.batches())
         return self._descend(users, rates, monitors)

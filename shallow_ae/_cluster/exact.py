@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from shallow_ae._cluster.parts import groups_of
 from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._cluster.workers import check_worker_memory
-from shallow_ae._objective.training_data import TrainingGram, TrainingRows, empty_gram
+from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._objective.training_gram import TrainingGram, empty_gram
 from shallow_ae._runtime.dask_graphs import computed, task, tree_sum
 
 

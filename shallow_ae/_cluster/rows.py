@@ -24,7 +24,8 @@ from shallow_ae._cluster.parts import (
     weigh_part,
 )
 from shallow_ae._objective.objective import check_finite, exponent_of
-from shallow_ae._objective.training_data import TrainingRows, check_some_left, rows_to_remove
+from shallow_ae._objective.training_data import TrainingRows, rows_to_remove
+from shallow_ae._objective.training_gram import check_some_left
 from shallow_ae._runtime.dask_graphs import (
     Task,
     computed,

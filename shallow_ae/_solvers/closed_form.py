@@ -30,7 +30,8 @@ from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import invert, mirror_and_scale, negated_inverse
 from shallow_ae._objective.problem import Problem
 from shallow_ae._objective.solution import ColumnScaling, Solution
-from shallow_ae._objective.training_data import TrainingData, TrainingGram, TrainingRows
+from shallow_ae._objective.training_data import TrainingData, TrainingRows
+from shallow_ae._objective.training_gram import TrainingGram
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae._runtime.memory import release_free_memory
 from shallow_ae._runtime.threads import map_on_threads

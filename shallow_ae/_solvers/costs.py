@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from shallow_ae._linalg.csr import sum_by_item
 from shallow_ae._linalg.gram import gram_bytes, gram_work
 from shallow_ae._linalg.inverse import inverse_bytes
-from shallow_ae._objective.training_data import keeps_gram
+from shallow_ae._objective.training_gram import keeps_gram
 from shallow_ae._runtime.blocks import block_rows
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._runtime.memory import free_memory, gib

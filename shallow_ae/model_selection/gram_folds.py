@@ -18,16 +18,8 @@ import numpy as np
 
 from shallow_ae._linalg.inverse import is_small
 from shallow_ae._objective.problem import problem_of
-from shallow_ae._objective.training_data import (
-    GRAM_DTYPE,
-    TrainingData,
-    TrainingGram,
-    TrainingRows,
-    gram_of,
-    keeps_gram,
-    own_rows,
-    training_data,
-)
+from shallow_ae._objective.training_data import TrainingData, TrainingRows, own_rows, training_data
+from shallow_ae._objective.training_gram import GRAM_DTYPE, TrainingGram, gram_of, keeps_gram
 from shallow_ae._runtime.memory import free_memory, release_free_memory
 from shallow_ae._runtime.progress import Progress, progress_bar
 from shallow_ae._runtime.threads import map_sequential, map_single_threaded, n_threads

@@ -14,14 +14,8 @@ from shallow_ae._cluster.rows import PartitionedRows, read_rows, rows_in_memory
 from shallow_ae._cluster.workers import check_worker_memory, worker_memory
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
-from shallow_ae._objective.training_data import (
-    GRAM_DTYPE,
-    TrainingData,
-    TrainingGram,
-    TrainingRows,
-    keeps_gram,
-    own_rows,
-)
+from shallow_ae._objective.training_data import TrainingData, TrainingRows, own_rows
+from shallow_ae._objective.training_gram import GRAM_DTYPE, TrainingGram, keeps_gram
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.memory import free_memory
 from shallow_ae._solvers.costs import check_memory, check_neighbors_fit, gram_need

@@ -12,7 +12,8 @@ from shallow_ae._cluster.parts import Part
 from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._linalg.csr import column_squares, row_squares
 from shallow_ae._objective.objective import Objective, count_scale
-from shallow_ae._objective.training_data import TrainingData, TrainingGram
+from shallow_ae._objective.training_data import TrainingData
+from shallow_ae._objective.training_gram import TrainingGram
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.dask_graphs import computed, shared, task
 from shallow_ae._runtime.memory import free_memory

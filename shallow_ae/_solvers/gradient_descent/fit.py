@@ -19,6 +19,7 @@ from shallow_ae._solvers.gradient_descent.minibatches import (
     partition_users,
     sample_batches,
 )
+from shallow_ae._solvers.gradient_descent.schedule import decayed_rates
 from shallow_ae._solvers.gradient_descent.sizes import batch_bytes, steps_at_once
 from shallow_ae._solvers.gradient_descent.step import random_start, safe_learning_rate
 from shallow_ae._typing import Array, Interactions
@@ -208,8 +209,8 @@ class GradientDescent:
         self, learning_rate: float, n_steps: int, monitors: Sequence[Monitor] = ()
     ) -> Descended:
         """Take `n_steps` steps on random batches, unless a monitor or an interrupt ends them."""
-        steps = np.arange(self._n_steps_before, self._n_steps_before + n_steps)
-        rates = learning_rate * self._options.learning_rate_decay**steps
+        decay = self._options.learning_rate_decay
+        rates = decayed_rates(learning_rate, decay, self._n_steps_before, n_steps)
         n_users, batch_size = self._X.shape[0], self._options.batch_size
         users = sample_batches(n_users, batch_size, self._random.batches())
         return self._descend(users, rates, monitors)

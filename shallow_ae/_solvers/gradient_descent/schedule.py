@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shallow_ae._typing import Array
+
 _DIVERGED = 100  # descent diverges if a loss is this many times the usual loss
+
+
+def decayed_rates(learning_rate: float, decay: float, n_before: int, n_steps: int) -> Array:
+    """Return the learning rates of `n_steps` steps, after `n_before` earlier decays."""
+    rates: Array = learning_rate * decay ** np.arange(n_before, n_before + n_steps)
+    return rates
 
 
 def dispatch_sizes(
