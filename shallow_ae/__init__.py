@@ -1,38 +1,47 @@
-"""Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
+"""Recommend unseen items with a shallow linear autoencoder, scikit-learn style.
 
-from shallow_ae.data.ids import IdMapper
-from shallow_ae.data.preprocessing import LogCountTransformer
-from shallow_ae.data.splits import hold_out_after, hold_out_items, hold_out_users
-from shallow_ae.evaluation import evaluate
-from shallow_ae.metrics import ndcg_score
-from shallow_ae.model_selection import make_ranking_scorer
-from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
-from shallow_ae.model_selection.blended_cv import BlendedRecommenderCV
-from shallow_ae.models.autoencoder import ShallowAutoEncoder
-from shallow_ae.models.blended import BlendedRecommender
-from shallow_ae.models.low_rank import LowRankAutoEncoder
-from shallow_ae.models.popularity import PopularityRecommender
-from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.pipeline import RecommenderPipeline, make_recommender
+A public name is imported when it is first used. A process that only serves recommendations
+therefore starts without scikit-learn, pandas and JAX. Type checkers read the file `__init__.pyi`.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BlendedRecommender",
-    "BlendedRecommenderCV",
-    "IdMapper",
-    "LogCountTransformer",
-    "LowRankAutoEncoder",
-    "PopularityRecommender",
-    "RecommenderPipeline",
-    "ShallowAutoEncoder",
-    "ShallowAutoEncoderCV",
-    "SparseShallowAutoEncoder",
-    "evaluate",
-    "hold_out_after",
-    "hold_out_items",
-    "hold_out_users",
-    "make_ranking_scorer",
-    "make_recommender",
-    "ndcg_score",
-]
+_MODULE_OF = {
+    "BlendedRecommender": "models.blended",
+    "BlendedRecommenderCV": "model_selection",
+    "IdMapper": "data.ids",
+    "LogCountTransformer": "data.preprocessing",
+    "LowRankAutoEncoder": "models.low_rank",
+    "PopularityRecommender": "models.popularity",
+    "RecommenderPipeline": "pipeline",
+    "ShallowAutoEncoder": "models.autoencoder",
+    "ShallowAutoEncoderCV": "model_selection",
+    "SparseShallowAutoEncoder": "models.sparse",
+    "evaluate": "evaluation",
+    "hold_out_after": "data.splits",
+    "hold_out_items": "data.splits",
+    "hold_out_users": "data.splits",
+    "make_ranking_scorer": "model_selection",
+    "make_recommender": "pipeline",
+    "ndcg_score": "metrics",
+}
+_MODULES = {"datasets", "display", "evaluation", "metrics", "model_selection", "pipeline"}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value  # the next access finds it without this function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF, *_MODULES})

@@ -64,6 +64,24 @@ def test_public_names_can_be_imported(module):
     assert all(hasattr(found, name) for name in PUBLIC[module])
     if hasattr(found, "__all__"):
         assert set(found.__all__) == PUBLIC[module]
+        assert set(dir(found)) >= PUBLIC[module]
+
+
+def test_type_checkers_see_the_public_names():
+    stub = ast.parse(PACKAGE.joinpath("__init__.pyi").read_text(encoding="utf-8"))
+    imported = {
+        name.asname: importlib.import_module(line.module)
+        for line in ast.walk(stub)
+        if isinstance(line, ast.ImportFrom)
+        for name in line.names
+    }
+    assert set(imported) == PUBLIC["shallow_ae"]
+    assert all(getattr(shallow_ae, name) is getattr(own, name) for name, own in imported.items())
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'recommend'"):
+        shallow_ae.recommend  # noqa: B018
 
 
 def documented():

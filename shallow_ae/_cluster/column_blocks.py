@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._runtime.dask_graphs import Task, computed, shared, task
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
 from shallow_ae._weights.ranking import best_items, check_rows
 

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from shallow_ae._cluster.column_blocks import ColumnBlocks
 from shallow_ae._runtime.dask_graphs import Task, shared, task
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae._weights.ranking import all_scores, best_items
 

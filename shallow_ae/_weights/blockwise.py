@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._runtime.threads import map_on_threads
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, check_dense_fits
 
 COLUMNS_AT_ONCE = 256

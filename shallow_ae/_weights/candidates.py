@@ -1,56 +1,23 @@
-"""Candidate filtering: seen items, allow list, deny list."""
+"""Candidate filters from the arguments of `recommend`, validated."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
+from shallow_ae._weights.candidate_lists import (
+    CandidateFilter,
+    ItemLists,
+    lists_of_rows,
+    shared_list,
+)
 from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.matrices import canonical
-
-
-class ItemLists(NamedTuple):
-    """A list of items for each user, `items[starts[user] : stops[user]]`, in ascending order."""
-
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    items: NDArray[np.int32]
-
-    def of(self, users: NDArray[np.bool_]) -> ItemLists:
-        """Return the lists of the selected users."""
-        return self._replace(starts=self.starts[users], stops=self.stops[users])
-
-    def in_columns(self, first: int, last: int) -> ItemLists:
-        """Return the items from `first` to `last` - 1 of each list, numbered from 0."""
-        inside = (self.items >= first) & (self.items < last)
-        place = np.concatenate([[0], np.cumsum(inside)])
-        return ItemLists(
-            place[self.starts], place[self.stops], self.items[inside] - np.int32(first)
-        )
-
-
-class CandidateFilter(NamedTuple):
-    """The items that may be recommended to each user."""
-
-    seen: ItemLists  # not recommended
-    excluded: ItemLists  # not recommended
-    candidates: ItemLists  # the only items to recommend, if `is_restricted`
-    is_restricted: bool
-
-    def of(self, users: NDArray[np.bool_]) -> CandidateFilter:
-        """Return the filter for the selected users."""
-        seen, excluded, candidates = (lists.of(users) for lists in self[:3])
-        return CandidateFilter(seen, excluded, candidates, self.is_restricted)
-
-    def in_columns(self, first: int, last: int) -> CandidateFilter:
-        """Return the filter for the items from `first` to `last` - 1, numbered from 0."""
-        seen, excluded, candidates = (lists.in_columns(first, last) for lists in self[:3])
-        return CandidateFilter(seen, excluded, candidates, self.is_restricted)
 
 
 def candidate_filter(
@@ -61,8 +28,8 @@ def candidate_filter(
     :meth:`shallow_ae.ShallowAutoEncoder.recommend` documents the arguments and the errors.
     """
     n_users, n_items = X.shape
-    nothing = _shared(np.empty(0, np.int32), n_users)
-    seen = _of_rows(X) if check_boolean("exclude_seen", exclude_seen) else nothing
+    nothing = shared_list(np.empty(0, np.int32), n_users)
+    seen = lists_of_rows(X) if check_boolean("exclude_seen", exclude_seen) else nothing
     return CandidateFilter(
         seen,
         nothing if exclude is None else _check_lists("exclude", exclude, n_users, n_items),
@@ -94,7 +61,7 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
                 f"`{name}` has shape {listed.shape}, expected {(n_users, n_items)}: "
                 "a row for each row of X and a column for each item."
             )
-        return _of_rows(listed)
+        return lists_of_rows(listed)
     is_array = isinstance(given, np.ndarray)
     lists = given if is_array else _sequence(name, given)
     if is_array and n_items > 2 and _looks_like_a_mask(given, (n_users, n_items)):
@@ -103,7 +70,7 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
             "Pass scipy.sparse.csr_array(mask) instead."
         )
     if given.ndim == 1 if is_array else not any(isinstance(items, Iterable) for items in lists):
-        return _shared(np.unique(check_items(name, lists, n_items)), n_users)
+        return shared_list(np.unique(check_items(name, lists, n_items)), n_users)
     if len(lists) != n_users:
         raise ValueError(
             f"`{name}` has {len(lists):,} lists, expected {n_users:,}: one for each row of X. "
@@ -113,7 +80,7 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
     users = np.repeat(np.arange(n_users), [len(items) for items in rows])
     pairs = (users, np.concatenate(rows))
     ones = np.ones(len(users), np.bool_)
-    return _of_rows(canonical(sp.coo_array((ones, pairs), shape=(n_users, n_items))))
+    return lists_of_rows(canonical(sp.coo_array((ones, pairs), shape=(n_users, n_items))))
 
 
 def _looks_like_a_mask(given: Array, shape: tuple[int, int]) -> bool:
@@ -154,13 +121,3 @@ def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
             f"{n_items - 1}, or -1 for an empty place."
         )
     return items[items >= 0].astype(np.int32)
-
-
-def _of_rows(X: sp.csr_array[Any]) -> ItemLists:
-    ends = X.indptr.astype(np.int64)
-    return ItemLists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
-
-
-def _shared(items: NDArray[np.int32], n_users: int) -> ItemLists:
-    starts = np.zeros(n_users, np.int64)
-    return ItemLists(starts, starts + len(items), items)

@@ -15,7 +15,7 @@ from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 
 
 class WeightMatrix(Protocol):

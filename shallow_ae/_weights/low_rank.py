@@ -18,7 +18,7 @@ from shallow_ae._weights.blockwise import (
     rank_blocks,
     subtract_diagonal,
 )
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
 
 

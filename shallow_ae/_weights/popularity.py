@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae._weights.popularity import PopularityScores
 

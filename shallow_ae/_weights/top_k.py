@@ -20,7 +20,7 @@ import numpy as np
 from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import compiled
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter, ItemLists
+from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists
 from shallow_ae._weights.selection import keep_best, sort_heap
 
 

@@ -13,7 +13,7 @@ from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._typing import Array
 from shallow_ae._weights.blockwise import COLUMNS_AT_ONCE, dense_of, product_rows
-from shallow_ae._weights.candidates import CandidateFilter
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import (
     ItemWeights,
     Materialized,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array
 
 from shallow_ae._typing import Array
 
@@ -16,6 +15,8 @@ def check_sample_weight(
     sample_weight: ArrayLike | None, n_users: int, *, may_be_zero: bool = False
 ) -> Array:
     """Return one weight >= 0 for each user in float64; None means 1 for everyone."""
+    from sklearn.utils import check_array  # a serving process checks arguments without scikit-learn
+
     if sample_weight is None:
         return np.ones(n_users)
     weights: Array = check_array(

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._typing import Array
+from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.candidates import (
-    CandidateFilter,
     as_indices,
     candidate_filter,
     check_items,

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
+from shallow_ae._weights.candidate_lists import CandidateFilter
+from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
 from shallow_ae.data.ids import rows_and_users

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from shallow_ae._cluster.ranking import RankingRows, rank_tasks
 from shallow_ae._runtime.dask_graphs import is_dask, shared, task
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import CandidateFilter, candidate_filter
+from shallow_ae._weights.candidate_lists import CandidateFilter
+from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.dask_tables import UserRows, rows_of_users
 from shallow_ae.data.id_lists import lists_of_items

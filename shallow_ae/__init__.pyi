@@ -1,0 +1,31 @@
+"""The public names, for type checkers."""
+
+from shallow_ae.data.ids import IdMapper as IdMapper
+from shallow_ae.data.preprocessing import LogCountTransformer as LogCountTransformer
+from shallow_ae.data.splits import (
+    hold_out_after as hold_out_after,
+)
+from shallow_ae.data.splits import (
+    hold_out_items as hold_out_items,
+)
+from shallow_ae.data.splits import (
+    hold_out_users as hold_out_users,
+)
+from shallow_ae.evaluation import evaluate as evaluate
+from shallow_ae.metrics import ndcg_score as ndcg_score
+from shallow_ae.model_selection import make_ranking_scorer as make_ranking_scorer
+from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV as ShallowAutoEncoderCV
+from shallow_ae.model_selection.blended_cv import BlendedRecommenderCV as BlendedRecommenderCV
+from shallow_ae.models.autoencoder import ShallowAutoEncoder as ShallowAutoEncoder
+from shallow_ae.models.blended import BlendedRecommender as BlendedRecommender
+from shallow_ae.models.low_rank import LowRankAutoEncoder as LowRankAutoEncoder
+from shallow_ae.models.popularity import PopularityRecommender as PopularityRecommender
+from shallow_ae.models.sparse import SparseShallowAutoEncoder as SparseShallowAutoEncoder
+from shallow_ae.pipeline import (
+    RecommenderPipeline as RecommenderPipeline,
+)
+from shallow_ae.pipeline import (
+    make_recommender as make_recommender,
+)
+
+__version__: str
