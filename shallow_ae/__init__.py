@@ -15,6 +15,7 @@ _MODULE_OF = {
     "IdMapper": "data.ids",
     "LogCountTransformer": "data.preprocessing",
     "LowRankAutoEncoder": "models.low_rank",
+    "ModelFileError": "_model_files.container",
     "PopularityRecommender": "models.popularity",
     "RecommenderPipeline": "pipeline",
     "ShallowAutoEncoder": "models.autoencoder",
@@ -24,11 +25,21 @@ _MODULE_OF = {
     "hold_out_after": "data.splits",
     "hold_out_items": "data.splits",
     "hold_out_users": "data.splits",
+    "load_model": "persistence",
     "make_ranking_scorer": "model_selection",
     "make_recommender": "pipeline",
     "ndcg_score": "metrics",
+    "save_model": "persistence",
 }
-_MODULES = {"datasets", "display", "evaluation", "metrics", "model_selection", "pipeline"}
+_MODULES = {
+    "datasets",
+    "display",
+    "evaluation",
+    "metrics",
+    "model_selection",
+    "persistence",
+    "pipeline",
+}
 
 __all__ = list(_MODULE_OF)
 

@@ -336,8 +336,19 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         if users is not None:
             trial.users_ = users
         trial.items_ = items
-        trial._positions = index_of(items)  # kept, so that its hash table is built once
+        trial._index = index_of(items)  # kept, so that its hash table is built once
         return take_over(self, trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_index", None)  # a pandas.Index of `items_`
+        return state
+
+    @property
+    def _positions(self) -> pd.Index[Any]:
+        if "_index" not in vars(self):
+            self._index = index_of(self.items_)
+        return self._index
 
     def _fit_partitions(self, frame: Any) -> Self:
         """Fit to a Dask DataFrame. Its users stay on the workers."""
@@ -357,8 +368,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _users(self) -> Array:
         if not hasattr(self, "users_"):
             raise ValueError(
-                "The mapper was fitted to a Dask DataFrame, whose users it does not keep. Pass the "
-                "users of the rows to `inverse_transform`; `transform` needs no known users."
+                "The mapper has no users: it was fitted to a Dask DataFrame, whose users it does "
+                "not keep, or it was saved for serving. Pass the users of the rows to "
+                "`inverse_transform`; `transform` needs no known users."
             )
         return self.users_
 

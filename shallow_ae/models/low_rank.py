@@ -27,7 +27,7 @@ from shallow_ae.models.recommender import checked_rows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _LowRankState(FittedState):
+class LowRankState(FittedState):
     """The result of a fit by a truncated SVD."""
 
     singular_values: Array
@@ -143,7 +143,7 @@ class LowRankAutoEncoder(
     ((4, 2), (1, 2))
     """
 
-    _fitted: _LowRankState
+    _fitted: LowRankState
     singular_values_ = FittedAttribute[Array]()
 
     def __init__(
@@ -292,7 +292,7 @@ class LowRankAutoEncoder(
         spectrum: Spectrum,
     ) -> Self:
         settings = low_rank_settings_of(self)
-        trial._fitted = _LowRankState(
+        trial._fitted = LowRankState(
             weights=ItemWeights(low_rank_weights(spectrum, counts, settings)),
             item_counts=counts,
             n_samples_seen=data.n_rows,

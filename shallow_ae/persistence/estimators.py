@@ -1,0 +1,152 @@
+"""The estimators of this library in model files: their parameters, and what they have learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shallow_ae._cluster.rows import PartitionedRows
+from shallow_ae._model_files.values import Encoder
+from shallow_ae._model_files.weights import encode_holder
+from shallow_ae._weights.item_weights import ItemWeights
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.preprocessing import LogCountTransformer
+from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV
+from shallow_ae.model_selection.blended_cv import BlendedRecommenderCV
+from shallow_ae.models.autoencoder import ShallowAutoEncoder
+from shallow_ae.models.blended import BlendedRecommender, FittedParts
+from shallow_ae.models.fitted import AutoEncoderState, FittedState
+from shallow_ae.models.low_rank import LowRankAutoEncoder, LowRankState
+from shallow_ae.models.popularity import PopularityRecommender
+from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.models.sparse import SparseShallowAutoEncoder
+from shallow_ae.persistence.skops_values import encode_by_skops
+from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline
+
+NAME = "estimator"
+
+_NAMES = ("n_features_in_", "feature_names_in_", "_sklearn_output_config")
+_CHOICE = ("best_estimator_", "best_params_", "best_score_", "best_index_")
+_SEARCH = (*_CHOICE, "cv_results_", "n_splits_", *_NAMES)
+
+# The attributes that a class has after `fit`.
+_LEARNED: dict[type, tuple[str, ...]] = {
+    IdMapper: ("items_", "users_"),
+    LogCountTransformer: _NAMES,
+    ShallowAutoEncoder: ("_fitted", *_NAMES),
+    SparseShallowAutoEncoder: ("_fitted", *_NAMES),
+    LowRankAutoEncoder: ("_fitted", *_NAMES),
+    PopularityRecommender: ("_fitted", *_NAMES),
+    BlendedRecommender: ("_parts", *_NAMES),
+    BlendedRecommenderCV: _SEARCH,
+    ShallowAutoEncoderCV: _SEARCH,
+    RecommenderPipeline: (),
+}
+_CLASSES = {kind.__name__: kind for kind in _LEARNED}
+_STATES: dict[type, type[FittedState]] = {
+    ShallowAutoEncoder: AutoEncoderState,
+    SparseShallowAutoEncoder: AutoEncoderState,
+    LowRankAutoEncoder: LowRankState,
+    PopularityRecommender: FittedState,
+}
+
+
+def is_known(estimator: Any) -> bool:
+    """Return whether an estimator is one of this library, and no subclass of another."""
+    return type(estimator) in _LEARNED
+
+
+def encode_other(value: Any, place: str, encoder: Encoder) -> Any:
+    """Return the JSON of a value that is no number, container or named type."""
+    if is_known(value):
+        return _encode_estimator(value, place, encoder)
+    if isinstance(value, ItemWeights):
+        return encode_holder(value, place, encoder)
+    if isinstance(value, FittedParts):
+        own = {"names": value.names, "models": value.models}
+        return {"@": "FittedParts"} | encoder.encode_all(own, place)
+    if isinstance(value, PartitionedRows):
+        raise ValueError(
+            f"`{place}` lies on Dask's workers and cannot be saved. Save with keep='serving'."
+        )
+    if isinstance(value, RecommenderMixin):
+        raise TypeError(
+            f"`{place}` is a {type(value).__name__}, a subclass that `load_model` would not know. "
+            "Save it by joblib or skops."
+        )
+    return encode_by_skops(value, place, encoder)
+
+
+def _encode_estimator(estimator: Any, place: str, encoder: Encoder) -> dict[str, Any]:
+    kind = type(estimator)
+    params = estimator.get_params(deep=False)
+    state = estimator.__getstate__()  # without values that are computed again when needed
+    learned = {k: v for k, v in state.items() if k not in params and k != "_sklearn_version"}
+    if unknown := set(learned) - set(_LEARNED[kind]):
+        raise TypeError(
+            f"`{place}` is a {kind.__name__} with the attributes {sorted(unknown)}, which no file "
+            "keeps. Delete them."
+        )
+    if kind is RecommenderPipeline:
+        steps = [
+            [name, encoder.encode(step, f"steps.{name}")] for name, step in params.pop("steps")
+        ]
+        return _node(kind, encoder.encode_all(params, place) | {"steps": steps}, {})
+    return _node(kind, encoder.encode_all(params, place), encoder.encode_all(learned, place))
+
+
+def _node(kind: type, params: dict[str, Any], learned: dict[str, Any]) -> dict[str, Any]:
+    return {"@": NAME, "kind": kind.__name__, "params": params, "learned": learned}
+
+
+def read_estimator(kind: str, params: dict[str, Any], learned: dict[str, Any]) -> Any:
+    """Return an estimator with these parameters and learned attributes, checked."""
+    made = _CLASSES[kind]
+    if unknown := set(learned) - set(_LEARNED[made]):
+        raise ValueError(f"a {kind} with the attributes {sorted(unknown)}")
+    if made is RecommenderPipeline:
+        params["steps"] = [(name, step) for name, step in params["steps"]]
+    estimator = made(**params)
+    vars(estimator).update(learned)
+    _check(estimator)
+    return estimator
+
+
+def _check(estimator: Any) -> None:
+    """Raise a ValueError unless what an estimator has learned belongs together."""
+    learned = vars(estimator)
+    expected = _STATES.get(type(estimator), FittedState)
+    if "_fitted" in learned and type(learned["_fitted"]) is not expected:
+        raise ValueError(f"a {type(estimator).__name__} with the state of another model")
+    if "_parts" in learned and type(learned["_parts"]) is not FittedParts:
+        raise ValueError("a sum without parts")
+    if "best_estimator_" in learned and not is_known(learned["best_estimator_"]):
+        raise ValueError("a search without a model")
+    for name in ("items_", "users_"):
+        if name in learned and len(set(learned[name].tolist())) < len(learned[name]):
+            raise ValueError(f"`{name}` holds an id twice")
+    if isinstance(estimator, RecommenderMixin):
+        _check_features(estimator)
+    if isinstance(estimator, RecommenderPipeline):
+        _check_ids(estimator.steps[0][1], estimator.steps[-1][1])
+
+
+def _check_ids(mapper: Any, model: Any) -> None:
+    ids = getattr(mapper, "items_", None) if isinstance(mapper, IdMapper) else None
+    if ids is not None and _n_items(model) not in (None, len(ids)):
+        raise ValueError(f"{len(ids):,} ids for {_n_items(model):,} items")
+
+
+def _check_features(model: Any) -> None:
+    n_items = _n_items(model)
+    if n_items is None:
+        return
+    names = getattr(model, "feature_names_in_", None)
+    if model.n_features_in_ != n_items or (names is not None and names.shape != (n_items,)):
+        raise ValueError(f"a {type(model).__name__} of {n_items:,} items with other features")
+
+
+def _n_items(model: Any) -> int | None:
+    """Return the number of items of a model, or None if it is not fitted."""
+    if not isinstance(model, RecommenderMixin) or not model.__sklearn_is_fitted__():
+        return None
+    return int(model._fitted.weights.form.n_inputs)

@@ -1,0 +1,55 @@
+"""Values of other libraries, such as steps of scikit-learn, as bytes of skops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from shallow_ae._model_files.container import ModelFileError
+from shallow_ae._model_files.values import Encoder
+from shallow_ae._typing import Array
+
+NAME = "skops"
+
+
+def encode_by_skops(value: Any, place: str, encoder: Encoder) -> dict[str, Any]:
+    """Return a value of another library as JSON, or raise an error that names its place."""
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    try:
+        from skops.io import dumps
+    except ImportError as error:
+        raise ImportError(
+            f"`{place}` is a {kind}, which only skops can save without pickle: "
+            "pip install 'shallow-ae[skops]'."
+        ) from error
+    try:
+        data = dumps(value)
+    except Exception as error:  # skops raises errors of many types
+        raise TypeError(f"`{place}` is a {kind}, which skops cannot save: {error}") from error
+    return {"@": NAME, "kind": kind} | encoder.encode_all(
+        {"data": np.frombuffer(data, np.uint8)}, place
+    )
+
+
+def reader(trusted: Sequence[str] | None) -> Callable[..., Any]:
+    """Return a function that reads a value, if its types are scikit-learn's or among `trusted`."""
+
+    def read(kind: str, data: Array) -> Any:
+        try:
+            from skops.io import get_untrusted_types, loads
+        except ImportError as error:
+            raise ImportError(
+                f"The file holds a {kind}, which skops has saved: pip install 'shallow-ae[skops]'."
+            ) from error
+        saved = data.tobytes()
+        unknown = sorted(set(get_untrusted_types(data=saved)) - set(trusted or ()))
+        if unknown:
+            raise ModelFileError(
+                f"holds a {kind} with the types {', '.join(unknown)}, which are not scikit-learn's "
+                f"own. If you trust the file, pass `trusted`={unknown!r}."
+            )
+        return loads(saved, trusted=list(trusted or ()))
+
+    return read

@@ -1,0 +1,110 @@
+"""What fitted models consist of, in model files: names, and checks after reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from shallow_ae._model_files.weights import (
+    FORM_NAMES,
+    WEIGHT_READERS,
+    check_numbers,
+)
+from shallow_ae._objective.objective import Objective
+from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae._weights.item_weights import ItemWeights
+from shallow_ae.model_selection.scorer import RankingScorer
+from shallow_ae.models.blended import FittedParts
+from shallow_ae.models.fitted import AutoEncoderState, FittedState
+from shallow_ae.models.low_rank import LowRankState
+from shallow_ae.models.recommender import RecommenderMixin
+
+TYPE_NAMES: Mapping[type, str] = {
+    **FORM_NAMES,
+    Objective: "Objective",
+    TrainingRows: "TrainingRows",
+    TrainingGram: "TrainingGram",
+    FittedState: "FittedState",
+    AutoEncoderState: "AutoEncoderState",
+    LowRankState: "LowRankState",
+    RankingScorer: "RankingScorer",
+}
+
+
+def _training_rows(X: Any, sample_weight: Any) -> TrainingRows:
+    _check_type("X", X, sp.csr_array)
+    check_numbers("X", X.data, None)
+    check_numbers("sample_weight", sample_weight, X.shape[0])
+    return TrainingRows(X, sample_weight)
+
+
+def _training_gram(**fields: Any) -> TrainingGram:
+    gram = TrainingGram(**fields)
+    n_items = len(gram.item_counts)
+    check_numbers("matrix", gram.matrix, n_items, n_items)
+    for name in ("item_counts", "largest", "n_users"):
+        check_numbers(name, getattr(gram, name), n_items)
+    _check_type("dtype", gram.dtype, np.dtype)
+    return gram
+
+
+def _state(kind: type[FittedState]) -> Callable[..., FittedState]:
+    def read(**fields: Any) -> FittedState:
+        state = kind(**fields)
+        _check_type("weights", state.weights, ItemWeights)
+        n_items = state.weights.form.n_inputs
+        check_numbers("item_counts", state.item_counts, n_items)
+        data = state.training_data
+        if data is not None:
+            found = _n_items_of(data)
+            if found != n_items:
+                raise ValueError(f"training data of {found:,} items for {n_items:,} items")
+        if isinstance(state, AutoEncoderState):
+            check_numbers("diagonal", state.diagonal, n_items)
+            _check_type("objective", state.objective, Objective)
+        if isinstance(state, LowRankState):
+            check_numbers("singular_values", state.singular_values, None)
+        return state
+
+    return read
+
+
+def _parts(names: Any, models: Any) -> FittedParts:
+    own = list(models.values())
+    if not own or not set(models) <= set(names):
+        raise ValueError("a sum without parts, or with parts that have no names")
+    for part in own:
+        _check_type("part", part, RecommenderMixin)
+    sizes = {part._fitted.weights.form.n_inputs for part in own}
+    if len(sizes) > 1:
+        raise ValueError("a sum of parts with different numbers of items")
+    return FittedParts(names, models)
+
+
+def _n_items_of(data: Any) -> int:
+    if isinstance(data, TrainingRows):
+        return int(data.X.shape[1])
+    _check_type("training_data", data, TrainingGram)
+    return len(data.matrix)
+
+
+def _check_type(name: str, value: Any, expected: Any) -> None:
+    if not isinstance(value, expected):
+        raise ValueError(f"`{name}` is a {type(value).__name__}, expected {expected}")
+
+
+READERS: Mapping[str, Callable[..., Any]] = {
+    **WEIGHT_READERS,
+    "Objective": Objective,
+    "TrainingRows": _training_rows,
+    "TrainingGram": _training_gram,
+    "FittedState": _state(FittedState),
+    "AutoEncoderState": _state(AutoEncoderState),
+    "LowRankState": _state(LowRankState),
+    "FittedParts": _parts,
+    "RankingScorer": RankingScorer,
+}
