@@ -30,6 +30,7 @@ _MODULE_OF = {
     "make_recommender": "pipeline",
     "ndcg_score": "metrics",
     "save_model": "persistence",
+    "ServingRecommender": "serving",
 }
 _MODULES = {
     "datasets",
@@ -39,6 +40,7 @@ _MODULES = {
     "model_selection",
     "persistence",
     "pipeline",
+    "serving",
 }
 
 __all__ = list(_MODULE_OF)

@@ -27,5 +27,6 @@ from shallow_ae.pipeline import (
 from shallow_ae.pipeline import (
     make_recommender as make_recommender,
 )
+from shallow_ae.serving import ServingRecommender as ServingRecommender
 
 __version__: str

@@ -21,8 +21,10 @@ PUBLIC = {
         "IdMapper",
         "LogCountTransformer",
         "LowRankAutoEncoder",
+        "ModelFileError",
         "PopularityRecommender",
         "RecommenderPipeline",
+        "ServingRecommender",
         "ShallowAutoEncoder",
         "ShallowAutoEncoderCV",
         "SparseShallowAutoEncoder",
@@ -30,9 +32,11 @@ PUBLIC = {
         "hold_out_after",
         "hold_out_items",
         "hold_out_users",
+        "load_model",
         "make_ranking_scorer",
         "make_recommender",
         "ndcg_score",
+        "save_model",
     },
     "shallow_ae.metrics": {
         "coverage_score",
@@ -54,6 +58,8 @@ PUBLIC = {
         "ShallowAutoEncoderCV",
         "make_ranking_scorer",
     },
+    "shallow_ae.persistence": {"ModelFileError", "load_model", "save_model"},
+    "shallow_ae.serving": {"Recommendations", "ScoredItems", "ServingRecommender"},
     "shallow_ae.pipeline": {"RecommenderPipeline", "make_recommender"},
 }
 

@@ -36,6 +36,15 @@ def check_numbers(name: str, array: Any, *shape: int | None) -> None:
         raise ValueError(f"`{name}` holds numbers that are not finite")
 
 
+def check_state(weights: Any, item_counts: Any) -> int:
+    """Raise a ValueError unless weights and item counts belong together; return the items."""
+    if not isinstance(weights, ItemWeights):
+        raise ValueError(f"weights that are a {type(weights).__name__}")
+    n_items = weights.form.n_inputs
+    check_numbers("item_counts", item_counts, n_items)
+    return n_items
+
+
 def _dense(P: Array) -> DenseWeights:
     check_numbers("P", P, None, len(P))
     return DenseWeights(P)

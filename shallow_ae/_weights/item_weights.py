@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._linalg.csr import csr_arrays
+from shallow_ae._linalg.csr import CsrArrays, csr_arrays
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._typing import Array
@@ -149,18 +149,8 @@ class SparseWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row, usually by ranking only the neighbors of its items."""
-        from shallow_ae._weights.top_k import rank_sparse
-
-        rows, P, n_items = (
-            csr_arrays(X, self.dtype),
-            csr_arrays(self.P, self.dtype),
-            self.P.shape[1],
-        )
-
-        def rank(part: slice) -> None:
-            rank_sparse(rows, P, n_items, allowed, part.start, items[part], scores[part])
-
-        share_rows(X.shape[0], rank, verbose=verbose)
+        arrays = csr_arrays(self.P, self.dtype)
+        rank_by_arrays(arrays, X, allowed, items, scores, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return entries of P."""
@@ -179,6 +169,26 @@ class SparseWeights(NamedTuple):
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these weights."""
         return self
+
+
+def rank_by_arrays(
+    P: CsrArrays,
+    X: sp.csr_array[Any],
+    allowed: CandidateFilter,
+    items: Array,
+    scores: Array,
+    *,
+    verbose: int = 0,
+) -> None:
+    """Write the best items of each row, for the arrays of a square csr matrix P."""
+    from shallow_ae._weights.top_k import rank_sparse
+
+    rows, n_items = csr_arrays(X, P.data.dtype), len(P.indptr) - 1
+
+    def rank(part: slice) -> None:
+        rank_sparse(rows, P, n_items, allowed, part.start, items[part], scores[part])
+
+    share_rows(X.shape[0], rank, verbose=verbose)
 
 
 Materialized: TypeAlias = DenseWeights | SparseWeights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from shallow_ae._weights.item_weights import (
     WeightMatrix,
 )
 from shallow_ae._weights.ranking import check_rows
+from shallow_ae.data.arguments import check_real
 
 
 def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> ItemWeights:
@@ -43,6 +44,24 @@ def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> Item
     if len(left) == 1 and left[0][1] == 1:
         return left[0][0]
     return ItemWeights(SummedWeights(tuple(p for p, _ in left), tuple(f for _, f in left)))
+
+
+def factors_of(weights: Any, names: list[str], kept: Container[str]) -> list[float]:
+    """Return the factors of the kept parts, from `weights` with one number for each name."""
+    if weights is None:
+        weights = [1.0] * len(names)
+    if not isinstance(weights, list | tuple | np.ndarray):
+        raise TypeError(f"`weights`={weights!r} must be a list of numbers, or None.")
+    factors = [check_real("weights", weight) for weight in weights]
+    if len(factors) != len(names):
+        raise ValueError(
+            f"`weights` has {len(factors)} numbers, expected {len(names)}: one for each of the "
+            f"parts {', '.join(map(repr, names))}. After a change of `estimators`, call `fit`."
+        )
+    of_kept = [factor for name, factor in zip(names, factors, strict=True) if name in kept]
+    if not any(of_kept):
+        raise ValueError("All `weights` are 0: set one of them to another number.")
+    return of_kept
 
 
 class SummedWeights(NamedTuple):

@@ -15,6 +15,7 @@ from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.dask_arrays import map_rows, row_blocks
 from shallow_ae.data.fitting import forget_names, take_over
+from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.matrices import check_interactions
 
 
@@ -141,7 +142,7 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
     def _weighted(self, X: Any) -> Interactions:
         check_is_fitted(self)
         counts = self._check(X, above=0, what="counts", reset=False)
-        return _on_positive(counts, lambda count: np.log1p(count) + 1)
+        return _on_positive(counts, log_counts)
 
     def inverse_transform(self, X: Any) -> Interactions:
         """Return the counts for given weights: the inverse of `transform`, up to rounding.

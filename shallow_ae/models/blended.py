@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from copy import copy
 from typing import Any, Self
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import _BaseComposition
 
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._weights.item_weights import ItemWeights
-from shallow_ae._weights.weighted_sum import weighted_sum
-from shallow_ae.data.arguments import check_real, check_sample_weight
+from shallow_ae._weights.weighted_sum import factors_of, weighted_sum
+from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.fitting import copy_names, forget_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models.fitted import FittedState
@@ -268,24 +267,6 @@ class FittedParts:
             state = FittedState(total, some.item_counts, some.n_samples_seen)
             self._last = last = (factors, weights, state)
         return last[2]
-
-
-def factors_of(weights: Any, names: list[str], kept: Container[str]) -> list[float]:
-    """Return the factors of the kept parts, from `weights` with one number for each name."""
-    if weights is None:
-        weights = [1.0] * len(names)
-    if not isinstance(weights, list | tuple | np.ndarray):
-        raise TypeError(f"`weights`={weights!r} must be a list of numbers, or None.")
-    factors = [check_real("weights", weight) for weight in weights]
-    if len(factors) != len(names):
-        raise ValueError(
-            f"`weights` has {len(factors)} numbers, expected {len(names)}: one for each of the "
-            f"parts {', '.join(map(repr, names))}. After a change of `estimators`, call `fit`."
-        )
-    of_kept = [factor for name, factor in zip(names, factors, strict=True) if name in kept]
-    if not any(of_kept):
-        raise ValueError("All `weights` are 0: set one of them to another number.")
-    return of_kept
 
 
 def _is_named(part: Any) -> bool:

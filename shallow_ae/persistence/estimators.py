@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shallow_ae._cluster.rows import PartitionedRows
+from shallow_ae._model_files.foreign import encode_by_skops
 from shallow_ae._model_files.values import Encoder
 from shallow_ae._model_files.weights import encode_holder
 from shallow_ae._weights.item_weights import ItemWeights
@@ -19,7 +20,6 @@ from shallow_ae.models.low_rank import LowRankAutoEncoder, LowRankState
 from shallow_ae.models.popularity import PopularityRecommender
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.persistence.skops_values import encode_by_skops
 from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline
 
 NAME = "estimator"

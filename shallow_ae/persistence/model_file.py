@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from shallow_ae._model_files import foreign
 from shallow_ae._model_files.container import Contents, read, write
 from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as_error
 from shallow_ae._model_files.values import Decoder, Encoder
 from shallow_ae.data.arguments import check_choice
-from shallow_ae.persistence import skops_values
 from shallow_ae.persistence.estimators import NAME, encode_other, is_known, read_estimator
 from shallow_ae.persistence.states import READERS, TYPE_NAMES
 from shallow_ae.persistence.without_users import without_users
@@ -138,7 +138,7 @@ def load_model(
     contents = read(path, mapped=memory_map)
     with damage_as_error(path):
         document = checked_document(contents.document)
-        readers = {**READERS, NAME: read_estimator, skops_values.NAME: skops_values.reader(trusted)}
+        readers = {**READERS, NAME: read_estimator, foreign.NAME: foreign.reader(trusted)}
         model = Decoder(contents.arrays, readers).decode(document["model"])
         if not is_known(model):
             raise ValueError("no model")

@@ -12,11 +12,11 @@ from shallow_ae._model_files.weights import (
     FORM_NAMES,
     WEIGHT_READERS,
     check_numbers,
+    check_state,
 )
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram
-from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae.model_selection.scorer import RankingScorer
 from shallow_ae.models.blended import FittedParts
 from shallow_ae.models.fitted import AutoEncoderState, FittedState
@@ -55,9 +55,7 @@ def _training_gram(**fields: Any) -> TrainingGram:
 def _state(kind: type[FittedState]) -> Callable[..., FittedState]:
     def read(**fields: Any) -> FittedState:
         state = kind(**fields)
-        _check_type("weights", state.weights, ItemWeights)
-        n_items = state.weights.form.n_inputs
-        check_numbers("item_counts", state.item_counts, n_items)
+        n_items = check_state(state.weights, state.item_counts)
         data = state.training_data
         if data is not None:
             found = _n_items_of(data)

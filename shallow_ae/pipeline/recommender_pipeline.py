@@ -17,6 +17,7 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae.data.arguments import check_choice, check_integer
 from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
 from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
@@ -30,6 +31,7 @@ from shallow_ae.pipeline.answers import (
     working_steps,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
+from shallow_ae.serving.servable import Servable
 
 
 class RecommenderPipeline(Pipeline):
@@ -299,6 +301,15 @@ class RecommenderPipeline(Pipeline):
         """
         check_is_fitted(self)
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
+
+    def _servable(self) -> Servable:
+        """Return what ServingRecommender needs of the fitted pipeline."""
+        check_is_fitted(self)
+        mapper, *between, model = working_steps(self.steps)
+        steps = [log_counts if type(step) is LogCountTransformer else step for step in between]
+        form = model._fitted.weights.form
+        refuses_unknown = mapper.unknown == "error"
+        return Servable(mapper.items_, model.item_counts_, form, steps, refuses_unknown)
 
     def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
         return read(working_steps(self.steps), interactions)

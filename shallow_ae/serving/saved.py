@@ -1,0 +1,98 @@
+"""A model file as what serving needs, without making estimators of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shallow_ae._model_files import foreign
+from shallow_ae._model_files.container import read
+from shallow_ae._model_files.document import checked_document, damage_as_error
+from shallow_ae._model_files.values import Decoder
+from shallow_ae._model_files.weights import WEIGHT_READERS, check_state
+from shallow_ae._typing import Array
+from shallow_ae._weights.item_weights import WeightMatrix
+from shallow_ae._weights.weighted_sum import factors_of, weighted_sum
+from shallow_ae.data.log_counts import log_counts
+from shallow_ae.serving.servable import Servable
+
+
+class _Estimator(NamedTuple):
+    kind: str
+    params: dict[str, Any]
+    learned: dict[str, Any]
+
+
+class _State(NamedTuple):
+    weights: Any
+    item_counts: Array
+
+
+def read_servable(
+    path: str | os.PathLike[str], *, memory_map: bool, trusted: Sequence[str] | None
+) -> Servable:
+    """Return what serving needs from a file of a model or a RecommenderPipeline."""
+    contents = read(path, mapped=memory_map)
+    with damage_as_error(path):
+        node = checked_document(contents.document)["model"]
+        readers = {**_READERS, foreign.NAME: foreign.reader(trusted)}
+        return _servable(Decoder(contents.arrays, readers).decode(node))
+
+
+def _servable(model: Any) -> Servable:
+    if model.kind != "RecommenderPipeline":
+        state = _state_of(model)
+        return Servable(np.arange(len(state.item_counts)), *_fields(state), [], False)
+    steps = [step for _, step in model.params["steps"] if step not in (None, "passthrough")]
+    mapper, state = steps[0], _state_of(steps[-1])
+    between = [log_counts if _is_log_count(step) else step for step in steps[1:-1]]
+    items = mapper.learned["items_"]
+    if len(items) != len(state.item_counts):
+        raise ValueError(f"{len(items):,} ids for {len(state.item_counts):,} items")
+    return Servable(items, *_fields(state), between, mapper.params["unknown"] == "error")
+
+
+def _fields(state: _State) -> tuple[Array, WeightMatrix]:
+    return state.item_counts, state.weights.form
+
+
+def _is_log_count(step: Any) -> bool:
+    return isinstance(step, _Estimator) and step.kind == "LogCountTransformer"
+
+
+def _state_of(model: Any) -> _State:
+    """Return the weights of a model, of the model that a search has chosen, or of a sum."""
+    learned = model.learned
+    if "best_estimator_" in learned:
+        return _state_of(learned["best_estimator_"])
+    if "_parts" in learned:
+        names, models = learned["_parts"]["names"], learned["_parts"]["models"]
+        states = [_state_of(part) for part in models.values()]
+        factors = factors_of(model.params["weights"], names, models)
+        return states[0]._replace(weights=weighted_sum([own.weights for own in states], factors))
+    if "_fitted" not in learned:
+        raise ValueError(f"a {model.kind} that is not fitted")
+    state: _State = learned["_fitted"]
+    return state
+
+
+def _read_state(weights: Any, item_counts: Array, **_: Any) -> _State:
+    check_state(weights, item_counts)
+    return _State(weights, item_counts)
+
+
+_READERS: Mapping[str, Callable[..., Any]] = {
+    **WEIGHT_READERS,
+    "estimator": _Estimator,
+    "FittedState": _read_state,
+    "AutoEncoderState": _read_state,
+    "LowRankState": _read_state,
+    "FittedParts": dict,
+    "Objective": dict,
+    "RankingScorer": dict,
+    "TrainingRows": dict,
+    "TrainingGram": dict,
+}

@@ -1,0 +1,18 @@
+"""Servable: what recommendations are computed from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from shallow_ae._typing import Array
+from shallow_ae._weights.item_weights import WeightMatrix
+
+
+class Servable(NamedTuple):
+    """The items, weights and steps of a recommender."""
+
+    items: Array  # raw ids
+    item_counts: Array
+    weights: WeightMatrix
+    steps: list[Any]  # functions of positive counts, and transformers of rows
+    refuses_unknown: bool
