@@ -21,6 +21,9 @@ from shallow_ae.models.blended import BlendedRecommender as BlendedRecommender
 from shallow_ae.models.low_rank import LowRankAutoEncoder as LowRankAutoEncoder
 from shallow_ae.models.popularity import PopularityRecommender as PopularityRecommender
 from shallow_ae.models.sparse import SparseShallowAutoEncoder as SparseShallowAutoEncoder
+from shallow_ae.persistence import ModelFileError as ModelFileError
+from shallow_ae.persistence import load_model as load_model
+from shallow_ae.persistence import save_model as save_model
 from shallow_ae.pipeline import (
     RecommenderPipeline as RecommenderPipeline,
 )
