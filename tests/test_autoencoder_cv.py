@@ -284,7 +284,7 @@ def n_cores(request, monkeypatch):
     """Let there be so many cores."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(
-        "shallow_ae._runtime.threads.joblib.effective_n_jobs", lambda _: request.param
+        "joblib.effective_n_jobs", lambda _: request.param
     )
     return request.param
 

@@ -15,7 +15,7 @@ from shallow_ae._runtime import threads
 @pytest.fixture(autouse=True)
 def three_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(threads.joblib, "effective_n_jobs", lambda _: 3)
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda _: 3)
 
 
 def results_of(run, function, tasks):

@@ -12,7 +12,6 @@ from itertools import takewhile
 from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-import joblib
 from threadpoolctl import ThreadpoolController
 
 _MOST = 8
@@ -35,7 +34,9 @@ def n_threads() -> int:
     share = os.environ.get("OMP_NUM_THREADS", "")
     if share == "1":
         return 1  # joblib would warn in Dask's workers
-    n_cores = int(joblib.effective_n_jobs(-1))
+    from joblib import effective_n_jobs  # a single request needs one thread, and not this import
+
+    n_cores = int(effective_n_jobs(-1))
     return min(_MOST, n_cores, int(share) if share.isdigit() and int(share) else n_cores)
 
 
