@@ -283,9 +283,7 @@ def test_held_out_items_of_other_users_are_refused(X):
 def n_cores(request, monkeypatch):
     """Let there be so many cores."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(
-        "joblib.effective_n_jobs", lambda _: request.param
-    )
+    monkeypatch.setattr("joblib.effective_n_jobs", lambda _: request.param)
     return request.param
 
 

@@ -193,12 +193,13 @@ def _replacement(path: Path) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: pass the name of a file.")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    with open(temporary, "xb"):  # with the permissions that new files get
-        pass
+    with open(temporary, "xb") as file:  # has the permissions that new files get
+        mode = os.fstat(file.fileno()).st_mode
     try:
-        if target.exists():
-            os.chmod(temporary, target.stat().st_mode & 0o777)
         yield temporary
+        if target.exists():
+            mode = target.stat().st_mode
+        os.chmod(temporary, mode & 0o777)  # the writer may have made the file again
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):

@@ -47,8 +47,8 @@ def reader(trusted: Sequence[str] | None) -> Callable[..., Any]:
         unknown = sorted(set(get_untrusted_types(data=saved)) - set(trusted or ()))
         if unknown:
             raise ModelFileError(
-                f"holds a {kind} with the types {', '.join(unknown)}, which are not scikit-learn's "
-                f"own. If you trust the file, pass `trusted`={unknown!r}."
+                f"holds a {kind}, and skops makes only some types unasked. If you trust where the "
+                f"file comes from, pass `trusted`={unknown!r}."
             )
         return loads(saved, trusted=list(trusted or ()))
 

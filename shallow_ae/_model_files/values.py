@@ -7,7 +7,7 @@ in a file is executed: a name stands for one of the types that the caller lists.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -94,6 +94,8 @@ class Encoder:
         try:
             return self.ids(value, place)
         except TypeError:
+            if all(isinstance(own, Hashable) for own in value):
+                raise  # these are ids
             return {_FORM: "objects", "values": self._list(list(value), place)}
 
     def _masked(self, value: Any, place: str) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from shallow_ae import __version__
 from shallow_ae._model_files import foreign
 from shallow_ae._model_files.container import Contents, read, write
 from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as_error
@@ -17,7 +19,7 @@ from shallow_ae.persistence.estimators import NAME, encode_other, is_known, read
 from shallow_ae.persistence.states import READERS, TYPE_NAMES
 from shallow_ae.persistence.without_users import without_users
 
-_LIBRARIES = ("shallow-ae", "numpy", "scipy", "scikit-learn", "pandas", "jax", "numba")
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "jax", "numba")
 
 
 def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving") -> None:
@@ -84,10 +86,14 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
         )
     encoder = Encoder(TYPE_NAMES, encode_other)
     node = encoder.encode(without_users(model) if keep == "serving" else model, "model")
-    versions = {"python": platform.python_version()}
-    versions |= {library: version(library) for library in _LIBRARIES}
-    document = {"schema": SCHEMA, "keep": keep, "versions": versions, "model": node}
+    document = {"schema": SCHEMA, "keep": keep, "versions": _versions(), "model": node}
     write(path, Contents(document, encoder.arrays))
+
+
+@cache
+def _versions() -> dict[str, str]:
+    libraries = {library: version(library) for library in _LIBRARIES}
+    return {"python": platform.python_version(), "shallow-ae": __version__} | libraries
 
 
 def load_model(

@@ -50,8 +50,11 @@ def _servable(model: Any) -> Servable:
     mapper, state = steps[0], _state_of(steps[-1])
     between = [log_counts if _is_log_count(step) else step for step in steps[1:-1]]
     items = mapper.learned["items_"]
-    if len(items) != len(state.item_counts):
-        raise ValueError(f"{len(items):,} ids for {len(state.item_counts):,} items")
+    n_items = len(state.item_counts)
+    if len(items) != n_items or len(set(items.tolist())) != n_items:
+        raise ValueError(
+            f"{len(items):,} ids, some of them twice or too many, for {n_items:,} items"
+        )
     return Servable(items, *_fields(state), between, mapper.params["unknown"] == "error")
 
 
