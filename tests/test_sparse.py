@@ -26,6 +26,7 @@ from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.neighborhood import fit as neighborhood_fit
 from shallow_ae._solvers.neighborhood import kernels
+from shallow_ae._weights import largest as largest_module
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
 from shallow_ae.models import pruning
@@ -488,7 +489,8 @@ def test_few_neighbors_find_what_all_pairs_find_on_movielens(ml_1m):
 def test_sparsify_keeps_the_largest_and_tells_what_the_others_were_worth(
     monkeypatch, form, variants
 ):
-    monkeypatch.setattr(pruning, "_COLUMNS", 5)
+    for module in (largest_module, pruning):
+        monkeypatch.setattr(module, "_COLUMNS", 5)
     monkeypatch.setattr(pruning, "_PRODUCTS", 700)
     shapes = {"primal": (150, 100), "dual": (60, 100), "gram": (2000, 12)}
     X = listens(*shapes[form])

@@ -51,7 +51,10 @@ class PopularityScores(NamedTuple):
 
     def columns(self, block: slice) -> NoReturn:
         """Raise an AttributeError: there are no weights."""
-        raise AttributeError("Scores by popularity are the same for all users: no item weights.")
+        raise AttributeError(
+            "Scores by popularity are the same for all users: there are no item weights. For the "
+            "weights of a sum of models, set the weight of its popularity part to 0."
+        )
 
     def materialized(self) -> NoReturn:
         """Raise an AttributeError: there are no weights."""

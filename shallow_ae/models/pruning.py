@@ -1,8 +1,9 @@
-"""The largest weights of an exact model as a sparse model, for `sparsify`."""
+"""The largest weights of any model, and of an exact model as a sparse model, for `sparsify`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,32 +18,47 @@ from shallow_ae._objective.training_gram import TrainingGram
 from shallow_ae._runtime.blocks import blocks
 from shallow_ae._runtime.dask_graphs import computed, shared, task
 from shallow_ae._runtime.memory import free_memory
-from shallow_ae._runtime.threads import map_on_threads, n_threads
 from shallow_ae._solvers.costs import check_neighbors_fit
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import ItemWeights, SparseWeights, WeightMatrix
-from shallow_ae._weights.ranking import best_of_rows
+from shallow_ae._weights.largest import bytes_needed, largest_weights
+from shallow_ae.data.arguments import check_integer
 from shallow_ae.models.fitted import AutoEncoderState
 
 _COLUMNS = 128
 _PRODUCTS = 2**18  # maximum entries of the product of a block of rows and the weights
 
 
+def pruned_weights(weights: WeightMatrix, n_neighbors: int | None) -> sp.csr_array[Any]:
+    """Return the `n_neighbors` largest weights of each column; None returns all of them.
+
+    Raises
+    ------
+    MemoryError
+        If they do not fit in the free memory. The message names a number that fits.
+    """
+    n_items = weights.n_inputs
+    # For no rows at all, a product is not evaluated, and a sum of sparse matrices is added up.
+    form = weights.cheapest_for(sp.csr_array((0, n_items), dtype=weights.dtype))
+    n_kept = max(1, n_items - 1)
+    if n_neighbors is not None:
+        n_kept = min(check_integer("n_neighbors", n_neighbors, low=1), n_kept)
+    check_neighbors_fit(n_items, n_kept, partial(bytes_needed, form), free_memory())
+    return largest_weights(form, n_kept)
+
+
 def prune(state: AutoEncoderState, n_neighbors: int) -> AutoEncoderState:
     """Return the state of a sparse model with the `n_neighbors` largest weights of each column."""
     objective, weights, item_counts = state.objective, state.weights.form, state.item_counts
     n_items, itemsize = weights.n_inputs, weights.dtype.itemsize
-    # Bytes for each neighbor: three copies of the weights (blocks of columns, joined, csr), or the
-    # csr matrix and three float64 numbers for each weight.
-    a_neighbor = n_items * max(3 * (itemsize + 4), itemsize + 4 + 3 * 8)
-    beside = n_threads() * 4 * _COLUMNS * n_items * itemsize + 3 * 12 * _PRODUCTS
 
     def bytes_of(number: int) -> int:
-        return number * a_neighbor + beside
+        # For the objective: the csr matrix and three float64 numbers for each weight.
+        for_objective = number * n_items * (itemsize + 4 + 3 * 8) + 3 * 12 * _PRODUCTS
+        return max(bytes_needed(weights, number), for_objective)
 
     check_neighbors_fit(n_items, n_neighbors, bytes_of, free_memory())
-    P = _largest(weights, n_items, n_neighbors)
+    P = largest_weights(weights, n_neighbors)
     scale = count_scale(item_counts, objective.item_exponent)
     data = P.data * np.repeat(scale, np.diff(P.indptr))
     data /= scale[P.indices]
@@ -55,26 +71,6 @@ def prune(state: AutoEncoderState, n_neighbors: int) -> AutoEncoderState:
         loss_curve=[state.loss_curve[-1], loss],
         training_data=None,
     )
-
-
-def _largest(weights: WeightMatrix, n_items: int, n_neighbors: int) -> sp.csr_array[Any]:
-    """Return the `n_neighbors` largest entries of each column of P, without explicit zeros."""
-
-    def largest(block: slice) -> sp.csc_array[Any]:
-        columns = weights.columns(block)
-        width = columns.shape[1]
-        nobody = sp.csr_array((width, n_items), dtype=columns.dtype)
-        sizes = np.ascontiguousarray(np.abs(columns).T)
-        items, _ = best_of_rows(sizes, n_neighbors, candidate_filter(nobody, exclude_seen=False))
-        values = np.take_along_axis(columns.T, items, axis=1)
-        indptr = np.arange(width + 1, dtype=np.int32) * n_neighbors
-        indices = items.ravel().astype(np.int32)
-        kept = sp.csc_array((values.ravel(), indices, indptr), shape=(n_items, width))
-        kept.eliminate_zeros()
-        return kept
-
-    parts = map_on_threads(largest, blocks(n_items, _COLUMNS))
-    return sp.csr_array(sp.hstack(parts, format="csr"))
 
 
 def _objective(

@@ -1,4 +1,4 @@
-"""RecommenderMixin: predict, recommend, similar_items, explain, score."""
+"""RecommenderMixin: predict, recommend, similar_items, explain, largest_weights, score."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models import recommend_partitions
 from shallow_ae.models.fitted import FittedAttribute, FittedState
+from shallow_ae.models.pruning import pruned_weights
 
 
 class RecommenderMixin:
@@ -276,6 +277,59 @@ class RecommenderMixin:
         reasons, parts = explain_scores(weights, X, by_user, k)
         shape = (*asked.shape, k)
         return reasons.reshape(shape), parts.reshape(shape)
+
+    def largest_weights(self, n_neighbors: int | None = 100) -> sp.csr_array[Any]:
+        """Return the largest weights of each scored item, for serving or storing them elsewhere.
+
+        The score of item j for a user with the row x is the sum of x_i P_ij over the user's items
+        i. Of each column j of P, the result holds the entries that change the score of j most.
+
+        Parameters
+        ----------
+        n_neighbors : int or None, default=100
+            Number of weights to keep in each column: the largest by absolute value, ties by
+            ascending index. None keeps all nonzero weights. Their number is close to n_items**2,
+            except for models with sparse weights.
+
+        Returns
+        -------
+        weights : csr_array of shape (n_items, n_items)
+            P without its other entries: row i is the item that a user has seen, column j the item
+            that is scored. No zeros are stored; the data type is that of the model.
+
+        Raises
+        ------
+        MemoryError
+            If the weights do not fit in the free memory. The message names a number that fits.
+        AttributeError
+            If the scores, or a part of a sum of scores, come from popularity.
+
+        Notes
+        -----
+        The memory is three times that of the result, plus blocks of 128 columns for each thread;
+        for sparse weights, it is twice that of the result and of these weights. Weights that the
+        model does not store are computed block by block, without computing `item_weights_`. The
+        time is that of computing each entry of P once. Of sparse weights, only the stored entries
+        are read.
+
+        See Also
+        --------
+        ShallowAutoEncoder.sparsify : The same weights of an exact model, as a model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+        >>> model.largest_weights(1).toarray().round(2)
+        array([[0.  , 0.8 , 0.  , 0.29],
+               [0.7 , 0.  , 0.65, 0.  ],
+               [0.  , 0.  , 0.  , 0.  ],
+               [0.  , 0.  , 0.  , 0.  ]], dtype=float32)
+        """
+        check_is_fitted(self)
+        return pruned_weights(self._fitted.weights.form, n_neighbors)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean NDCG@100 of the recommendations, for model selection.

@@ -1,10 +1,11 @@
-"""Answers of fitted steps: the rows of interactions, their best items, reasons and scores."""
+"""Answers of fitted steps: the rows of interactions, best items, reasons, scores, weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -14,7 +15,8 @@ from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
-from shallow_ae.data.ids import rows_and_users
+from shallow_ae.data.ids import IdMapper, rows_and_users
+from shallow_ae.data.tables import frame_like
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import checked_rows, rank
 
@@ -92,3 +94,17 @@ def reasons_of_pairs(
         parts.append((block.start + pair, *found))
     pairs, reasons, contributions, ranks = map(np.concatenate, zip(*parts, strict=True))
     return pairs, reasons, contributions, ranks
+
+
+def table_of_weights(mapper: IdMapper, P: sp.csr_array[Any]) -> pd.DataFrame:
+    """Return the stored entries of P as a table with raw ids."""
+    items, names = mapper.items_, ("similar", "weight")
+    # The ids get their data type before they are repeated.
+    catalogue = frame_like(None, {mapper.item: items}, dict.fromkeys(names, items))
+    seen = np.repeat(np.arange(len(items)), np.diff(P.indptr))
+    columns = {
+        mapper.item: catalogue[mapper.item].array.take(seen),
+        "similar": catalogue["similar"].array.take(P.indices),
+        "weight": P.data.astype(np.float32, copy=False),
+    }
+    return pd.DataFrame(columns, copy=False)

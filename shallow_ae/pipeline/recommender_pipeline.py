@@ -7,6 +7,7 @@ from copy import copy
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -28,6 +29,7 @@ from shallow_ae.pipeline.answers import (
     read,
     reasons_of_pairs,
     score_interactions,
+    table_of_weights,
     working_steps,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
@@ -273,6 +275,62 @@ class RecommenderPipeline(Pipeline):
         pairs, reasons, contributions, ranks = reasons_of_pairs(at[-1], X, rows, targets, k)
         columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)
+
+    def largest_weights(self, n_neighbors: int | None = 100) -> pd.DataFrame:
+        """Return the largest weights of each scored item as a table, for serving from a database.
+
+        The score of an item for a user is the sum, over the user's items, of the value of the item
+        in the input of the model times the weight from that item to the scored item. The table
+        leads to the same scores as :meth:`ShallowAutoEncoder.sparsify`.
+
+        Parameters
+        ----------
+        n_neighbors : int or None, default=100
+            Number of weights to keep for each scored item: the largest by absolute value, ties by
+            the order of IdMapper's `items_`. None keeps all nonzero weights.
+
+        Returns
+        -------
+        weights : pandas.DataFrame
+            A row for each weight. The columns are the item that a user has seen, named as in
+            IdMapper; similar, the item that is scored; and weight, in float32. Pairs of items
+            without a row have the weight 0. Rows are in the order of IdMapper's `items_`, by seen
+            item and then by scored item.
+
+        Raises
+        ------
+        MemoryError
+            If the weights do not fit in the free memory. The message names a number that fits.
+        AttributeError
+            If the scores, or a part of a sum of scores, come from popularity.
+        ValueError
+            If the items are named "similar" or "weight" in IdMapper.
+
+        Notes
+        -----
+        The values that meet the weights are not the counts but the output of the steps before the
+        model. With :class:`~shallow_ae.LogCountTransformer`, a program that reads the table weights
+        the sum of a user's counts of an item by 1 + log(1 + count).
+
+        The memory is that of the model's `largest_weights`, or that of the table plus 20 bytes for
+        each row, whichever is larger.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Help!"), ("ann", "Kashmir"), ("bob", "Help!"), ("bob", "Kashmir"),
+        ...            ("bob", "Clocks"), ("cleo", "Help!"), ("cleo", "Yellow")]
+        >>> recommender = make_recommender(ShallowAutoEncoder(0.1, solver="exact")).fit(listens)
+        >>> recommender.largest_weights(1).round(2)
+              item  similar  weight
+        0    Help!  Kashmir    0.70
+        1    Help!   Yellow    0.65
+        2  Kashmir    Help!    0.80
+        3  Kashmir   Clocks    0.29
+        """
+        check_is_fitted(self)
+        at = copy(self)
+        return table_of_weights(at[0], at[-1].largest_weights(n_neighbors))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean NDCG@100 of the recommendations, for model selection.
