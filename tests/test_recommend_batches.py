@@ -93,9 +93,11 @@ def of_path(frame, folder):
     return str(file)
 
 
+CONNECTION = duckdb.connect()  # relations of DuckDB 1.1 do not keep theirs
+
+
 def of_own_connection(frame, folder):
-    connection = duckdb.connect()
-    return connection.from_df(frame).project("item, user, count")
+    return CONNECTION.from_df(frame).project('item, "user", count')
 
 
 def of_query(frame, folder):

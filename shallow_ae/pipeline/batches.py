@@ -15,7 +15,8 @@ from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.folders import whole_folder
 from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._typing import Array
-from shallow_ae.data.id_lists import UserLists
+from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
+from shallow_ae.data.id_lists import UserLists, lists_by_user
 from shallow_ae.data.ids import IdMapper, report_unknown
 from shallow_ae.data.stored_interactions import (
     OpenedInteractions,
@@ -46,7 +47,7 @@ class _Answer(NamedTuple):
     columns: dict[str, Array]
 
 
-class InMemory:
+class _InMemory:
     """Interactions in a frame, list or array. All of them are read at once."""
 
     path = None
@@ -74,7 +75,7 @@ class InMemory:
             yield self._interactions, self._rows.of(batch)
 
 
-class Stored:
+class _Stored:
     """Interactions at a path or in a DuckDB relation, read while they are answered."""
 
     _opened: OpenedInteractions
@@ -113,7 +114,7 @@ class Stored:
             report_unknown(mapper, unknown.n_unknown, unknown.n_interactions, ids)
 
 
-Source: TypeAlias = InMemory | Stored
+_Source: TypeAlias = _InMemory | _Stored
 
 
 class _UnknownItems:
@@ -130,7 +131,28 @@ class _UnknownItems:
         self.ids.update(dict.fromkeys(ids.tolist()))
 
 
-def source_of(steps: list[Any], interactions: Any) -> Source:
+def request_of(
+    steps: list[Any],
+    k: int,
+    batch_size: int,
+    exclude_seen: bool,
+    lists: dict[str, Any],
+    no_history: str,
+    verbose: int,
+) -> Request:
+    """Check the arguments of `recommend_batches` for fitted steps, and read the lists."""
+    check_choice("no_history", no_history, ("popularity", "omit"))
+    return Request(
+        check_integer("k", k, low=1),
+        check_integer("batch_size", batch_size, low=1),
+        check_boolean("exclude_seen", exclude_seen),
+        {name: lists_by_user(name, given, steps[0]) for name, given in lists.items()},
+        no_history == "popularity",
+        verbose,
+    )
+
+
+def _source_of(steps: list[Any], interactions: Any) -> _Source:
     """Find and check the interactions of users in any form but Dask's."""
     if is_dask(interactions):
         raise TypeError(
@@ -138,11 +160,15 @@ def source_of(steps: list[Any], interactions: Any) -> Source:
             "`to_parquet` of its result."
         )
     check_names((steps[0].user, steps[0].item), COLUMNS)
-    return (Stored if is_stored(interactions) else InMemory)(steps, interactions)
+    return (_Stored if is_stored(interactions) else _InMemory)(steps, interactions)
 
 
-def recommended_frames(steps: list[Any], source: Source, request: Request) -> Iterator[Any]:
-    """Yield the recommendations for `request.batch_size` users at a time as frames."""
+def recommended_frames(steps: list[Any], interactions: Any, request: Request) -> Iterator[Any]:
+    """Return an iterator of the recommendations for `request.batch_size` users at a time."""
+    return _frames(steps, _source_of(steps, interactions), request)
+
+
+def _frames(steps: list[Any], source: _Source, request: Request) -> Iterator[Any]:
     with source.opened():
         for answer in _answers(steps, source, request):
             yield frame_like(*answer)
@@ -150,7 +176,7 @@ def recommended_frames(steps: list[Any], source: Source, request: Request) -> It
 
 def write_folder(
     steps: list[Any],
-    source: Source,
+    interactions: Any,
     request: Request,
     path: str | PathLike[str],
     *,
@@ -163,6 +189,7 @@ def write_folder(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    source = _source_of(steps, interactions)
     folder, n_files, mapper = Path(path).resolve(), 0, steps[0]
     _check_apart(folder, source.path)
     with whole_folder(folder, overwrite=overwrite) as new, source.opened():
@@ -190,7 +217,7 @@ def check_can_write() -> None:
     check_packages("Recommendations are written as Parquet by", "pyarrow.parquet")
 
 
-def _answers(steps: list[Any], source: Source, request: Request) -> Iterator[_Answer]:
+def _answers(steps: list[Any], source: _Source, request: Request) -> Iterator[_Answer]:
     """Yield the answers to one batch of users after the other, with a progress bar."""
     n_users = source.n_users() if request.verbose else None
     with progress_bar(n_users, "recommend", "user", verbose=request.verbose) as bar:

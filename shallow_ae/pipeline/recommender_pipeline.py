@@ -16,7 +16,7 @@ from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._runtime.folders import check_folder
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
-from shallow_ae.data.id_lists import known_items, known_users, lists_by_user, lists_of_items
+from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
@@ -32,11 +32,9 @@ from shallow_ae.pipeline.answers import (
     working_steps,
 )
 from shallow_ae.pipeline.batches import (
-    Request,
-    Source,
     check_can_write,
     recommended_frames,
-    source_of,
+    request_of,
     write_folder,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
@@ -278,10 +276,10 @@ class RecommenderPipeline(Pipeline):
            user     item  rank
         0  cleo  Kashmir     1
         """
-        at, source, request = self._in_batches(
-            interactions, k, batch_size, exclude_seen, candidates, exclude, no_history, verbose
-        )
-        return recommended_frames(working_steps(at.steps), source, request)
+        check_is_fitted(self)
+        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
+        return recommended_frames(steps, interactions, request)
 
     def write_recommendations(
         self,
@@ -359,10 +357,10 @@ class RecommenderPipeline(Pipeline):
         check_boolean("overwrite", overwrite)
         check_can_write()
         check_folder(Path(path).resolve(), overwrite=overwrite)
-        at, source, request = self._in_batches(
-            interactions, k, batch_size, exclude_seen, candidates, exclude, no_history, verbose
-        )
-        return write_folder(working_steps(at.steps), source, request, path, overwrite=overwrite)
+        check_is_fitted(self)
+        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
+        return write_folder(steps, interactions, request, path, overwrite=overwrite)
 
     def similar_items(
         self, items: Iterable[Any], k: int = 10, *, candidates: Any = None, exclude: Any = None
@@ -475,30 +473,6 @@ class RecommenderPipeline(Pipeline):
         """
         check_is_fitted(self)
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
-
-    def _in_batches(
-        self,
-        interactions: Any,
-        k: int,
-        batch_size: int,
-        exclude_seen: bool,
-        candidates: Any,
-        exclude: Any,
-        no_history: str,
-        verbose: int,
-    ) -> tuple[Self, Source, Request]:
-        """Return the steps of one fit, the interactions, and the checked arguments."""
-        check_is_fitted(self)
-        k = check_integer("k", k, low=1)
-        batch_size = check_integer("batch_size", batch_size, low=1)
-        check_boolean("exclude_seen", exclude_seen)
-        check_choice("no_history", no_history, ("popularity", "omit"))
-        at = copy(self)
-        source = source_of(working_steps(at.steps), interactions)
-        given = {"candidates": candidates, "exclude": exclude}
-        lists = {name: lists_by_user(name, ids, at[0]) for name, ids in given.items()}
-        popular = no_history == "popularity"
-        return at, source, Request(k, batch_size, exclude_seen, lists, popular, verbose)
 
     def _read(self, interactions: Any) -> Rows:
         return read(working_steps(self.steps), interactions)
