@@ -87,6 +87,10 @@ def test_users_are_whole_where_their_rows_lie_in_several_files(
     assert {frame["user"].nunique() for frame in frames[:-1]} <= {batch_size}
 
 
+def of_folder_like_a_partition(frame, folder):
+    return as_folder(frame, folder / "user=nobody")
+
+
 def of_path(frame, folder):
     file = folder / "some [listens] of *?.parquet"
     frame.to_parquet(file)
@@ -107,7 +111,9 @@ def of_query(frame, folder):
     )
 
 
-@pytest.mark.parametrize("given", [of_path, of_own_connection, of_query])
+@pytest.mark.parametrize(
+    "given", [of_path, of_folder_like_a_partition, of_own_connection, of_query]
+)
 def test_files_and_relations_are_answered_as_frames(listens, recommender, tmp_path, given):
     found = joined(recommender.recommend_batches(given(listens, tmp_path), k=5, batch_size=7))
     pd.testing.assert_frame_equal(

@@ -6,7 +6,6 @@ takes them from there in batches of rows, which are cut where one user ends and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -79,7 +78,7 @@ class StoredInteractions:
                     rows = _reader(_selected(self._relation, self._columns))
                     connection.from_arrow(rows).write_parquet(str(files[0]))
                 stored = connection.read_parquet(
-                    [_without_patterns(file) for file in files],
+                    [str(file) for file in files],
                     union_by_name=True,
                     hive_partitioning=False,
                 )
@@ -280,8 +279,3 @@ def _reader(relation: Any) -> Any:
 def _quoted(name: str) -> str:
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
-
-
-def _without_patterns(file: Path) -> str:
-    """Return the path of a file for DuckDB, which takes some characters for patterns."""
-    return re.sub(r"([\[*?])", r"[\1]", str(file))
