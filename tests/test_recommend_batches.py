@@ -355,6 +355,19 @@ def test_an_interrupted_write_leaves_what_was_there(
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(before)
 
 
+@pytest.mark.parametrize("told", ["Query interrupted", "something else"])
+def test_an_interrupt_while_duckdb_sorts_is_one_of_the_keyboard(
+    recommender, folder, monkeypatch, told
+):
+    def interrupted(*_):
+        raise RuntimeError(told)
+
+    monkeypatch.setattr(stored_interactions, "_by_users", interrupted)
+    expected = KeyboardInterrupt if told == "Query interrupted" else RuntimeError
+    with pytest.raises(expected):
+        next(recommender.recommend_batches(folder))
+
+
 def test_a_folder_that_cannot_be_renamed_is_restored(recommender, listens, tmp_path, monkeypatch):
     out = recommender.write_recommendations(listens, tmp_path / "out", k=2)
     old = (out / "part-00000.parquet").read_bytes()

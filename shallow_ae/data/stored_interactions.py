@@ -61,7 +61,7 @@ class StoredInteractions:
         """
         import duckdb
 
-        with TemporaryDirectory(prefix="shallow_ae-") as folder:
+        with _interrupts(), TemporaryDirectory(prefix="shallow_ae-") as folder:
             settings: dict[str, Any] = {
                 "memory_limit": _MEMORY,
                 "temp_directory": f"{folder}/spilled",
@@ -117,6 +117,17 @@ class OpenedInteractions:
 
     def _aggregate(self, expression: str) -> int:
         return int(self._relation.aggregate(expression).fetchall()[0][0])
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raise a KeyboardInterrupt for the error by which DuckDB reports one."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _is_relation(given: Any) -> bool:
