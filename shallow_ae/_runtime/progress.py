@@ -22,9 +22,12 @@ class Progress:
 
 @contextmanager
 def progress_bar(
-    total: int, description: str, unit: str = "it", *, verbose: int
+    total: int | None, description: str, unit: str = "it", *, verbose: int
 ) -> Iterator[Progress]:
-    """Show a progress bar for `total` units of work, if `verbose` is not 0."""
+    """Show a progress bar for `total` units of work, if `verbose` is not 0.
+
+    None stands for a total that is not known.
+    """
     if not verbose:
         yield Progress()
         return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -52,6 +53,32 @@ def lists_of_items(name: str, given: Any, users: Array, mapper: IdMapper) -> Any
     both = (rows >= 0) & (columns >= 0)
     pairs = (np.ones(int(both.sum()), np.bool_), (rows[both], columns[both]))
     return sp.csr_array(pairs, shape=(len(users), len(mapper.items_)))
+
+
+class UserLists(NamedTuple):
+    """Lists of items for users who are looked up in batches: columns, as the model takes them."""
+
+    columns: Any  # None, an array for all users, or a csr matrix whose last row is empty
+    users: pd.Index[Any] | None  # of the rows but the last; None if all users share one list
+
+    def of(self, users: Array) -> Any:
+        """Return the lists in the form of `lists_of_items`, with a row for each of `users`."""
+        if self.users is None:
+            return self.columns
+        return self.columns[self.users.get_indexer(index_of(users))]  # -1 is the last row
+
+
+def lists_by_user(name: str, given: Any, mapper: IdMapper) -> UserLists:
+    """Read the lists of `lists_of_items` once, for users who become known later."""
+    if isinstance(given, Mapping):
+        listed = index_of(given)
+    elif is_frame(given):
+        listed = index_of(pairs_in(given, mapper.user, mapper.item)[0]).unique()
+    else:
+        return UserLists(lists_of_items(name, given, np.empty(0), mapper), None)
+    columns = lists_of_items(name, given, listed.to_numpy(), mapper)
+    columns.resize(len(listed) + 1, len(mapper.items_))
+    return UserLists(columns, listed)
 
 
 def _checked_list(name: str, given: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,10 @@ from shallow_ae.data.arguments import check_choice
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import IndexedInteractions, encode, of_one_type, to_csr
+
+# A function of the mapper, the number of interactions with unknown items, the number of all
+# interactions, and the distinct unknown items.
+ReportUnknown: TypeAlias = Callable[["IdMapper", int, int, Array], None]
 
 
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -168,7 +172,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         if is_dask_frame(interactions):
             return self._transform_partitions(interactions)  # type: ignore[no-any-return]
-        return rows_and_users(self, interactions, warn=True)[0]
+        return rows_and_users(self, interactions, report=report_unknown)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -376,25 +380,30 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
 
 def rows_and_users(
-    mapper: IdMapper, interactions: Any, *, warn: bool
+    mapper: IdMapper, interactions: Any, *, report: ReportUnknown | None
 ) -> tuple[sp.csr_array[Any], Array]:
-    """Return the results of `transform` and `users_in`; the interactions are read only once."""
+    """Return the results of `transform` and `users_in`; the interactions are read only once.
+
+    `report` is called if there are items that `fit` did not see.
+    """
     check_is_fitted(mapper)
     columns = encode(interactions, mapper.user, mapper.item, mapper.count)
     fitted = mapper.item_index(columns.item_ids)  # one look-up for each item, not for each row
     columns = columns._replace(items=fitted[columns.items])
     known = columns.items >= 0
     if not known.all():
-        if warn:
+        if report:
             n_unknown, missing = int((~known).sum()), columns.item_ids[fitted < 0]
-            _report_unknown(mapper, n_unknown, known.size, missing)
+            report(mapper, n_unknown, known.size, missing)
         columns = columns._replace(
             users=columns.users[known], items=columns.items[known], counts=columns.counts[known]
         )
     return to_csr(columns, len(mapper.items_)), columns.user_ids
 
 
-def _report_unknown(mapper: IdMapper, n_unknown: int, n_interactions: int, ids: Array) -> None:
+def report_unknown(
+    mapper: IdMapper, n_unknown: int, n_interactions: int, ids: Sequence[Any] | Array
+) -> None:
     """Warn that items are left out, or raise an error, depending on `unknown`."""
     message = (
         f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import compress
 from operator import itemgetter
@@ -123,13 +123,18 @@ def take_rows(interactions: Any, chosen: NDArray[np.bool_]) -> Any:
     return list(compress(interactions, chosen))
 
 
-def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> Any:
-    """Return ids and further columns as a DataFrame of the library of `given`, or of pandas."""
-    if taken := ids.keys() & columns.keys():
+def check_names(ids: Iterable[str], columns: Iterable[str]) -> None:
+    """Raise a ValueError if columns of ids have the names of further columns of a result."""
+    if taken := set(ids) & set(columns):
         raise ValueError(
             f"The columns {sorted(taken)} of the interactions are named as columns of the result, "
             f"which are {sorted(columns)}. Rename the columns of the interactions."
         )
+
+
+def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> Any:
+    """Return ids and further columns as a DataFrame of the library of `given`, or of pandas."""
+    check_names(ids, columns)
     native = nw.from_native(given, eager_only=True, allow_series=True, pass_through=True)
     known = isinstance(native, nw.DataFrame | nw.Series)
     backend: Any = native.implementation if known else nw.Implementation.PANDAS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,26 @@ from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
-from shallow_ae.data.ids import IdMapper, rows_and_users
+from shallow_ae.data.ids import IdMapper, ReportUnknown, report_unknown, rows_and_users
 from shallow_ae.data.tables import frame_like
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import checked_rows, rank
 
+COLUMNS = ("score", "rank", "by_popularity")  # of recommendations, beside the ids
+
 _PAIRS_AT_ONCE = 2**13  # pairs of a user and an item explained in one block
+
+
+class Rows(NamedTuple):
+    """The rows of users."""
+
+    seen: sp.csr_array[Any]  # counts
+    X: sp.csr_array[Any]  # the input of the last step
+    users: Array  # raw ids
+
+    def of(self, users: slice) -> Rows:
+        """Return the rows of the selected users."""
+        return Rows(self.seen[users], self.X[users], self.users[users])
 
 
 def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
@@ -39,21 +53,42 @@ def score_interactions(
     mapper, model = steps[0], steps[-1]
     names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
     visible, hidden = protocol.split_pairs(interactions, y, names)
-    seen, X, users = read(steps, visible, warn=False)
+    seen, X, users = read(steps, visible, report=None)
     allowed = candidate_filter(seen)
     items, _, _ = best_or_popular(model, X, protocol.k, allowed, popular=True, verbose=0)
     return protocol.measure(*truth_and_lists(hidden, users, items, mapper))
 
 
 def read(
-    steps: list[Any], interactions: Any, *, warn: bool = True
-) -> tuple[Any, sp.csr_array[Any], Array]:
-    """Return the rows of counts, the rows as input of the last step, and the users of the rows."""
-    given, users = rows_and_users(steps[0], interactions, warn=warn)
+    steps: list[Any], interactions: Any, *, report: ReportUnknown | None = report_unknown
+) -> Rows:
+    """Return the rows of the users in the interactions."""
+    given, users = rows_and_users(steps[0], interactions, report=report)
     X = given
     for step in steps[1:-1]:
         X = step.transform(X)
-    return given, checked_rows(steps[-1], X), users
+    return Rows(given, checked_rows(steps[-1], X), users)
+
+
+def recommended(
+    steps: list[Any],
+    rows: Rows,
+    k: int,
+    lists: dict[str, Any],
+    *,
+    exclude_seen: bool,
+    popular: bool,
+    verbose: int = 0,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the ids and the further columns of the recommendations for all rows."""
+    mapper, model = steps[0], steps[-1]
+    allowed = candidate_filter(rows.seen, exclude_seen, **lists)
+    best = best_or_popular(model, rows.X, k, allowed, popular=popular, verbose=verbose)
+    items, scores, known = best
+    row, place = np.nonzero(items >= 0)
+    ids = {mapper.user: rows.users[row], mapper.item: mapper.items_[items[row, place]]}
+    columns = (scores[row, place], place + 1, ~known[row])
+    return ids, dict(zip(COLUMNS, columns, strict=True))
 
 
 def best_or_popular(

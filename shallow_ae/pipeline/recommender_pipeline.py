@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from copy import copy
+from os import PathLike
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.dask_graphs import is_dask_frame
+from shallow_ae._runtime.folders import check_folder
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidates import candidate_filter
-from shallow_ae.data.arguments import check_choice, check_integer
+from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import known_items, known_users, lists_of_items
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.log_counts import log_counts
@@ -25,12 +26,19 @@ from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.pipeline.answers import (
-    best_or_popular,
+    Rows,
     read,
     reasons_of_pairs,
+    recommended,
     score_interactions,
     table_of_weights,
     working_steps,
+)
+from shallow_ae.pipeline.batches import (
+    check_can_write,
+    recommended_frames,
+    request_of,
+    write_folder,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
 from shallow_ae.serving.servable import Servable
@@ -183,14 +191,180 @@ class RecommenderPipeline(Pipeline):
                 lists={"candidates": candidates, "exclude": exclude},
                 no_history=no_history,
             )
-        seen, X, users = at._read(interactions)
-        lists = at._lists(users, candidates=candidates, exclude=exclude)
-        allowed, popular = candidate_filter(seen, exclude_seen, **lists), no_history == "popularity"
-        best = best_or_popular(at[-1], X, k, allowed, popular=popular, verbose=verbose)
-        items, scores, known = best
-        row, place = np.nonzero(items >= 0)
-        columns = {"score": scores[row, place], "rank": place + 1, "by_popularity": ~known[row]}
-        return at._frame(interactions, users[row], items[row, place], columns)
+        rows = at._read(interactions)
+        ids, columns = recommended(
+            working_steps(at.steps),
+            rows,
+            k,
+            at._lists(rows.users, candidates=candidates, exclude=exclude),
+            exclude_seen=exclude_seen,
+            popular=no_history == "popularity",
+            verbose=verbose,
+        )
+        return frame_like(interactions, ids, columns)
+
+    def recommend_batches(
+        self,
+        interactions: Any,
+        k: int = 100,
+        *,
+        batch_size: int = 10_000,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        exclude: Any = None,
+        no_history: str = "popularity",
+        verbose: int = 0,
+    ) -> Iterator[Any]:
+        """Return an iterator of the recommendations for `batch_size` users at a time.
+
+        The frames, one below the other, are the result of `recommend`.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
+            or DuckDB relation
+            Interactions of each user so far. A path is that of a Parquet file, or of a folder of
+            Parquet files in any depth; names that start with "." or "_" are left out. A relation
+            is the result of `duckdb.sql`. A user's rows may lie anywhere in the files. The columns
+            of files and relations are named as in IdMapper.
+        k : int, default=100
+            Number of items for each user.
+        batch_size : int, default=10_000
+            Number of users in a frame. The last frame may have fewer.
+        exclude_seen, candidates, exclude, no_history
+            As for `recommend`.
+        verbose : int, default=0
+            1 shows a progress bar. The users of a path or relation are counted for it first.
+
+        Returns
+        -------
+        frames : iterator of DataFrame
+            Each frame has all rows of its users, with the columns of the result of `recommend`.
+            Users are in order of first appearance, and those of a path or relation in ascending
+            order. The frames are of the library of `interactions` if they are a DataFrame, else
+            of pandas. A frame may be empty, if no user of a batch has recommendations.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is nothing at the path, or a folder without Parquet files.
+        ImportError
+            If a path or relation is passed, and the packages of the extra `parquet` are not
+            installed.
+        ValueError, TypeError
+            If an argument is out of range, a column is missing, an id is missing or a count is bad.
+            All interactions are checked before the first frame, and columns and arguments in
+            this call.
+
+        Notes
+        -----
+        Of a path or relation, this process holds `batch_size` users at a time, and DuckDB sorts
+        the interactions by user in at most half a GiB, with the rest in temporary files, which
+        take about as much space as the interactions. `TMPDIR` names their folder. A relation is
+        computed once, at the first frame. Each frame takes the memory of `k * batch_size` rows.
+
+        The items of DataFrames that `fit` did not see are counted in a warning of this call, and
+        those of a path or relation in one warning after the last frame.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude"), ("ann", "Kashmir"), ("bob", "Kashmir"),
+        ...            ("bob", "Clocks"), ("cleo", "Clocks")]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> for frame in recommender.recommend_batches(listens, k=1, batch_size=2):
+        ...     print(frame[["user", "item", "rank"]])
+          user      item  rank
+        0  ann    Clocks     1
+        1  bob  Hey Jude     1
+           user     item  rank
+        0  cleo  Kashmir     1
+        """
+        check_is_fitted(self)
+        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
+        return recommended_frames(steps, interactions, request)
+
+    def write_recommendations(
+        self,
+        interactions: Any,
+        path: str | PathLike[str],
+        k: int = 100,
+        *,
+        overwrite: bool = False,
+        batch_size: int = 10_000,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        exclude: Any = None,
+        no_history: str = "popularity",
+        verbose: int = 0,
+    ) -> Path:
+        """Write the recommendations for all users to a folder of Parquet files.
+
+        Parameters
+        ----------
+        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
+            or DuckDB relation
+            Interactions of each user so far, as for `recommend_batches`.
+        path : path
+            The folder to write. It is written under another name beside it and renamed at the end:
+            after an error or an interrupt, there is no folder, or the one that was there before.
+        k : int, default=100
+            Number of items for each user.
+        overwrite : bool, default=False
+            Replace the folder, with all that it holds, if there is one that is not empty.
+        batch_size : int, default=10_000
+            Number of users in a file.
+        exclude_seen, candidates, exclude, no_history, verbose
+            As for `recommend_batches`.
+
+        Returns
+        -------
+        path : Path
+            The folder, as an absolute path. Its files are `part-00000.parquet` and so on, each with
+            the rows of one frame of `recommend_batches`, and with the same column types. User and
+            item have the types of `interactions` and of the items in `fit`.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a file at `path`, or a folder that is not empty and `overwrite` is False.
+        FileNotFoundError
+            If `path` is to lie in a folder that does not exist, and as in `recommend_batches`.
+        ImportError
+            If the packages of the extra `parquet` are not installed. A DataFrame needs only
+            pyarrow.
+        TypeError
+            If ids are of several types, such as strings and integers.
+        ValueError
+            If `path` lies in the folder of the interactions, or holds them, and as in
+            `recommend_batches`.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import pandas as pd
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> listens = pd.DataFrame({"user": [7, 7, 8, 8, 9], "item": ["a", "b", "b", "c", "c"]})
+        >>> listens.to_parquet(folder / "listens.parquet")
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> written = recommender.write_recommendations(
+        ...     folder / "listens.parquet", folder / "recommendations", k=1
+        ... )
+        >>> pd.read_parquet(written)[["user", "item", "rank"]]
+           user item  rank
+        0     7    c     1
+        1     8    a     1
+        2     9    b     1
+        """
+        check_boolean("overwrite", overwrite)
+        check_can_write()
+        check_folder(Path(path).resolve(), overwrite=overwrite)
+        check_is_fitted(self)
+        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
+        return write_folder(steps, interactions, request, path, overwrite=overwrite)
 
     def similar_items(
         self, items: Iterable[Any], k: int = 10, *, candidates: Any = None, exclude: Any = None
@@ -369,7 +543,7 @@ class RecommenderPipeline(Pipeline):
         refuses_unknown = mapper.unknown == "error"
         return Servable(mapper.items_, model.item_counts_, form, steps, refuses_unknown)
 
-    def _read(self, interactions: Any) -> tuple[Any, sp.csr_array[Any], Array]:
+    def _read(self, interactions: Any) -> Rows:
         return read(working_steps(self.steps), interactions)
 
     def _lists(self, users: Array, **given: Any) -> dict[str, Any]:
