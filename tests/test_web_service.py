@@ -335,12 +335,21 @@ def test_sigterm_lets_a_request_end_and_is_no_failure(own_service):
     assert own_service.process.wait(PATIENCE) == 0
 
 
-def test_files_that_are_none_are_refused(model_path, tmp_path):
-    (tmp_path / "empty.sqlite").touch()
-    command = [sys.executable, FOLDER / "service.py", model_path, tmp_path / "empty.sqlite"]
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["model.safetensors", "empty"], "has no table `listens` of user, item and count"),
+        (["empty", "listens.sqlite"], "empty"),
+        (["missing", "listens.sqlite"], "missing"),
+    ],
+)
+def test_files_that_cannot_be_served_are_refused(model_path, files, message):
+    model_path.with_name("empty").touch()
+    command = [sys.executable, FOLDER / "service.py", *map(model_path.with_name, files)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert run.returncode == 2
-    assert "has no table `listens` of user, item and count" in run.stderr
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_the_service_loads_neither_jax_nor_pandas(model_path):
@@ -467,6 +476,16 @@ def test_the_page_tells_what_is_unknown(page, service):
     page.get_by_role("button", name=f"Pick {NAMES[0]}").click()
     page.get_by_text("Unknown here, and left out").wait_for()
     assert recommended(page) == best(service, NAMES[0])
+
+
+def test_the_page_tells_that_it_waits(page, service):
+    waiting = []
+    page.route("**/recommend", lambda route: waiting.append(route))
+    page.get_by_role("button", name=f"Pick {NAMES[0]}").click()
+    page.get_by_role("status").get_by_text("Loading").wait_for()
+    waiting[0].continue_()
+    assert recommended(page) == best(service, NAMES[0])
+    assert page.locator("[aria-busy]").count() == 0
 
 
 def test_the_page_asks_again_after_an_error(page, service):

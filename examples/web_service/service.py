@@ -40,6 +40,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
+from shallow_ae import ModelFileError
+
 PAGE = Path(__file__).with_name("page.html")
 # The page holds its scripts and styles, and the browser asks no other server for anything.
 PAGE_POLICY = (
@@ -154,7 +156,11 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{args.listens} has no table `listens` of user, item and count: {error}.")
     # Uvicorn stops gracefully, and then repeats the signal, which would end the process by it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    app = application(ModelFile(args.model), args.listens)
+    try:
+        model_file = ModelFile(args.model)
+    except (OSError, ModelFileError) as error:
+        parser.error(str(error))
+    app = application(model_file, args.listens)
     uvicorn.run(app, host=args.host, port=args.port, ws="none", timeout_graceful_shutdown=10)
 
 
