@@ -402,7 +402,7 @@ def page(browser, service, request):
     page, messages = context.new_page(), []
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.on("dialog", lambda dialog: (messages.append(dialog.message), dialog.dismiss()))
     page.messages = messages
     with closing(context):
         page.goto(f"http://127.0.0.1:{service.port}/")
