@@ -1,5 +1,6 @@
 """Recommend unseen items with a shallow linear autoencoder, scikit-learn style."""
 
+from shallow_ae.compilation import warm_up
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.splits import hold_out_after, hold_out_items, hold_out_users
@@ -35,4 +36,5 @@ __all__ = [
     "make_ranking_scorer",
     "make_recommender",
     "ndcg_score",
+    "warm_up",
 ]

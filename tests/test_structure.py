@@ -33,6 +33,7 @@ PUBLIC = {
         "make_ranking_scorer",
         "make_recommender",
         "ndcg_score",
+        "warm_up",
     },
     "shallow_ae.metrics": {
         "coverage_score",

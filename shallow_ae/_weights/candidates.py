@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.csr import as_argument
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.matrices import canonical
@@ -158,7 +159,7 @@ def check_items(name: str, given: Any, n_items: int) -> NDArray[np.int32]:
 
 def _of_rows(X: sp.csr_array[Any]) -> ItemLists:
     ends = X.indptr.astype(np.int64)
-    return ItemLists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
+    return ItemLists(ends[:-1], ends[1:], as_argument(X.indices, np.int32))
 
 
 def _shared(items: NDArray[np.int32], n_users: int) -> ItemLists:
