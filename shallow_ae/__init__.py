@@ -30,9 +30,11 @@ _MODULE_OF = {
     "make_recommender": "pipeline",
     "ndcg_score": "metrics",
     "save_model": "persistence",
+    "warm_up": "compilation",
     "ServingRecommender": "serving",
 }
 _MODULES = {
+    "compilation",
     "datasets",
     "display",
     "evaluation",

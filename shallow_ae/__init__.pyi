@@ -1,5 +1,6 @@
 """The public names, for type checkers."""
 
+from shallow_ae.compilation import warm_up as warm_up
 from shallow_ae.data.ids import IdMapper as IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer as LogCountTransformer
 from shallow_ae.data.splits import (

@@ -75,6 +75,7 @@ def test_without_a_folder_to_write_to_nothing_is_kept(path, monkeypatch):
     def nowhere(*_):
         raise RuntimeError("no locator available")
 
-    monkeypatch.setattr("shallow_ae._runtime.compiled._Cache", nowhere)
+    for kind in ("_WrittenCache", "_ReadCache"):
+        monkeypatch.setattr(f"shallow_ae._runtime.code_cache.{kind}", nowhere)
     assert hits_and_misses(path) == (0, 1)
     assert hits_and_misses(path) == (0, 1)

@@ -37,6 +37,7 @@ PUBLIC = {
         "make_recommender",
         "ndcg_score",
         "save_model",
+        "warm_up",
     },
     "shallow_ae.metrics": {
         "coverage_score",

@@ -24,9 +24,30 @@ def csr_arrays(X: sp.csr_array[Any], dtype: Any) -> CsrArrays:
     """Return the arrays of `X`, with its values converted to `dtype`."""
     return CsrArrays(
         X.indptr.astype(np.int64),
-        np.asarray(X.indices).astype(np.int32, copy=False),
-        np.asarray(X.data).astype(dtype, copy=False),
+        as_argument(X.indices, np.int32),
+        as_argument(X.data, dtype),
     )
+
+
+def as_argument(values: Array, dtype: Any) -> Array:
+    """Return an array as an input of compiled functions, without a copy if possible.
+
+    Numba compiles a function again for arrays that are read-only, not aligned or not contiguous. A
+    read-only array, such as a memory-mapped one, is therefore returned as an array of the same
+    memory that NumPy does not protect. No compiled function writes to its inputs.
+    """
+    plain = np.require(values, dtype, ["C", "A"])
+    return plain if plain.flags.writeable else np.asarray(_Unprotected(plain))
+
+
+class _Unprotected:
+    """The memory of an array, which lives as long as this object."""
+
+    def __init__(self, values: Array) -> None:
+        self._values = values
+        interface = dict(values.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
 
 
 def items_per_user(X: Interactions) -> Array:

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.csr import as_argument
+
 
 class ItemLists(NamedTuple):
     """A list of items for each user, `items[starts[user] : stops[user]]`, in ascending order."""
@@ -51,7 +53,7 @@ class CandidateFilter(NamedTuple):
 def lists_of_rows(X: sp.csr_array[Any]) -> ItemLists:
     """Return the columns of the stored entries of each row, which must be sorted."""
     ends = X.indptr.astype(np.int64)
-    return ItemLists(ends[:-1], ends[1:], X.indices.astype(np.int32, copy=False))
+    return ItemLists(ends[:-1], ends[1:], as_argument(X.indices, np.int32))
 
 
 def shared_list(items: NDArray[np.int32], n_users: int) -> ItemLists:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._linalg.csr import CsrArrays, csr_arrays
+from shallow_ae._linalg.csr import CsrArrays, as_argument, csr_arrays
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.memory import free_memory, gib
 from shallow_ae._typing import Array
@@ -76,7 +76,7 @@ class DenseWeights(NamedTuple):
         from shallow_ae._weights.top_k import score_dense
 
         scores = np.empty((X.shape[0], self.P.shape[1]), self.dtype)
-        score_dense(csr_arrays(X, self.dtype), np.ascontiguousarray(self.P), scores)
+        score_dense(csr_arrays(X, self.dtype), as_argument(self.P, self.dtype), scores)
         return scores
 
     def rank(
@@ -91,7 +91,7 @@ class DenseWeights(NamedTuple):
         """Write the best items of each row. Rows are scored one at a time."""
         from shallow_ae._weights.top_k import rank_dense
 
-        rows, P = csr_arrays(X, self.dtype), np.ascontiguousarray(self.P)
+        rows, P = csr_arrays(X, self.dtype), as_argument(self.P, self.dtype)
 
         def rank(part: slice) -> None:
             rank_dense(rows, P, allowed, part.start, items[part], scores[part])

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
+from shallow_ae._runtime.blocks import block_rows, share_rows
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidate_lists import CandidateFilter
-from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix
+from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists
+from shallow_ae._weights.item_weights import WeightMatrix
 
 
 class PopularityScores(NamedTuple):
@@ -40,10 +42,22 @@ class PopularityScores(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the most popular items that are allowed in each row."""
-        ones = sp.csr_array(np.ones((X.shape[0], 1), self.dtype))
-        as_row = DenseWeights(self.popularity[None, :])
-        as_row.rank(ones, allowed, items, scores, verbose=verbose)
+        """Write the most popular items that are allowed in each row.
+
+        All users have the same scores: the items are sorted once, and each row takes its first
+        allowed ones. Nothing is compiled for this.
+        """
+        order = np.argsort(-self.popularity, kind="stable")
+        place_of = np.empty(len(order), np.int64)
+        place_of[order] = np.arange(len(order))
+
+        def rank(part: slice) -> None:
+            places = _first_allowed(place_of, allowed, part, items.shape[1])
+            is_empty = places < 0
+            items[part] = np.where(is_empty, -1, order[places])
+            scores[part] = np.where(is_empty, np.nan, self.popularity[items[part]])
+
+        share_rows(len(items), rank, most=block_rows(*X.shape), verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return zeros: no item of a user contributes to a score."""
@@ -63,3 +77,44 @@ class PopularityScores(NamedTuple):
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these scores."""
         return self
+
+
+def _first_allowed(
+    place_of: NDArray[np.int64], allowed: CandidateFilter, part: slice, k: int
+) -> NDArray[np.int64]:
+    """Return the first `k` allowed places of each row of a block, and -1 in the rest.
+
+    `place_of` holds the place of each item in the order of popularity. A key is a user of the block
+    times `width`, plus a place. Without an allow list, the first `k` allowed places are among as
+    many as `k` and the excluded items.
+    """
+    n_users, width = part.stop - part.start, len(place_of)
+    excluded = [_entries(lists, part) for lists in (allowed.seen, allowed.excluded)]
+    if allowed.is_restricted:
+        users, listed = _entries(allowed.candidates, part)
+        keys = np.sort(users * width + place_of[listed])
+        for users, listed in excluded:
+            keys = keys[np.isin(keys, users * width + place_of[listed], invert=True)]
+    else:
+        n_excluded = sum(np.bincount(users, minlength=n_users) for users, _ in excluded)
+        width = min(width, k + int(np.max(n_excluded, initial=0)))
+        is_allowed = np.ones((n_users, width), np.bool_)
+        for users, listed in excluded:
+            places = place_of[listed]
+            inside = places < width
+            is_allowed[users[inside], places[inside]] = False
+        keys = np.flatnonzero(is_allowed)
+    users, places = np.divmod(keys, width)
+    column = np.arange(len(keys)) - np.searchsorted(users, users)
+    is_first = column < k
+    found = np.full((n_users, k), -1, np.int64)
+    found[users[is_first], column[is_first]] = places[is_first]
+    return found
+
+
+def _entries(lists: ItemLists, part: slice) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Return the user, numbered from 0 in the block, and the item of each entry of the lists."""
+    starts, lengths = lists.starts[part], lists.stops[part] - lists.starts[part]
+    users = np.repeat(np.arange(len(starts)), lengths)
+    within = np.arange(len(users)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return users, lists.items[starts[users] + within]

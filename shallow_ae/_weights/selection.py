@@ -5,6 +5,9 @@ branches, and hundreds of items would be inserted. Bisection therefore first fin
 slightly more than k scores reach, and only these scores are pushed. Of a long row, the maxima of
 groups of scores are bisected instead of the scores: if k maxima reach a threshold, k scores do. The
 threshold affects the time and never the result.
+
+Numba compiles `min`, `max` and most of NumPy's functions anew for each type. Comparisons and loops,
+which these functions consist of as well, take a fraction of the time.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, inlined
 from shallow_ae._typing import Array
 
 _PASSES = 30  # bisection steps, at most
@@ -22,25 +25,25 @@ _GROUPS_PER_PLACE = 8  # the more groups, the fewer of the best scores share one
 _STRIDE = 16  # scores that are compared with the threshold together; usually none reaches it
 
 
-@compiled
+@callee
 def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
     """Build a heap of the best finite values with the worst value on top, and return its size."""
     k = len(items)
     held = 0
     bar = _score_threshold(values, n, k)
     for start in range(0, n, _STRIDE):
-        stop = min(start + _STRIDE, n)
+        stop = start + _STRIDE if start + _STRIDE < n else n
         if _count_reaching(values[start:stop], stop - start, bar) == 0:
             continue
         for place in range(start, stop):
             if values[place] >= bar:
-                held = _push(values[place], ids[place], items, scores, held)
-                if held == k:
-                    bar = max(bar, scores[0])
+                held = _push(values[place], np.int64(ids[place]), items, scores, held)
+                if held == k and scores[0] > bar:
+                    bar = scores[0]
     return held
 
 
-@compiled
+@callee
 def sort_heap(items: Array, scores: Array, held: int) -> None:
     """Sort a heap, best first, and fill the remaining places with -1 and NaN."""
     for last in range(held - 1, 0, -1):
@@ -52,7 +55,7 @@ def sort_heap(items: Array, scores: Array, held: int) -> None:
         items[place] = -1
 
 
-@compiled
+@inlined
 def _score_threshold(values: Array, n: int, k: int) -> Any:
     """Return a finite threshold that at least `k` of the first `n` values reach.
 
@@ -61,7 +64,7 @@ def _score_threshold(values: Array, n: int, k: int) -> Any:
     found = np.finfo(values.dtype).min
     if n <= 2 * k:
         return found
-    n_groups = max(_GROUPS, _GROUPS_PER_PLACE * k)
+    n_groups = _GROUPS_PER_PLACE * k if _GROUPS_PER_PLACE * k > _GROUPS else _GROUPS
     if n >= 4 * n_groups:
         values, n = _group_maxima(values, n, n_groups), n_groups
     low, high = _finite_range(values, n)
@@ -79,33 +82,35 @@ def _score_threshold(values: Array, n: int, k: int) -> Any:
     return found
 
 
-@compiled
+@inlined
 def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
     """Return the largest value of each group; every `n_groups`-th value is in the same group.
 
     A number that `k` of the maxima reach is reached by `k` of the values, and by few more.
     """
-    maxima = np.full(n_groups, -np.inf, values.dtype)
+    maxima = np.empty(n_groups, values.dtype)
+    for group in range(n_groups):
+        maxima[group] = -np.inf
     for start in range(0, n, n_groups):
-        some = values[start : min(start + n_groups, n)]
+        some = values[start : start + n_groups if start + n_groups < n else n]
         for group in range(len(some)):
             best = maxima[group]
             maxima[group] = some[group] if some[group] > best else best
     return maxima
 
 
-@compiled
+@inlined
 def _finite_range(values: Array, n: int) -> tuple[Any, Any]:
     low, high = np.inf, -np.inf
     for place in range(n):
         value = values[place]
         if -np.inf < value < np.inf:
-            low = min(low, value)
-            high = max(high, value)
+            low = value if value < low else low
+            high = value if value > high else high
     return low, high
 
 
-@compiled
+@callee
 def _count_reaching(values: Array, n: int, bar: Any) -> int:
     n_reach = 0
     for place in range(n):
@@ -113,8 +118,8 @@ def _count_reaching(values: Array, n: int, bar: Any) -> int:
     return n_reach
 
 
-@compiled
-def _push(score: float, item: int, items: Array, scores: Array, held: int) -> int:
+@callee
+def _push(score: float, item: Any, items: Array, scores: Array, held: int) -> int:
     """Push an item onto the heap if it is among the best, and return the size of the heap."""
     if held == len(items):
         if _precedes(score, item, scores[0], items[0]):
@@ -131,8 +136,8 @@ def _push(score: float, item: int, items: Array, scores: Array, held: int) -> in
     return held + 1
 
 
-@compiled
-def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> None:
+@callee
+def _sift_down(score: float, item: Any, items: Array, scores: Array, n: int) -> None:
     """Replace the top of a heap of `n` items, and restore the order of the heap."""
     place = 0
     while 2 * place + 1 < n:
@@ -148,7 +153,7 @@ def _sift_down(score: float, item: int, items: Array, scores: Array, n: int) -> 
     scores[place], items[place] = score, item
 
 
-@compiled
-def _precedes(score: float, item: int, other_score: float, other_item: int) -> bool:
+@callee
+def _precedes(score: float, item: Any, other_score: float, other_item: int) -> bool:
     """Return whether an item ranks before another item: by higher score, then by lower index."""
     return score > other_score or (score == other_score and item < other_item)

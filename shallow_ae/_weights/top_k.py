@@ -5,10 +5,6 @@ in cache. Items that must not be recommended get a score of -inf, and the k best
 The next user's scores overwrite the scratch row, so that no block of scores is written to memory.
 The sum runs over the user's items in ascending order of index. A user's scores therefore do not
 depend on the other users or on the number of threads.
-
-Numba's cache on disk notices a change of the file of a compiled function, but no change of the
-files of the functions that it calls. After a change of `selection.py`, or of the fields of
-`CsrArrays`, `ItemLists` or `CandidateFilter`, remove `__pycache__`.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shallow_ae._linalg.csr import CsrArrays
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists
 from shallow_ae._weights.selection import keep_best, sort_heap
@@ -79,9 +75,11 @@ def rank_sparse(
     All items without stored weights in the user's rows of P have the score 0. If `k` of the items
     with stored weights have scores above 0, the other items need not be ranked.
     """
-    row = np.zeros(n_items, P.data.dtype)
+    row = np.empty(n_items, P.data.dtype)
     space = _space_for(row)
-    reached, is_reached = space.some.copy(), np.zeros(n_items, np.bool_)
+    reached, is_reached = np.empty(n_items, np.int32), np.empty(n_items, np.bool_)
+    for item in range(n_items):
+        row[item], is_reached[item] = 0, False
     for place in range(len(items)):
         user = first + place
         n = sum_sparse(X, user, P, row, reached, is_reached)
@@ -122,7 +120,7 @@ def rank_sums(
     `tables` has the axes (table, row, item), `factors` (sum, table), `items` and `scores` (sum,
     row, place). A row of all tables is summed with all factors before the next row is read.
     """
-    row = np.empty_like(tables[0, 0])
+    row = np.empty(tables.shape[2], tables.dtype)
     space = _space_for(row)
     for place in range(tables.shape[1]):
         for number in range(len(factors)):
@@ -147,10 +145,11 @@ def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
         sort_heap(items[row], scores[row], held)
 
 
-@compiled
+@callee
 def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
     """Write a row of X P to `row`."""
-    row[:] = 0
+    for item in range(len(row)):
+        row[item] = 0
     entry, stop = X.indptr[user], X.indptr[user + 1]
     while entry + 4 <= stop:  # four items at a time: `row` is read and written once for all
         a, P_a = X.data[entry], P[X.indices[entry]]
@@ -167,7 +166,7 @@ def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
         entry += 1
 
 
-@compiled
+@callee
 def sum_sparse(
     X: CsrArrays, user: int, P: CsrArrays, row: Array, reached: Array, is_reached: Array
 ) -> int:
@@ -185,26 +184,29 @@ def sum_sparse(
     return n
 
 
-@compiled
+@inlined
 def _space_for(row: Array) -> Workspace:
-    every = np.arange(len(row)).astype(np.int32)
-    return Workspace(every, every.copy(), row.copy())
+    n = len(row)
+    every = np.empty(n, np.int32)
+    for item in range(n):
+        every[item] = item
+    return Workspace(every, np.empty(n, np.int32), np.empty(n, row.dtype))
 
 
-@compiled
+@inlined
 def _strike_out(row: Array, allowed: CandidateFilter, user: int, score: float) -> None:
     """Set the scores of the items that must not be recommended to `score`."""
     _fill(row, allowed.seen, user, score)
     _fill(row, allowed.excluded, user, score)
 
 
-@compiled
+@callee
 def _fill(row: Array, lists: ItemLists, user: int, score: float) -> None:
     for place in range(lists.starts[user], lists.stops[user]):
         row[lists.items[place]] = score
 
 
-@compiled
+@callee
 def _choose(
     row: Array, allowed: CandidateFilter, user: int, space: Workspace, items: Array, scores: Array
 ) -> None:

@@ -187,7 +187,10 @@ def _rank_sums(
         tables = np.empty((len(forms), *block.shape), scores.dtype)
         for place, form in enumerate(forms):
             tables[place] = form.block_scores(block)
-        rank_sums(tables, by_sum, allowed, rows.start, items[:, rows], scores[:, rows])
+        best = np.empty((len(by_sum), block.shape[0], items.shape[2]), np.int64)
+        values = np.empty(best.shape, scores.dtype)  # contiguous for any number of sums
+        rank_sums(tables, by_sum, allowed, rows.start, best, values)
+        items[:, rows], scores[:, rows] = best, values
 
     share_rows(X.shape[0], rank, most=product_rows(*X.shape), verbose=verbose)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.csr import as_argument
 from shallow_ae._typing import Array
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import is_frame
@@ -162,7 +163,7 @@ def _match_indices(
 ) -> Hits:
     from shallow_ae.metrics.hits_kernel import mark_hits  # imports Numba only when needed
 
-    ranked = np.ascontiguousarray(ranked[:, :k], np.int64)
+    ranked = as_argument(ranked[:, :k], np.int64)
     hits, n_relevant = np.empty(ranked.shape, np.bool_), np.empty(len(ranked), np.int64)
     marks = np.zeros(items.max(initial=0) + 1, np.bool_)
     mark_hits(starts, items, ranked, marks, hits, n_relevant)

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, inlined
 from shallow_ae._typing import Array
 
 
-@compiled
+@callee
 def factorize(matrix: Array, m: int) -> bool:
     """Overwrite the upper triangle of A with R, and the column g to its right with R'^-1 g.
 
@@ -48,7 +48,7 @@ def factorize(matrix: Array, m: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def substitute_back(matrix: Array, m: int, solution: Array) -> None:
     """Write R^-1 times the column to the right of R into `solution`."""
     for index in range(m - 1, -1, -1):
@@ -56,7 +56,7 @@ def substitute_back(matrix: Array, m: int, solution: Array) -> None:
         solution[index] = rest / matrix[index, index]
 
 
-@compiled
+@inlined
 def correct(matrix: Array, m: int, residual: Array, correction: Array) -> float:
     """Write A^-1 times the residual into `correction`; return its largest absolute entry.
 
@@ -72,23 +72,24 @@ def correct(matrix: Array, m: int, residual: Array, correction: Array) -> float:
     return largest_of(correction)
 
 
-@compiled
+@callee
 def largest_of(values: Array) -> float:
     """Return the largest absolute value; 0 if there are no values."""
     largest = 0.0
     for value in values:
-        largest = max(largest, abs(np.float64(value)))
+        largest = abs(value) if abs(value) > largest else largest
     return largest
 
 
-@compiled
+@inlined
 def write_residual(upper: Array, given: Array, solution: Array, residual: Array) -> float:
     """Write A w - g into `residual`, and return its squared norm.
 
     `upper` holds the upper triangle of A, including the diagonal.
     """
     m = len(solution)
-    residual[:] = 0
+    for index in range(m):
+        residual[index] = 0
     for index in range(m):
         weight, row, below = solution[index], upper[index, index + 1 : m], residual[index + 1 :]
         residual[index] += upper[index, index] * weight + dot(row, solution[index + 1 :])
@@ -99,16 +100,16 @@ def write_residual(upper: Array, given: Array, solution: Array, residual: Array)
     return squared(residual)
 
 
-@compiled
+@callee
 def squared(values: Array) -> float:
     """Return ||v||^2 in float64, because it may overflow the dtype of v."""
     total = 0.0
     for value in values:
-        total += np.float64(value) ** 2
+        total += np.float64(value) * np.float64(value)
     return total
 
 
-@compiled
+@callee
 def dot(a: Array, b: Array) -> Any:
     """Return the dot product of two vectors, as four partial sums without mutual dependencies."""
     first = second = third = fourth = a.dtype.type(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from shallow_ae._linalg.csr import CsrArrays
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._solvers.neighborhood.systems import Triangle
 from shallow_ae._typing import Array
 
@@ -19,8 +19,9 @@ def fill_triangle(
     `triangle.lengths` holds upper bounds on the lengths of the lists before the call, and the
     lengths after it.
     """
-    row = np.zeros(last, triangle.values.dtype)
-    is_reached = np.zeros(last, np.bool_)
+    row, is_reached = np.empty(last, triangle.values.dtype), np.empty(last, np.bool_)
+    for other in range(last):
+        row[other], is_reached[other] = 0, False
     for rank in range(first, last):
         start, length = triangle.starts[rank], triangle.lengths[rank]
         if triangle.is_dense[rank]:
@@ -36,7 +37,7 @@ def fill_triangle(
             is_reached[other] = False
 
 
-@compiled
+@inlined
 def _add_to_row(users: CsrArrays, items: CsrArrays, rank: int, row: Array) -> None:
     for entry in range(items.indptr[rank], items.indptr[rank + 1]):
         user, value = items.indices[entry], items.data[entry]
@@ -47,7 +48,7 @@ def _add_to_row(users: CsrArrays, items: CsrArrays, rank: int, row: Array) -> No
             row[other] += value * users.data[own]
 
 
-@compiled
+@callee
 def list_row(
     users: CsrArrays, items: CsrArrays, rank: int, row: Array, is_reached: Array, found: Array
 ) -> int:

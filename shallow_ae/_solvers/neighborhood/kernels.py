@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._solvers.neighborhood.cholesky import (
     correct,
     dot,
@@ -79,7 +79,7 @@ def solve(systems: Systems, first: int, solutions: Solutions) -> None:
         solve_filled(ranking, m, space, solutions, row)
 
 
-@compiled
+@inlined
 def solve_filled(
     ranking: Ranking, m: int, space: Workspace, solutions: Solutions, row: int
 ) -> None:
@@ -102,13 +102,13 @@ def solve_filled(
     solutions.correction_max[row] = correct(space.matrix, m, residual, space.best_values[:m])
 
 
-@compiled
+@inlined
 def space_for(ranking: Ranking, most: int) -> Workspace:
     """Return scratch arrays for systems of at most `most` items."""
     n_items, dtype = len(ranking.diagonal), ranking.diagonal.dtype
-    return Workspace(
-        np.zeros(n_items, dtype),
-        np.zeros(n_items, np.bool_),
+    space = Workspace(
+        np.empty(n_items, dtype),
+        np.empty(n_items, np.bool_),
         np.empty(n_items, np.int32),
         np.empty(n_items, np.int32),
         np.empty(n_items, dtype),
@@ -117,14 +117,19 @@ def space_for(ranking: Ranking, most: int) -> Workspace:
         np.empty(most, np.int32),
         np.empty(most, dtype),
         np.empty(most, dtype),
-        np.full(n_items, -1, np.int32),
-        np.zeros(_SIEVE + 1, np.bool_),
+        np.empty(n_items, np.int32),
+        np.empty(_SIEVE + 1, np.bool_),
         np.empty((most, most + 1), dtype),
         np.empty((most, most), dtype),
     )
+    for rank in range(n_items):
+        space.row[rank], space.is_reached[rank], space.position[rank] = 0, False, -1
+    for bits in range(_SIEVE + 1):
+        space.sieve[bits] = False
+    return space
 
 
-@compiled
+@inlined
 def choose(ranking: Ranking, rank: int, most: int, n: int, space: Workspace) -> int:
     """Write the ranks of the nearest items and their entries of G; return their number.
 
@@ -144,7 +149,7 @@ def choose(ranking: Ranking, rank: int, most: int, n: int, space: Workspace) -> 
     return m
 
 
-@compiled
+@inlined
 def _take_all(rank: int, n: int, nearest: Array) -> int:
     m = 0
     for other in range(n - 1, -1, -1):
@@ -154,7 +159,7 @@ def _take_all(rank: int, n: int, nearest: Array) -> int:
     return m
 
 
-@compiled
+@inlined
 def _take_nearest(ranking: Ranking, rank: int, n: int, space: Workspace) -> int:
     n_others = 0
     for index in range(n):
@@ -170,7 +175,7 @@ def _take_nearest(ranking: Ranking, rank: int, n: int, space: Workspace) -> int:
     return m
 
 
-@compiled
+@callee
 def _sort_falling(ranks: Array, n: int) -> None:
     """Sort the first `n` ranks by shellsort: Numba takes seconds to compile NumPy's sort."""
     gap = 1
@@ -186,7 +191,7 @@ def _sort_falling(ranks: Array, n: int) -> None:
         gap //= 3
 
 
-@compiled
+@callee
 def _fill_matrix(systems: Systems, m: int, space: Workspace) -> None:
     """Write the upper triangle of A[N, N], and G[N, j] into the column to its right.
 
@@ -221,7 +226,7 @@ def _fill_matrix(systems: Systems, m: int, space: Workspace) -> None:
         may_be_near[nearest[index] & _SIEVE] = False
 
 
-@compiled
+@inlined
 def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
     """Read one number of each cache line of the lists, only to load the lists into cache.
 
@@ -237,7 +242,7 @@ def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
     return total
 
 
-@compiled
+@inlined
 def _copy_upper(matrix: Array, upper: Array, m: int) -> None:
     for index in range(m):
         row, copy = matrix[index], upper[index]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import CsrArrays
-from shallow_ae._runtime.compiled import compiled
+from shallow_ae._runtime.compiled import callee, compiled
 from shallow_ae._solvers.neighborhood.gram_triangle import list_row
 from shallow_ae._solvers.neighborhood.kernels import choose, solve_filled, space_for
 from shallow_ae._solvers.neighborhood.systems import Ranking, Solutions
@@ -91,7 +91,7 @@ def choose_nearest(
             nearest.given[index, place] = space.given[place]
 
 
-@compiled
+@callee
 def _load_column(
     before: CsrArrays, index: int, row: Array, reached: Array, is_reached: Array
 ) -> int:

@@ -1,7 +1,6 @@
 """Arrays that hold the linear systems of items, and their solutions.
 
-Items are ranked by popularity: rank 0 is the item with the most users. Numba's cache on disk does
-not notice a change of the fields below. Remove `__pycache__` after such a change.
+Items are ranked by popularity: rank 0 is the item with the most users.
 """
 
 from __future__ import annotations
