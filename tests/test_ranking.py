@@ -15,7 +15,7 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
 from shallow_ae._weights.ranking import all_scores, best_items
-from shallow_ae._weights.selection import _score_threshold
+from shallow_ae._weights.selection import _score_threshold, n_groups
 from shallow_ae._weights.top_k import rank_stored
 
 N_USERS, N_ITEMS = 5, 7
@@ -125,14 +125,17 @@ def test_entries_of_any_kind_are_ranked_as_python_ranks_them(values, k, dtype):
         np.testing.assert_array_equal(got_scores, [np.nan if i < 0 else row[i] for i in expected])
 
 
+def threshold_of(values, n, k):
+    return _score_threshold(values, n, k, np.empty(n_groups(k), values.dtype))
+
+
 @given(
     values=arrays(np.float64, st.integers(1, 60), elements=FEW_VALUES),
     k=st.integers(1, 20),
 )
 def test_a_score_threshold_is_reached_by_k_if_so_many_are_on_offer(values, k):
-    floor = _score_threshold(values, len(values), k)
+    floor = threshold_of(values, len(values), k)
     n_offered = np.count_nonzero(values > -np.inf)
-    assert np.isfinite(floor)
     assert np.count_nonzero(values >= floor) >= min(k, n_offered)
 
 
@@ -150,7 +153,7 @@ def test_long_rows_are_ranked_as_short_ones_are(seed, n_values, n_finite, n_dist
     values[left_out] = rng.choice(
         [-np.inf, np.nan, np.inf], p=[0.98, 0.01, 0.01], size=len(left_out)
     )
-    threshold = _score_threshold(values, n_values, k)
+    threshold = threshold_of(values, n_values, k)
     assert np.count_nonzero(values >= threshold) >= min(k, np.count_nonzero(values > -np.inf))
     X = sp.csr_array(values[None, :])
     X.data, X.indices, X.indptr = values, np.arange(n_values), np.array([0, n_values])
@@ -165,7 +168,7 @@ def test_a_score_threshold_leaves_little_more_than_k(dtype, spread):
     rng = np.random.default_rng(0)
     values = (rng.normal(size=20_000) * spread).astype(dtype)
     for k in (20, 100, 1000):
-        reached = np.count_nonzero(values >= _score_threshold(values, len(values), k))
+        reached = np.count_nonzero(values >= threshold_of(values, len(values), k))
         assert k <= reached <= 1.25 * k + 8
 
 

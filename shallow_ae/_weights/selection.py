@@ -26,17 +26,26 @@ _STRIDE = 16  # scores that are compared with the threshold together; usually no
 
 
 @callee
-def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array) -> int:
-    """Build a heap of the best finite values with the worst value on top, and return its size."""
+def n_groups(k: int) -> int:
+    """Return how many maxima of groups :func:`keep_best` needs to find the `k` best values."""
+    return _GROUPS_PER_PLACE * k if _GROUPS_PER_PLACE * k > _GROUPS else _GROUPS
+
+
+@callee
+def keep_best(values: Array, ids: Array, n: int, items: Array, scores: Array, maxima: Array) -> int:
+    """Build a heap of the best finite values with the worst value on top, and return its size.
+
+    `maxima` is a scratch array of `n_groups(len(items))` values.
+    """
     k = len(items)
     held = 0
-    bar = _score_threshold(values, n, k)
+    bar = _score_threshold(values, n, k, maxima)
     for start in range(0, n, _STRIDE):
         stop = start + _STRIDE if start + _STRIDE < n else n
         if _count_reaching(values[start:stop], stop - start, bar) == 0:
             continue
         for place in range(start, stop):
-            if values[place] >= bar:
+            if values[place] >= bar and values[place] > -np.inf:
                 held = _push(values[place], np.int64(ids[place]), items, scores, held)
                 if held == k and scores[0] > bar:
                     bar = scores[0]
@@ -56,17 +65,14 @@ def sort_heap(items: Array, scores: Array, held: int) -> None:
 
 
 @inlined
-def _score_threshold(values: Array, n: int, k: int) -> Any:
-    """Return a finite threshold that at least `k` of the first `n` values reach.
-
-    If fewer than `k` values are finite, all finite values reach the threshold.
-    """
-    found = np.finfo(values.dtype).min
+def _score_threshold(values: Array, n: int, k: int, maxima: Array) -> Any:
+    """Return a threshold that at least `k` of the first `n` values reach, or -inf."""
+    found = values.dtype.type(-np.inf)
     if n <= 2 * k:
         return found
-    n_groups = _GROUPS_PER_PLACE * k if _GROUPS_PER_PLACE * k > _GROUPS else _GROUPS
-    if n >= 4 * n_groups:
-        values, n = _group_maxima(values, n, n_groups), n_groups
+    if n >= 4 * len(maxima):
+        _write_group_maxima(values, n, maxima)
+        values, n = maxima, len(maxima)
     low, high = _finite_range(values, n)
     for _ in range(_PASSES):
         middle = values.dtype.type(low + (high - low) * 0.5)
@@ -83,12 +89,12 @@ def _score_threshold(values: Array, n: int, k: int) -> Any:
 
 
 @inlined
-def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
-    """Return the largest value of each group; every `n_groups`-th value is in the same group.
+def _write_group_maxima(values: Array, n: int, maxima: Array) -> None:
+    """Write the largest value of each group; every `len(maxima)`-th value is in the same group.
 
     A number that `k` of the maxima reach is reached by `k` of the values, and by few more.
     """
-    maxima = np.empty(n_groups, values.dtype)
+    n_groups = len(maxima)
     for group in range(n_groups):
         maxima[group] = -np.inf
     for start in range(0, n, n_groups):
@@ -96,7 +102,6 @@ def _group_maxima(values: Array, n: int, n_groups: int) -> Array:
         for group in range(len(some)):
             best = maxima[group]
             maxima[group] = some[group] if some[group] > best else best
-    return maxima
 
 
 @inlined

@@ -17,7 +17,7 @@ from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists
-from shallow_ae._weights.selection import keep_best, sort_heap
+from shallow_ae._weights.selection import keep_best, n_groups, sort_heap
 
 
 class Workspace(NamedTuple):
@@ -26,6 +26,7 @@ class Workspace(NamedTuple):
     every: Array  # the indices of all items
     some: Array  # the indices of a user's candidates
     values: Array  # the scores of these candidates
+    maxima: Array  # of groups of scores
 
 
 @compiled
@@ -53,7 +54,7 @@ def rank_dense(
 ) -> None:
     """Write the best items of a user into each row of `items`, starting with user `first`."""
     row = np.empty(P.shape[1], P.dtype)
-    space = _space_for(row)
+    space = _space_for(row, items.shape[1])
     for place in range(len(items)):
         _sum_dense(X, first + place, P, row)
         _strike_out(row, allowed, first + place, -np.inf)
@@ -76,7 +77,7 @@ def rank_sparse(
     with stored weights have scores above 0, the other items need not be ranked.
     """
     row = np.empty(n_items, P.data.dtype)
-    space = _space_for(row)
+    space = _space_for(row, items.shape[1])
     reached, is_reached = np.empty(n_items, np.int32), np.empty(n_items, np.bool_)
     for item in range(n_items):
         row[item], is_reached[item] = 0, False
@@ -88,7 +89,7 @@ def rank_sparse(
         if not allowed.is_restricted:
             for index in range(n):
                 space.values[index] = row[reached[index]]
-            held = keep_best(space.values, reached, n, items[place], scores[place])
+            held = keep_best(space.values, reached, n, items[place], scores[place], space.maxima)
         if held == items.shape[1] and scores[place, 0] > 0:
             sort_heap(items[place], scores[place], held)
         else:
@@ -104,7 +105,7 @@ def rank_given(
     table: Array, allowed: CandidateFilter, first: int, items: Array, scores: Array
 ) -> None:
     """Do the same as `rank_dense` for given rows of scores in `table`, which is modified."""
-    space = _space_for(table[0])
+    space = _space_for(table[0], items.shape[1])
     for place in range(len(items)):
         row = table[place]
         _strike_out(row, allowed, first + place, -np.inf)
@@ -121,7 +122,7 @@ def rank_sums(
     row, place). A row of all tables is summed with all factors before the next row is read.
     """
     row = np.empty(tables.shape[2], tables.dtype)
-    space = _space_for(row)
+    space = _space_for(row, items.shape[2])
     for place in range(tables.shape[1]):
         for number in range(len(factors)):
             factor, own = factors[number, 0], tables[0, place]
@@ -138,10 +139,11 @@ def rank_sums(
 @compiled
 def rank_stored(X: CsrArrays, items: Array, scores: Array) -> None:
     """Write the columns and values of the largest stored entries of each row of X."""
+    maxima = np.empty(n_groups(items.shape[1]), X.data.dtype)
     for row in range(len(items)):
         start, stop = X.indptr[row], X.indptr[row + 1]
         values, columns = X.data[start:stop], X.indices[start:stop]
-        held = keep_best(values, columns, stop - start, items[row], scores[row])
+        held = keep_best(values, columns, stop - start, items[row], scores[row], maxima)
         sort_heap(items[row], scores[row], held)
 
 
@@ -185,12 +187,14 @@ def sum_sparse(
 
 
 @inlined
-def _space_for(row: Array) -> Workspace:
+def _space_for(row: Array, k: int) -> Workspace:
     n = len(row)
     every = np.empty(n, np.int32)
     for item in range(n):
         every[item] = item
-    return Workspace(every, np.empty(n, np.int32), np.empty(n, row.dtype))
+    return Workspace(
+        every, np.empty(n, np.int32), np.empty(n, row.dtype), np.empty(n_groups(k), row.dtype)
+    )
 
 
 @inlined
@@ -220,4 +224,4 @@ def _choose(
             space.values[n] = row[space.some[n]]
             n += 1
         row, ids = space.values, space.some
-    sort_heap(items, scores, keep_best(row, ids, n, items, scores))
+    sort_heap(items, scores, keep_best(row, ids, n, items, scores, space.maxima))

@@ -138,7 +138,8 @@ def _systems(rows: SortedRows, user_weights: Array, diagonal: Array) -> Systems:
     triangle = Triangle(is_dense, starts, lengths, dense, listed, values)
 
     def fill(part: slice) -> None:
-        fill_triangle(users, items, triangle, part.start, part.stop)
+        row, is_reached = np.zeros(part.stop, dtype), np.zeros(part.stop, np.bool_)
+        fill_triangle(users, items, triangle, part.start, row, is_reached)
 
     map_on_threads(fill, blocks(len(is_dense), _ROWS_PER_TASK))
     return Systems(users, items, triangle, ranking_of(diagonal, rows.item_of))
@@ -153,13 +154,14 @@ def weighted_items(X: sp.csr_array[Any], user_weights: Array) -> sp.csr_array[An
 
 def _solve_systems(systems: Systems, n_neighbors: int, verbose: int) -> Solutions:
     from shallow_ae._solvers.neighborhood.kernels import solve
-    from shallow_ae._solvers.neighborhood.systems import Solutions, no_solutions
+    from shallow_ae._solvers.neighborhood.systems import Solutions, no_solutions, workspace_for
 
     n_items = len(systems.ranking.diagonal)
     solutions = no_solutions(n_items, n_neighbors, systems.ranking.diagonal.dtype)
 
     def task(part: slice) -> None:
-        solve(systems, part.start, Solutions._make(array[part] for array in solutions))
+        own = Solutions._make(array[part] for array in solutions)
+        solve(systems, part.start, own, workspace_for(systems.ranking, n_neighbors))
 
     share_rows(n_items, task, most=_PER_TASK, verbose=verbose, label=("fit", "item"))
     return solutions

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._solvers.neighborhood.systems import Triangle
@@ -12,16 +10,19 @@ from shallow_ae._typing import Array
 
 @compiled
 def fill_triangle(
-    users: CsrArrays, items: CsrArrays, triangle: Triangle, first: int, last: int
+    users: CsrArrays,
+    items: CsrArrays,
+    triangle: Triangle,
+    first: int,
+    row: Array,
+    is_reached: Array,
 ) -> None:
-    """Compute the rows of the ranks `first` to `last` - 1.
+    """Compute the rows of the ranks from `first` on, below the length of `row`.
 
     `triangle.lengths` holds upper bounds on the lengths of the lists before the call, and the
-    lengths after it.
+    lengths after it. `row` and `is_reached` are scratch arrays of zeros.
     """
-    row, is_reached = np.empty(last, triangle.values.dtype), np.empty(last, np.bool_)
-    for other in range(last):
-        row[other], is_reached[other] = 0, False
+    last = len(row)
     for rank in range(first, last):
         start, length = triangle.starts[rank], triangle.lengths[rank]
         if triangle.is_dense[rank]:

@@ -16,10 +16,7 @@ scratch arrays by undoing what was written to them.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from shallow_ae._runtime.compiled import callee, compiled, inlined
 from shallow_ae._solvers.neighborhood.cholesky import (
@@ -32,50 +29,41 @@ from shallow_ae._solvers.neighborhood.cholesky import (
     write_residual,
 )
 from shallow_ae._solvers.neighborhood.systems import (
+    SIEVE,
     Ranking,
     Solutions,
     Systems,
     Triangle,
+    Workspace,
 )
 from shallow_ae._typing import Array
 from shallow_ae._weights.selection import keep_best
 from shallow_ae._weights.top_k import sum_sparse
 
 _LINE = 16  # numbers of four bytes in a cache line
-_SIEVE = 2**14 - 1  # mask of a rank's last bits; unlike `position`, `sieve` fits in level-1 cache
-
-
-class Workspace(NamedTuple):
-    """Scratch arrays of a thread."""
-
-    row: Array  # column j of G; reset to zeros after each item
-    is_reached: NDArray[np.bool_]
-    reached: NDArray[np.int32]
-    items: NDArray[np.int32]
-    values: Array
-    best: NDArray[np.int64]
-    best_values: Array
-    nearest: NDArray[np.int32]  # ranks of the items in N, by rising popularity
-    given: Array
-    solution: Array
-    position: NDArray[np.int32]  # index of a rank in `nearest`; -1 for other ranks
-    sieve: NDArray[np.bool_]  # whether a rank in `nearest` has these last bits
-    matrix: Array  # upper triangle of A[N, N], then its factor R; a further column for G[N, j]
-    upper: Array  # upper triangle of A[N, N]
 
 
 @compiled
-def solve(systems: Systems, first: int, solutions: Solutions) -> None:
+def solve(systems: Systems, first: int, solutions: Solutions, space: Workspace) -> None:
     """Write a solution into each row of `solutions`, starting with the item `first`."""
     ranking, most = systems.ranking, solutions.neighbors.shape[1]
-    space = space_for(ranking, most)
     for row in range(len(solutions.neighbors)):
         rank = ranking.rank_of[first + row]
         n = sum_sparse(
             systems.items, rank, systems.users, space.row, space.reached, space.is_reached
         )
         m = choose(ranking, rank, most, n, space)
-        _fill_matrix(systems, m, space)
+        nearest, given = space.nearest[:m], space.given[:m]
+        space.values[0] = _touch_lists(systems.triangle, nearest)
+        _fill_matrix(
+            systems.triangle,
+            ranking.diagonal,
+            nearest,
+            given,
+            space.position,
+            space.sieve,
+            space.matrix,
+        )
         solve_filled(ranking, m, space, solutions, row)
 
 
@@ -100,33 +88,6 @@ def solve_filled(
     solutions.residual_sq[row] = write_residual(space.upper, given, solution, residual)
     solutions.largest[row] = largest_of(solution)
     solutions.correction_max[row] = correct(space.matrix, m, residual, space.best_values[:m])
-
-
-@inlined
-def space_for(ranking: Ranking, most: int) -> Workspace:
-    """Return scratch arrays for systems of at most `most` items."""
-    n_items, dtype = len(ranking.diagonal), ranking.diagonal.dtype
-    space = Workspace(
-        np.empty(n_items, dtype),
-        np.empty(n_items, np.bool_),
-        np.empty(n_items, np.int32),
-        np.empty(n_items, np.int32),
-        np.empty(n_items, dtype),
-        np.empty(most, np.int64),
-        np.empty(most, dtype),
-        np.empty(most, np.int32),
-        np.empty(most, dtype),
-        np.empty(most, dtype),
-        np.empty(n_items, np.int32),
-        np.empty(_SIEVE + 1, np.bool_),
-        np.empty((most, most + 1), dtype),
-        np.empty((most, most), dtype),
-    )
-    for rank in range(n_items):
-        space.row[rank], space.is_reached[rank], space.position[rank] = 0, False, -1
-    for bits in range(_SIEVE + 1):
-        space.sieve[bits] = False
-    return space
 
 
 @inlined
@@ -168,7 +129,7 @@ def _take_nearest(ranking: Ranking, rank: int, n: int, space: Workspace) -> int:
             space.items[n_others] = ranking.item_of[other]
             space.values[n_others] = abs(space.row[other]) * ranking.nearness[other]
             n_others += 1
-    m = keep_best(space.values, space.items, n_others, space.best, space.best_values)
+    m = keep_best(space.values, space.items, n_others, space.best, space.best_values, space.maxima)
     for index in range(m):
         space.nearest[index] = ranking.rank_of[space.best[index]]
     _sort_falling(space.nearest, m)
@@ -192,24 +153,27 @@ def _sort_falling(ranks: Array, n: int) -> None:
 
 
 @callee
-def _fill_matrix(systems: Systems, m: int, space: Workspace) -> None:
+def _fill_matrix(
+    triangle: Triangle,
+    diagonal: Array,
+    nearest: Array,
+    given: Array,
+    position: Array,
+    may_be_near: Array,
+    matrix: Array,
+) -> None:
     """Write the upper triangle of A[N, N], and G[N, j] into the column to its right.
 
     `nearest` is in order of rising popularity. A row of the triangle of G holds the products with
-    more popular items, which therefore belong to the right of the diagonal.
+    more popular items, which therefore belong to the right of the diagonal. The arguments are
+    arrays: a tuple of arrays as an argument takes long to compile.
     """
-    triangle, nearest, position, may_be_near = (
-        systems.triangle,
-        space.nearest,
-        space.position,
-        space.sieve,
-    )
-    space.values[0] = _touch_lists(triangle, nearest, m)
+    m = len(nearest)
     for index in range(m):
         position[nearest[index]] = index
-        may_be_near[nearest[index] & _SIEVE] = True
+        may_be_near[nearest[index] & SIEVE] = True
     for index in range(m):
-        rank, row = nearest[index], space.matrix[index]
+        rank, row = nearest[index], matrix[index]
         start = triangle.starts[rank]
         if triangle.is_dense[rank]:
             for column in range(index + 1, m):
@@ -218,23 +182,22 @@ def _fill_matrix(systems: Systems, m: int, space: Workspace) -> None:
             row[index:m] = 0
             for entry in range(start, start + triangle.lengths[rank]):
                 other = triangle.ranks[entry]
-                if may_be_near[other & _SIEVE] and position[other] >= 0:
+                if may_be_near[other & SIEVE] and position[other] >= 0:
                     row[position[other]] = triangle.values[entry]
-        row[index], row[m] = systems.ranking.diagonal[rank], space.given[index]
+        row[index], row[m] = diagonal[rank], given[index]
     for index in range(m):
         position[nearest[index]] = -1
-        may_be_near[nearest[index] & _SIEVE] = False
+        may_be_near[nearest[index] & SIEVE] = False
 
 
 @inlined
-def _touch_lists(triangle: Triangle, nearest: Array, m: int) -> Any:
+def _touch_lists(triangle: Triangle, nearest: Array) -> Any:
     """Read one number of each cache line of the lists, only to load the lists into cache.
 
     The reads do not depend on each other, so that memory can answer many of them at the same time.
     """
     total = triangle.values.dtype.type(0)
-    for index in range(m):
-        rank = nearest[index]
+    for rank in nearest:
         if not triangle.is_dense[rank]:
             start = triangle.starts[rank]
             for entry in range(start, start + triangle.lengths[rank], _LINE):

@@ -25,6 +25,7 @@ from shallow_ae._solvers.neighborhood.systems import (
     Solutions,
     no_solutions,
     ranking_of,
+    workspace_for,
 )
 from shallow_ae._typing import Array
 
@@ -118,7 +119,8 @@ def find_nearest(
         np.zeros(len(ranks), np.int64),
     )
     before = _or_nothing(before, len(ranks), group)
-    choose_nearest(*group, ranking, ranks.start, before, nearest)
+    space = workspace_for(ranking, n_neighbors)
+    choose_nearest(*group, ranking, ranks.start, before, nearest, space)
     return nearest
 
 
@@ -161,7 +163,8 @@ def solve_block(
     solutions = no_solutions(n, n_neighbors, nearest.given.dtype)
     firsts = np.array([strip.start for strip in strips])
     places = np.cumsum([0, *(len(piece) for piece in pieces[:-1])])
-    solve_stored(ranking, nearest, firsts, places, np.concatenate(pieces), solutions)
+    space = workspace_for(ranking, n_neighbors)
+    solve_stored(ranking, nearest, firsts, places, np.concatenate(pieces), solutions, space)
     return solutions
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._runtime.compiled import callee, compiled
 from shallow_ae._solvers.neighborhood.gram_triangle import list_row
-from shallow_ae._solvers.neighborhood.kernels import choose, solve_filled, space_for
-from shallow_ae._solvers.neighborhood.systems import Ranking, Solutions
+from shallow_ae._solvers.neighborhood.kernels import choose, solve_filled
+from shallow_ae._solvers.neighborhood.systems import Ranking, Solutions, Workspace
 from shallow_ae._typing import Array
 from shallow_ae._weights.top_k import sum_sparse
 
@@ -76,10 +76,10 @@ def choose_nearest(
     first: int,
     before: CsrArrays,
     nearest: Nearest,
+    space: Workspace,
 ) -> None:
     """Write the nearest items of each rank from `first` on, with the sums in `before` continued."""
     most = nearest.ranks.shape[1]
-    space = space_for(ranking, most)
     row, reached, is_reached = space.row, space.reached, space.is_reached
     for index in range(len(nearest.counts)):
         n = _load_column(before, index, row, reached, is_reached)
@@ -138,6 +138,7 @@ def solve_stored(
     places: Array,
     entries: Array,
     solutions: Solutions,
+    space: Workspace,
 ) -> None:
     """Solve the systems of a block.
 
@@ -145,7 +146,6 @@ def solve_stored(
     follow those of the system before. The entries of a strip begin at its place in `places`, which
     is then overwritten.
     """
-    space = space_for(ranking, nearest.ranks.shape[1])
     for row in range(len(nearest.counts)):
         m, strip = nearest.counts[row], 0
         for index in range(m):

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from shallow_ae._linalg.csr import CsrArrays
 from shallow_ae._typing import Array
 
+SIEVE = 2**14 - 1  # mask of a rank's last bits; unlike `position`, `sieve` fits in level-1 cache
+
 
 class Triangle(NamedTuple):
     """The lower triangle of G by rank. A row is an array or, if most of it is 0, a list."""
@@ -54,6 +56,53 @@ class Solutions(NamedTuple):
     rhs_sq: NDArray[np.float64]  # ||G[N, j]||^2
     largest: NDArray[np.float64]  # largest absolute weight
     correction_max: NDArray[np.float64]  # largest absolute entry of A^-1 times the residual
+
+
+class Workspace(NamedTuple):
+    """Scratch arrays of a thread."""
+
+    row: Array  # column j of G; reset to zeros after each item
+    is_reached: NDArray[np.bool_]
+    reached: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: Array
+    best: NDArray[np.int64]
+    best_values: Array
+    maxima: Array
+    nearest: NDArray[np.int32]  # ranks of the items in N, by rising popularity
+    given: Array
+    solution: Array
+    position: NDArray[np.int32]  # index of a rank in `nearest`; -1 for other ranks
+    sieve: NDArray[np.bool_]  # whether a rank in `nearest` has these last bits
+    matrix: Array  # upper triangle of A[N, N], then its factor R; a further column for G[N, j]
+    upper: Array  # upper triangle of A[N, N]
+
+
+def workspace_for(ranking: Ranking, most: int) -> Workspace:
+    """Return scratch arrays for systems of at most `most` items.
+
+    They are made here because the compiler takes long for functions that make arrays.
+    """
+    from shallow_ae._weights.selection import n_groups  # imports Numba
+
+    n_items, dtype = len(ranking.diagonal), ranking.diagonal.dtype
+    return Workspace(
+        row=np.zeros(n_items, dtype),
+        is_reached=np.zeros(n_items, np.bool_),
+        reached=np.empty(n_items, np.int32),
+        items=np.empty(n_items, np.int32),
+        values=np.empty(n_items, dtype),
+        best=np.empty(most, np.int64),
+        best_values=np.empty(most, dtype),
+        maxima=np.empty(n_groups(most), dtype),
+        nearest=np.empty(most, np.int32),
+        given=np.empty(most, dtype),
+        solution=np.empty(most, dtype),
+        position=np.full(n_items, -1, np.int32),
+        sieve=np.zeros(SIEVE + 1, np.bool_),
+        matrix=np.empty((most, most + 1), dtype),
+        upper=np.empty((most, most), dtype),
+    )
 
 
 def ranking_of(diagonal: Array, item_of: Array) -> Ranking:
