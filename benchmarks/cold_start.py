@@ -1,8 +1,8 @@
 """Compilation: seconds of the first recommendation and of the first fit of a process.
 
 Each figure is of a child process of its own, on two threads, one run. "cold" has an empty folder
-NUMBA_CACHE_DIR, "warm" is the next process with the same folder. "import" is `import shallow_ae`
-and is not part of the other figures.
+NUMBA_CACHE_DIR, "warm" is the next process with the same folder. "import" is the import of
+the classes, and is not part of the other figures.
 
 - recommend: a fitted RecommenderPipeline for one user with known items and one without.
 - fit: `SparseShallowAutoEncoder().fit` on a small matrix.
@@ -60,13 +60,13 @@ def prepare(folder: Path) -> None:
 def child(folder: str, kind: str, name: str) -> None:
     """Print the seconds of the import and of the task."""
     start = time.perf_counter()
-    import shallow_ae
+    from shallow_ae import RecommenderPipeline, SparseShallowAutoEncoder
 
     imported = time.perf_counter()
     if kind == "recommend":
         import pandas as pd
 
-        fitted = pickle.loads(Path(folder, f"{name}.pkl").read_bytes())
+        fitted: RecommenderPipeline = pickle.loads(Path(folder, f"{name}.pkl").read_bytes())
         asked = pd.DataFrame({"user": [1, 1, 2], "item": [1, 2, -1]})  # nobody has the item -1
         warnings.simplefilter("ignore")
         begun = time.perf_counter()
@@ -74,7 +74,7 @@ def child(folder: str, kind: str, name: str) -> None:
     else:
         X = interactions().astype(name)
         begun = time.perf_counter()
-        shallow_ae.SparseShallowAutoEncoder().fit(X)
+        SparseShallowAutoEncoder().fit(X)
     print(imported - start, time.perf_counter() - begun)
 
 

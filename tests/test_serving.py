@@ -275,6 +275,16 @@ print(sorted({{"pandas", "sklearn", "jax", "narwhals", "joblib"}} & set(sys.modu
         assert run.stdout.strip() == "[]", run.stderr
 
 
+def test_warm_up_for_serving_imports_no_pandas_no_scikit_learn_and_no_jax():
+    code = """
+import sys, shallow_ae
+shallow_ae.warm_up()
+print(sorted({"pandas", "sklearn", "jax"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
 def test_popularity_is_served_too():
     listens = made_up_listens(20)
     serving = ServingRecommender.from_pipeline(
