@@ -1,6 +1,5 @@
 """Ahead-of-time compilation: a process after `warm_up` compiles nothing, wherever it reads from."""
 
-import ctypes
 import json
 import os
 import shutil
@@ -65,22 +64,32 @@ ndcg_score(X, items, k=3)
 """
 
 
-def compiled(code, cwd, **more):
+# Starts a program to which the permissions of files apply, also if root starts it: it loses
+# CAP_DAC_OVERRIDE by PR_CAPBSET_DROP.
+UNPRIVILEGED = """
+import ctypes, os, sys
+if os.geteuid() == 0:
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def compiled(code, cwd, env=None, is_privileged=True):
     """Return the names of the functions that a process compiles which runs some code."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | {
         "PYTHONPATH": str(PACKAGE.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
         "JAX_PLATFORMS": "cpu",
     }
-    environment |= more.pop("env", {})
+    command = [sys.executable, "-c", COUNT.format(code=code)]
+    start = [] if is_privileged else [sys.executable, "-c", UNPRIVILEGED]
     done = subprocess.run(
-        [sys.executable, "-c", COUNT.format(code=code)],
+        [*start, *command],
         cwd=cwd,
-        env=environment,
+        env=environment | (env or {}),
         capture_output=True,
         text=True,
         check=False,
-        **more,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -112,18 +121,11 @@ def test_code_is_read_from_folders_that_cannot_be_written_to(warm):
         folder.chmod(0o555)
     try:
         with pytest.raises(AssertionError, match="Permission denied"):
-            compiled(attempt, "/", env=at, preexec_fn=_without_privileges)
-        assert compiled(RANK, "/", env=at, preexec_fn=_without_privileges) == []
+            compiled(attempt, "/", env=at, is_privileged=False)
+        assert compiled(RANK, "/", env=at, is_privileged=False) == []
     finally:
         for folder in folders:
             folder.chmod(0o755)
-
-
-def _without_privileges():
-    """Let a process of root obey the permissions of files, which it may be alone to read."""
-    if os.geteuid() == 0:
-        drop_capability, overrides_permissions = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
-        ctypes.CDLL(None).prctl(drop_capability, overrides_permissions, 0, 0, 0)
 
 
 def test_code_is_compiled_again_after_a_change_of_a_function_that_it_calls(warm, tmp_path):

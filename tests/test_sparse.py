@@ -25,7 +25,7 @@ from shallow_ae._objective import solution as solution_module
 from shallow_ae._runtime.blocks import share_rows
 from shallow_ae._runtime.threads import n_threads
 from shallow_ae._solvers.neighborhood import fit as neighborhood_fit
-from shallow_ae._solvers.neighborhood import kernels
+from shallow_ae._solvers.neighborhood import systems
 from shallow_ae._weights import largest as largest_module
 from shallow_ae.datasets import make_listens
 from shallow_ae.display import LossCurveDisplay
@@ -269,7 +269,7 @@ def test_updates_by_rows_that_do_not_count_and_by_parameters_out_of_range():
 
 def test_a_catalogue_larger_than_the_sieve_of_nearest_items():
     rng = np.random.default_rng(0)
-    n_users, n_items = 3000, 2 * (kernels._SIEVE + 1)
+    n_users, n_items = 3000, 2 * (systems.SIEVE + 1)
     places = (n_items * rng.random((n_users, 60)) ** 2).astype(int)  # popular ones more often
     X = sp.csr_array((np.ones(places.size), (np.repeat(np.arange(n_users), 60), places.ravel())))
     X.resize((n_users, n_items))
