@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import stat
+import subprocess
 import sys
 from datetime import date, datetime
 from decimal import Decimal
