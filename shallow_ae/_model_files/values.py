@@ -70,10 +70,7 @@ class Encoder:
 
     def ids(self, values: Array, place: str) -> dict[str, Any]:
         """Return one-dimensional raw ids."""
-        return {_FORM: "ids", "ids": self._nested(encode_ids(values), place)}
-
-    def _nested(self, node: Mapping[str, Any], place: str) -> dict[str, Any]:
-        return self.encode_all(node, place)
+        return {_FORM: "ids", "ids": self.encode_all(encode_ids(values), place)}
 
     def _list(self, values: list[Any], place: str) -> list[Any]:
         return [self.encode(value, f"{place}.{number}") for number, value in enumerate(values)]
