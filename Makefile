@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
-PYTEST := -m pytest --durations=30 -n 2 --dist loadgroup
+PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
 .PHONY: demo test test-oldest coverage lint clean
 

@@ -36,6 +36,29 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Files whose tests share something that takes long to start: one process runs all of them. (The
+# marks of pytest-xdist 3.8 have no effect with pytest 9.2.)
+GROUPS = {
+    "test_cluster_neighborhood.py": "a cluster",
+    "test_compilation.py": "compiled code",
+    "test_dask.py": "a cluster",
+    "test_devices.py": "devices",
+    "test_web_service.py": "a web service",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Return a scheduler that gives single tests to processes, but keeps groups together."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return GROUPS.get(Path(nodeid.partition("::")[0]).name, nodeid)
+
+    return GroupScheduling(config, log)
+
+
 DATA = Path(
     os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )

@@ -17,7 +17,6 @@ from shallow_ae._solvers.neighborhood import partial
 from shallow_ae._solvers.neighborhood.fit import NeighborhoodSolver
 
 # In the process of tests/test_dask.py, whose workers load what is compiled here.
-pytestmark = pytest.mark.xdist_group("dask")
 
 PLAIN = Objective(0.05, 0.0, 0.0, 0.0, 0.0)
 VARIANTS = Objective(0.05, 0.3, 0.4, 0.5, 0.3)

@@ -28,8 +28,6 @@ from shallow_ae import (
 )
 from shallow_ae._cluster import descent
 
-pytestmark = pytest.mark.xdist_group("dask")  # one cluster, in one process of the tests
-
 EXACT = ShallowAutoEncoder(0.05, solver="exact", user_exponent=0.3, item_exponent=0.1)
 NEAREST = SparseShallowAutoEncoder(0.05, n_neighbors=12, dropout=0.2)
 DESCENT = ShallowAutoEncoder(max_iter=20, batch_size=64, item_exponent=0.1, random_state=0)

@@ -30,7 +30,6 @@ NAMES = ["<img src=x onerror=alert(1)>", "Björk & Co", "50% / #1?"]
 PATIENCE = 120  # seconds, on a machine that compiles everything and has no core free
 
 pytestmark = [
-    pytest.mark.xdist_group("web_service"),
     pytest.mark.skipif(os.name == "nt", reason="the tests stop the service by SIGTERM"),
 ]
 
