@@ -16,7 +16,7 @@ demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
 
 test: $(VENV)/test
-	$(BIN)/python $(PYTEST)
+	$(BIN)/python $(PYTEST) -m "not slow"
 
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)

@@ -35,17 +35,19 @@ _MODULE_OF = {
 }
 _MODULES = {
     "compilation",
+    "data",
     "datasets",
     "display",
     "evaluation",
     "metrics",
     "model_selection",
+    "models",
     "persistence",
     "pipeline",
     "serving",
 }
 
-__all__ = list(_MODULE_OF)
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

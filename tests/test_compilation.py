@@ -13,6 +13,8 @@ import pytest
 import shallow_ae
 from shallow_ae._linalg.csr import as_argument
 
+pytestmark = pytest.mark.slow  # most of these compile everything
+
 PACKAGE = Path(shallow_ae.__file__).parent
 
 # Prints the names of the functions that a process compiles.

@@ -103,7 +103,8 @@ def X():
 
 
 @pytest.mark.parametrize(
-    ("n_partitions", "order"), [(1, "given"), (7, "shuffled"), (40, "shuffled")]
+    ("n_partitions", "order"),
+    [(1, "given"), (7, "shuffled"), pytest.param(40, "shuffled", marks=pytest.mark.slow)],
 )
 def test_a_fit_from_parquet_is_the_fit_in_memory(client, listens, tmp_path, n_partitions, order):
     if order == "shuffled":
@@ -146,6 +147,7 @@ def test_recommendations_are_written_by_the_workers(client, listens, tmp_path):
     pd.testing.assert_frame_equal(by_user(found), by_user(expected), rtol=1e-8, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_killed_workers_change_nothing(client):
     frame = dd.from_pandas(made_up_listens(20_000), npartitions=4)
     recommender = make_recommender(LogCountTransformer(), MODELS["nearest"])

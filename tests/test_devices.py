@@ -16,7 +16,7 @@ from shallow_ae._runtime import jax_settings
 from shallow_ae._solvers.gradient_descent.fit import weights_of_descent
 from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
 
-# The fixtures are slow: they are made in one process of the tests.
+pytestmark = pytest.mark.slow  # the fixtures start four processes
 
 EIGHT = "--xla_force_host_platform_device_count=8"
 # The kernel of a product may depend on the width of a shard, so sums may round differently. All

@@ -41,7 +41,7 @@ def assert_close(inverse, expected, dtype=np.float64):
 NARROW = {"_NARROW": 32, "_WIDE": 96, "_LARGE": 130, "_TILE_ROWS": 24, "_TILE_COLUMNS": 48}
 
 
-@pytest.fixture(params=["narrow", "as shipped"])
+@pytest.fixture(params=["narrow", pytest.param("as shipped", marks=pytest.mark.slow)])
 def widths(request, monkeypatch):
     """Set how wide blocks and tiles are."""
     if request.param == "narrow":

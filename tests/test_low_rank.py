@@ -305,6 +305,7 @@ def test_it_ranks_better_than_popularity_on_movielens(ml_1m):
     assert low_rank.score(X) > 1.3 * PopularityRecommender().fit(X).score(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "density", "n_components", "dtype"),
     [

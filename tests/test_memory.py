@@ -42,11 +42,13 @@ def check_has_no_second_matrix(fit, *, is_planned):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+@pytest.mark.slow
 def test_a_fit_takes_little_more_than_its_weights():
     check_has_no_second_matrix("sgd", is_planned=True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["early stopping", "exact"])
 def test_other_fits_take_no_second_matrix(fit):
     # A plan does not know about early stopping.
@@ -54,6 +56,7 @@ def test_other_fits_take_no_second_matrix(fit):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+@pytest.mark.slow
 def test_a_fit_on_two_devices_of_the_host_takes_what_is_planned(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     (peak, planned), (small_peak, small_planned) = measured(4096, "sgd"), measured(512, "sgd")

@@ -1,6 +1,7 @@
 """Model files: what is saved comes back, and nothing else is ever loaded."""
 
 import copy
+import io
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ import re
 import stat
 import subprocess
 import sys
+import zipfile
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,15 +20,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import sklearn
 import skops.io
 from numpy.testing import assert_array_equal
-from recommenders import MODELS, fitted_recommender, listens_for, made_up_listens
+from recommenders import MODELS, PARTS, fitted_recommender, listens_for, made_up_listens
 from safetensors import safe_open
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 from shallow_ae import (
+    BlendedRecommender,
     IdMapper,
     LogCountTransformer,
     ModelFileError,
@@ -284,6 +288,62 @@ def test_only_models_of_this_library_are_saved(path):
         save_model(noted, path)
     with pytest.raises(ValueError, match="`keep`='rows' must be one of 'serving', 'all'"):
         save_model(PopularityRecommender(), path, keep="rows")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SparseShallowAutoEncoder(np.float64(0.1), n_neighbors=np.int64(3)),
+        ShallowAutoEncoderCV(np.logspace(-1, 1, 3), cv=3),
+        ShallowAutoEncoder(max_iter=2, random_state=np.int64(3)),
+        BlendedRecommender(PARTS, weights=[np.float64(1), np.float32(0.5), 1]),
+        BlendedRecommender(PARTS, weights=np.array([1.0, 0.5, 0.25])),
+    ],
+)
+def test_numbers_of_numpy_come_back(model, path):
+    model.fit(X)
+    loaded = saved(model, path)
+    assert repr(loaded) == repr(model)
+    assert_array_equal(loaded.recommend(X, k=3), model.recommend(X, k=3))
+    for name, value in model.get_params(deep=False).items():
+        assert type(loaded.get_params(deep=False)[name]) is type(value)
+
+
+def test_rows_of_fitted_prototypes_are_left_out(path):
+    near = SparseShallowAutoEncoder(n_neighbors=2).fit(X)
+    model = BlendedRecommender([("a", near), ("b", PopularityRecommender())]).fit(X)
+    save_model(model, path)
+    assert "Training" not in json.dumps(container.read(path).document)
+    assert_array_equal(load_model(path).recommend(X, k=3), model.recommend(X, k=3))
+
+
+def test_what_could_not_be_loaded_is_not_saved(path):
+    save_model(PopularityRecommender(), path)
+    before = path.read_bytes()
+    odd = np.random.RandomState(np.random.PCG64(1))
+    sum_of_nothing = BlendedRecommender(PARTS).fit(X).set_params(weights=[0.0, 0.0, 0.0])
+    for model in (ShallowAutoEncoder(random_state=odd), sum_of_nothing):
+        with pytest.raises(TypeError, match="could not be loaded"):
+            save_model(model, path)
+    assert path.read_bytes() == before
+
+
+def test_caches_and_requests_for_metadata_are_left_out(path, tmp_path):
+    listens = made_up_listens(9)
+    cached = make_recommender(SparseShallowAutoEncoder(), memory=joblib.Memory(tmp_path, verbose=0))
+    assert saved(cached.fit(listens), path).memory is None
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = SparseShallowAutoEncoder().set_fit_request(sample_weight=True).fit(X)
+        assert_array_equal(saved(model, path).item_counts_, model.item_counts_)
+
+
+@pytest.mark.parametrize(
+    "ids", [[np.str_("a"), "b"], [np.bytes_(b"a")], [pd.Timestamp("2020-01-01", tz="UTC")]]
+)
+def test_ids_of_subclasses_come_back_as_equal_ids(ids, path):
+    mapper = IdMapper()
+    mapper.items_ = np.fromiter(ids, object)
+    assert saved(mapper, path).items_.tolist() == ids
 
 
 # What a file promises
@@ -599,6 +659,74 @@ def test_arrays_that_compiled_code_could_not_trust_are_refused(name, change, sma
     for read in READERS:
         with pytest.raises(ModelFileError):
             read(path)
+
+
+def test_a_random_state_beyond_its_words_is_refused(path):
+    save_model(ShallowAutoEncoder(random_state=np.random.RandomState(1)), path)
+
+    def beyond(own):
+        own["model"]["params"]["random_state"]["state"]["pos"] = 10**8
+
+    forged(path.read_bytes(), path, document=beyond)
+    with pytest.raises(ModelFileError, match="beyond its words"):
+        load_model(path)
+
+
+def masked(own):
+    form = state_of(own)["weights"]["form"]["P"]
+    form["indices"] = {"@": "masked", "data": form["indices"], "mask": form["indices"]}
+
+
+def named_twice(own):
+    state = state_of(own)
+    state["diagonal"] = state["item_counts"]
+
+
+def reversed_steps(own):
+    steps_of(own).reverse()
+
+
+def a_number_in_between(own):
+    steps_of(own).insert(1, ["odd", 3])
+
+
+def without_mapper(own):
+    steps_of(own).pop(0)
+
+
+@pytest.mark.parametrize("read", READERS, ids=["load_model", "serving"])
+@pytest.mark.parametrize(
+    "change", [masked, named_twice, reversed_steps, a_number_in_between, without_mapper]
+)
+def test_forged_structures_are_refused(change, read, small, path):
+    forged(small, path, document=change)
+    with pytest.raises(ModelFileError):
+        read(path)
+
+
+def test_damaged_bytes_of_skops_are_refused(path):
+    listens = made_up_listens(9)
+    recommender = make_recommender(MaxAbsScaler(), SparseShallowAutoEncoder()).fit(listens)
+    save_model(recommender, path)
+    name = "steps.maxabsscaler.data"
+    contents = container.read(path)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", "{}" + " " * 10**6)
+    for data in (b"no archive", packed.getvalue()):
+        contents.arrays[name] = np.frombuffer(data, np.uint8)
+        container.write(path, contents)
+        for read in READERS:
+            with pytest.raises(ModelFileError, match="is damaged: skops cannot"):
+                read(path)
+
+
+@pytest.mark.parametrize("model", [IdMapper(), LogCountTransformer(), PopularityRecommender()])
+def test_a_file_that_cannot_be_served_is_not_called_damaged(model, path):
+    save_model(model, path)
+    with pytest.raises(ModelFileError, match="expected a fitted model") as error:
+        ServingRecommender.load(path)
+    assert "damaged" not in str(error.value)
 
 
 # Other ways to keep a model

@@ -169,6 +169,11 @@ def near():
         (lambda s: s.recommend([["song00001"]]), TypeError, "unhashable|no item id"),
         (lambda s: s.recommend({"song00001": -1}), ValueError, "count of 'song00001' is -1"),
         (lambda s: s.recommend({"song00001": float("nan")}), ValueError, "is nan, expected"),
+        (lambda s: s.recommend({"song00001": 10**400}), ValueError, "expected a finite number"),
+        (lambda s: s.recommend(pd.Series({"a": 1})), TypeError, "A Series has `to_dict`"),
+        (lambda s: s.recommend(np.array("a")), TypeError, "must be a list of item ids"),
+        (ServingRecommender, TypeError, "Call ServingRecommender.load for a file"),
+        (lambda s: s.items.sort(), ValueError, "read-only"),
         (lambda s: s.recommend({"song00001": "2"}), ValueError, "is '2', expected"),
         (lambda s: s.recommend({"song00001": 10**60}), ValueError, "too large for float32"),
         (lambda s: s.recommend([], k=0), ValueError, "`k`=0 must be an integer >= 1"),
@@ -187,6 +192,13 @@ def near():
 def test_errors_say_what_was_expected(near, call, error, message):
     with pytest.raises(error, match=message):
         call(near)
+
+
+def test_lists_of_a_batch_may_be_arrays_and_iterators(near):
+    histories = [["song00001"], ["song00002"]]
+    expected = near.recommend_batch(histories, 3, exclude=[["song00003"], ["song00004"]])
+    for lists in (np.array([["song00003"], ["song00004"]]), iter([["song00003"], ["song00004"]])):
+        assert near.recommend_batch(histories, 3, exclude=lists) == expected
 
 
 def test_no_histories_have_no_answers(near):

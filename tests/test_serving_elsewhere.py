@@ -85,6 +85,7 @@ def test_made_up_listens(name, arguments, capsys):
     check_run(program(name), arguments, 50, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), RUNS, ids=IDS)
 def test_lastfm(name, arguments, lastfm_folder, capsys):
     arguments = [*arguments, "--lastfm", str(lastfm_folder)]

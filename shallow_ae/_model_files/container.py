@@ -28,6 +28,7 @@ from shallow_ae._typing import Array
 _LENGTH = 8  # bytes of the length of the header
 _DOCUMENT, _CHECKSUM = "shallow_ae", "sha256"
 _NO_CHECKSUM = "0" * 64
+_MOST_AXES = 32
 # The quotes of a checksum inside the JSON text are escaped, so that only the metadata matches.
 _CHECKSUM_FIELD = re.compile(rf'"{_CHECKSUM}":"([0-9a-f]{{64}})"'.encode())
 _DTYPES = {
@@ -58,15 +59,14 @@ class Contents(NamedTuple):
 
 
 def write(path: str | os.PathLike[str], contents: Contents) -> None:
-    """Write a file, and replace an earlier file of this name in one step.
+    """Write contiguous arrays, and replace an earlier file of this name in one step.
 
     A process that is killed, or a full disk, leaves the earlier file whole.
     """
     save_file = _safetensors_writer()
     text = json.dumps(contents.document, allow_nan=False, ensure_ascii=False)
     with _replacement(Path(path)) as temporary:
-        arrays = {name: np.ascontiguousarray(a) for name, a in contents.arrays.items()}
-        save_file(arrays, temporary, {_DOCUMENT: text, _CHECKSUM: _NO_CHECKSUM})
+        save_file(contents.arrays, temporary, {_DOCUMENT: text, _CHECKSUM: _NO_CHECKSUM})
         with open(temporary, "r+b") as file:
             with mmap.mmap(file.fileno(), 0) as buffer:
                 place = _LENGTH + _place_of_checksum(_header(buffer))
@@ -85,7 +85,8 @@ def read(path: str | os.PathLike[str], *, mapped: bool = True) -> Contents:
     Raises
     ------
     ModelFileError
-        If the file is not exactly as it was written. Nothing larger than the file is allocated.
+        If the file is not exactly as it was written. No memory is allocated by a size that the file
+        states.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -174,6 +175,8 @@ def _array(name: str, field: dict[str, Any], data: memoryview) -> Array:
     if dtype is None:
         raise ModelFileError(f"holds the array {name!r} of an unknown type {field['dtype']!r}.")
     size = np.dtype(dtype).itemsize
+    if len(shape) > _MOST_AXES or any(n >= 2**63 for n in shape):
+        raise ModelFileError(f"declares the array {name!r} with an impossible shape.")
     is_placed = 0 <= start <= stop <= len(data) and start % size == 0
     if not is_placed or math.prod(shape) * size != stop - start:
         raise ModelFileError(
@@ -192,7 +195,7 @@ def _replacement(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # a symbolic link stays one
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: pass the name of a file.")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     with open(temporary, "xb") as file:  # has the permissions that new files get
         mode = os.fstat(file.fileno()).st_mode
     try:

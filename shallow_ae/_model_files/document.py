@@ -32,6 +32,7 @@ def damage_as_error(path: str | os.PathLike[str]) -> Iterator[None]:
     except ModelFileError as error:
         raise ModelFileError(f"{path} {error}") from error.__cause__
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} is damaged: it holds {error}.") from error
+        text = str(error).rstrip(".")
+        raise ModelFileError(f"{path} is damaged: {text} ({type(error).__name__}).") from error
     except RecursionError as error:
         raise ModelFileError(f"{path} is damaged: its values are nested too deeply.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,12 +46,27 @@ def reader(trusted: Sequence[str] | None) -> Callable[..., Any]:
                 f"The file holds a {kind}, which skops has saved: pip install 'shallow-ae[skops]'."
             ) from error
         saved = data.tobytes()
-        unknown = sorted(set(get_untrusted_types(data=saved)) - set(trusted or ()))
+        try:
+            _check_stored(saved)
+            types = get_untrusted_types(data=saved)
+        except Exception as error:  # damaged bytes may lead to any error
+            raise ModelFileError(f"is damaged: skops cannot read a {kind}: {error}.") from error
+        unknown = sorted(set(types) - set(trusted or ()))
         if unknown:
             raise ModelFileError(
                 f"holds a {kind}, and skops makes only some types unasked. If you trust where the "
                 f"file comes from, pass `trusted`={unknown!r}."
             )
-        return loads(saved, trusted=list(trusted or ()))
+        try:
+            return loads(saved, trusted=list(trusted or ()))
+        except Exception as error:
+            raise ModelFileError(f"is damaged: skops cannot make a {kind}: {error}.") from error
 
     return read
+
+
+def _check_stored(saved: bytes) -> None:
+    """Raise a ValueError if a member of an archive is compressed: it may have any size."""
+    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("it is compressed, which `save_model` does not do")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,6 +27,15 @@ _AS_TEXT: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
 _READERS = {tag: read for tag, _, read in _AS_TEXT.values()}
 
 
+def _timestamp(text: str) -> Any:
+    import pandas as pd  # only for ids that pandas has made
+
+    return pd.Timestamp(text)
+
+
+_READERS["timestamp"] = _timestamp
+
+
 def encode_ids(ids: Array) -> dict[str, Any]:
     """Return one-dimensional ids as a dict of JSON values and arrays of numbers.
 
@@ -41,7 +51,7 @@ def encode_ids(ids: Array) -> dict[str, Any]:
     if ids.dtype.kind in "US":
         own = {"dtype": ids.dtype.str, "shape": [len(ids)]}
         return own | {"bytes": np.ascontiguousarray(ids).view(np.uint8)}
-    if all(type(own) is str for own in ids):
+    if all(isinstance(own, str) for own in ids):
         return {"texts": texts(ids)}
     return {"json": texts(json.dumps(_encoded(own)) for own in ids)}
 
@@ -50,14 +60,11 @@ def decode_ids(node: dict[str, Any]) -> Array:
     """Return the ids of a dict that `encode_ids` has made; raise a ValueError if it is damaged."""
     match node:
         case {"texts": dict() as own}:
-            return _objects(split_texts(own))
+            return as_objects(split_texts(own))
         case {"json": dict() as own}:
-            return _objects(_decoded(json.loads(text)) for text in split_texts(own))
+            return as_objects(_decoded(json.loads(text)) for text in split_texts(own))
         case {"dtype": str() as dtype, "bytes": np.ndarray() as own, "shape": [int() as n]}:
-            kind = np.dtype(dtype)
-            if kind.kind not in "US" or own.dtype != np.uint8 or own.size != n * kind.itemsize:
-                raise ValueError(f"{own.size:,} bytes for {n:,} texts of {dtype}")
-            return own.view(kind)
+            return _fixed_width(own, np.dtype(dtype), n)
         case {"dtype": str() as dtype, "numbers": np.ndarray() as own}:
             kind = np.dtype(dtype)
             if kind.kind not in "mM" or own.dtype != np.int64 or own.ndim != 1:
@@ -68,10 +75,19 @@ def decode_ids(node: dict[str, Any]) -> Array:
     raise ValueError("ids in an unknown form")
 
 
+def _fixed_width(own: Array, kind: np.dtype[Any], n: int) -> Array:
+    """Return bytes as texts of NumPy's types for texts of one width."""
+    if kind.kind not in "US" or own.dtype != np.uint8 or own.size != n * kind.itemsize:
+        raise ValueError(f"{own.size:,} bytes for {n:,} texts of {kind}")
+    if kind.kind == "U" and (own.view(np.uint32) > sys.maxunicode).any():
+        raise ValueError("texts with numbers that are no characters")
+    return own.view(kind)
+
+
 def texts(given: Iterable[str]) -> dict[str, Array]:
     """Return texts as the bytes of all texts, and the end of each text in them."""
     # A file name or a broken tag may hold half of a surrogate pair, which UTF-8 does not allow.
-    parts = [text.encode("utf-8", "surrogatepass") for text in given]
+    parts = [str.encode(text, "utf-8", "surrogatepass") for text in given]
     ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
     return {"bytes": np.frombuffer(b"".join(parts), np.uint8), "ends": ends}
 
@@ -91,15 +107,20 @@ def split_texts(node: dict[str, Any]) -> list[str]:
     ]
 
 
-def _objects(values: Iterable[Any]) -> Array:
+def as_objects(values: Iterable[Any]) -> Array:
+    """Return values as a one-dimensional array of objects."""
     return np.fromiter(values, object)  # np.array would make a two-dimensional array of tuples
 
 
 def _encoded(own: Any) -> Any:
     """Return an id as JSON. Numbers of NumPy keep their type."""
     kind = type(own)
+    if isinstance(own, str | bytes):  # also of a subclass, which is equal to it
+        own, kind = (str.__str__(own), str) if isinstance(own, str) else (bytes(own), bytes)
     if own is None or kind in (str, bool, int):
         return own
+    if (kind.__module__.partition(".")[0], kind.__name__) == ("pandas", "Timestamp"):
+        return {"timestamp": own.isoformat()}
     if kind is tuple:
         return {"tuple": [_encoded(part) for part in own]}
     if kind in _AS_TEXT:

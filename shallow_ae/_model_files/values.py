@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._model_files.raw_ids import decode_ids, encode_ids
+from shallow_ae._model_files.raw_ids import as_objects, decode_ids, encode_ids
 from shallow_ae._typing import Array
 from shallow_ae.data.sparse_formats import check_format
 
@@ -63,9 +63,7 @@ class Encoder:
     def array(self, value: Any, place: str) -> dict[str, Any]:
         """Collect an array of numbers, and return its name."""
         array = np.asarray(value)
-        self.arrays[place] = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(
-            array.shape
-        )
+        self.arrays[place] = np.asarray(array, array.dtype.newbyteorder("="), order="C")
         return {_FORM: "array", "name": place}
 
     def ids(self, values: Array, place: str) -> dict[str, Any]:
@@ -80,14 +78,14 @@ class Encoder:
 
     def _dict(self, values: dict[Any, Any], place: str) -> dict[str, Any]:
         if _FORM in values or not all(type(name) is str for name in values):
-            raise TypeError(f"{place} is a dict with keys that are no strings: it cannot be saved.")
+            raise TypeError(f"`{place}` is a dict with keys that are no strings, or {_FORM!r}.")
         return self.encode_all(values, place)
 
     def _ndarray(self, value: Array, place: str) -> dict[str, Any]:
         if value.dtype.kind in "biuf":
             return self.array(value, place)
         if value.ndim != 1:
-            raise TypeError(f"{place} is an array of {value.dtype}, which cannot be saved.")
+            raise TypeError(f"`{place}` is an array of {value.dtype}, which cannot be saved.")
         try:
             return self.ids(value, place)
         except TypeError:
@@ -133,7 +131,7 @@ class Decoder:
     """
 
     def __init__(self, arrays: Mapping[str, Array], types: Mapping[str, Callable[..., Any]]):
-        self._arrays = arrays
+        self._arrays = dict(arrays)
         self._readers = {**_READERS, **types}
 
     def decode(self, node: Any) -> Any:
@@ -146,7 +144,7 @@ class Decoder:
         if _FORM not in node:
             return own
         if node[_FORM] == "array":
-            return self._arrays[own["name"]]
+            return self._arrays.pop(own["name"])  # once: a value may be larger than its arrays
         return self._readers[node[_FORM]](**own)
 
 
@@ -160,14 +158,16 @@ def _fields_of(value: Any) -> dict[str, Any]:
 def _csr(shape: list[int], data: Array, indices: Array, indptr: Array) -> sp.csr_array[Any]:
     """Return a csr matrix whose rows have ascending columns, without copying the arrays."""
     n_rows, n_columns = shape
+    if any(type(array) is not np.ndarray for array in (data, indices, indptr)):
+        raise ValueError("a sparse matrix without arrays")
     if len(indptr) != n_rows + 1:
         raise ValueError(f"an `indptr` of {len(indptr):,} numbers for {n_rows:,} rows")
     X = sp.csr_array((data, indices, indptr), shape=(n_rows, n_columns))
     check_format(X)
-    ascends = indices[1:] > indices[:-1]
-    starts = indptr[1:-1]
-    ascends[starts[(starts > 0) & (starts < len(indices))] - 1] = True
-    if len(indices) != indptr[-1] or not ascends.all():
+    ascends = X.indices[1:] > X.indices[:-1]
+    starts = X.indptr[1:-1]
+    ascends[starts[(starts > 0) & (starts < len(X.indices))] - 1] = True
+    if len(X.indices) != X.indptr[-1] or not ascends.all():
         raise ValueError("a sparse matrix whose rows do not have ascending columns")
     return X
 
@@ -179,11 +179,13 @@ def _scalar(dtype: str, value: Array) -> Any:
     return value[()]
 
 
-def _objects(values: list[Any]) -> Array:
-    return np.fromiter(values, object)
-
-
 def _random_state(**state: Any) -> np.random.RandomState:
+    """Return a generator in a given state. NumPy does not check that it lies within its words."""
+    words, place = state["state"]["key"], state["state"]["pos"]
+    if type(words) is not np.ndarray or words.shape != (624,) or words.dtype != np.uint32:
+        raise ValueError("a random state with other words")
+    if type(place) is not int or not 0 <= place <= 624 or state["has_gauss"] not in (0, 1):
+        raise ValueError("a random state beyond its words")
     made = np.random.RandomState()
     made.set_state(state)
     return made
@@ -194,7 +196,7 @@ _READERS: dict[str, Callable[..., Any]] = {
     "tuple": lambda values: tuple(values),
     "dtype": lambda name: np.dtype(name),
     "ids": lambda ids: decode_ids(ids),
-    "objects": _objects,
+    "objects": lambda values: as_objects(values),
     "masked": lambda data, mask: np.ma.MaskedArray(data, mask),
     "scalar": _scalar,
     "csr": _csr,

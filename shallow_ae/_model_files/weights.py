@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from shallow_ae._model_files.values import Encoder
 from shallow_ae._typing import Array
@@ -23,9 +24,15 @@ def encode_holder(weights: ItemWeights, place: str, encoder: Encoder) -> dict[st
     return {"@": "ItemWeights", "form": encoder.encode(weights.form, place)}
 
 
+def check_type(name: str, value: Any, expected: Any) -> None:
+    """Raise a ValueError unless a value is of an expected type."""
+    if not isinstance(value, expected):
+        raise ValueError(f"`{name}` is a {type(value).__name__}")
+
+
 def check_numbers(name: str, array: Any, *shape: int | None) -> None:
     """Raise a ValueError unless an array holds finite floats; None allows any length of an axis."""
-    if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
+    if type(array) is not np.ndarray or array.dtype not in (np.float32, np.float64):
         raise ValueError(f"`{name}` is no array of floats")
     if array.ndim != len(shape) or any(
         n not in (None, own) for n, own in zip(shape, array.shape, strict=True)
@@ -42,6 +49,8 @@ def check_state(weights: Any, item_counts: Any) -> int:
         raise ValueError(f"weights that are a {type(weights).__name__}")
     n_items = weights.form.n_inputs
     check_numbers("item_counts", item_counts, n_items)
+    if not n_items or item_counts.min() < 0:
+        raise ValueError("no items, or a negative number of users")
     return n_items
 
 
@@ -51,6 +60,7 @@ def _dense(P: Array) -> DenseWeights:
 
 
 def _sparse(P: Any) -> SparseWeights:
+    check_type("P", P, sp.csr_array)
     n_items, n_outputs = P.shape
     if n_items != n_outputs:
         raise ValueError(f"`P` has the shape {P.shape}, expected as many rows as columns")
@@ -61,6 +71,7 @@ def _sparse(P: Any) -> SparseWeights:
 def _dual(
     items: Any, M: Array, input_scale: Array, output_scale: Array, diagonal: Array
 ) -> DualWeights:
+    check_type("items", items, sp.csr_array)
     n_items, n_users = items.shape
     check_numbers("items", items.data, None)
     check_numbers("M", M, n_users, n_users)

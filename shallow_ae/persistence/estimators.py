@@ -8,6 +8,9 @@ from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._model_files.foreign import encode_by_skops
 from shallow_ae._model_files.values import Encoder
 from shallow_ae._model_files.weights import encode_holder
+from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.preprocessing import LogCountTransformer
@@ -20,11 +23,13 @@ from shallow_ae.models.low_rank import LowRankAutoEncoder, LowRankState
 from shallow_ae.models.popularity import PopularityRecommender
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline
+from shallow_ae.pipeline.answers import working_steps
+from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline, check_steps
 
 NAME = "estimator"
 
 _NAMES = ("n_features_in_", "feature_names_in_", "_sklearn_output_config")
+_LEFT_OUT = ("_sklearn_version", "_metadata_request")  # how a search calls an estimator
 _CHOICE = ("best_estimator_", "best_params_", "best_score_", "best_index_")
 _SEARCH = (*_CHOICE, "cv_results_", "n_splits_", *_NAMES)
 
@@ -64,6 +69,8 @@ def encode_other(value: Any, place: str, encoder: Encoder) -> Any:
     if isinstance(value, FittedParts):
         own = {"names": value.names, "models": value.models}
         return {"@": "FittedParts"} | encoder.encode_all(own, place)
+    if isinstance(value, TrainingRows | TrainingGram | DualWeights):
+        raise AssertionError(f"`{place}` holds rows of users")  # `without_users` leaves none
     if isinstance(value, PartitionedRows):
         raise ValueError(
             f"`{place}` lies on Dask's workers and cannot be saved. Save with keep='serving'."
@@ -80,7 +87,7 @@ def _encode_estimator(estimator: Any, place: str, encoder: Encoder) -> dict[str,
     kind = type(estimator)
     params = estimator.get_params(deep=False)
     state = estimator.__getstate__()  # without values that are computed again when needed
-    learned = {k: v for k, v in state.items() if k not in params and k != "_sklearn_version"}
+    learned = {k: v for k, v in state.items() if k not in params and k not in _LEFT_OUT}
     if unknown := set(learned) - set(_LEARNED[kind]):
         raise TypeError(
             f"`{place}` is a {kind.__name__} with the attributes {sorted(unknown)}, which no file "
@@ -127,11 +134,14 @@ def _check(estimator: Any) -> None:
     if isinstance(estimator, RecommenderMixin):
         _check_features(estimator)
     if isinstance(estimator, RecommenderPipeline):
-        _check_ids(estimator.steps[0][1], estimator.steps[-1][1])
+        _check_pipeline(*working_steps(estimator.steps))
 
 
-def _check_ids(mapper: Any, model: Any) -> None:
-    ids = getattr(mapper, "items_", None) if isinstance(mapper, IdMapper) else None
+def _check_pipeline(mapper: Any, *others: Any) -> None:
+    check_steps(mapper, others[-1] if others else None)
+    if not all(hasattr(step, "transform") for step in others[:-1]):
+        raise ValueError("a pipeline with a step that transforms nothing")
+    ids, model = getattr(mapper, "items_", None), others[-1]
     if ids is not None and _n_items(model) not in (None, len(ids)):
         raise ValueError(f"{len(ids):,} ids for {_n_items(model):,} items")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -14,9 +14,10 @@ from shallow_ae._model_files import foreign
 from shallow_ae._model_files.container import Contents, read, write
 from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as_error
 from shallow_ae._model_files.values import Decoder, Encoder
+from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
 from shallow_ae.persistence.estimators import NAME, encode_other, is_known, read_estimator
-from shallow_ae.persistence.states import READERS, TYPE_NAMES
+from shallow_ae.persistence.states import NAMES_FOR_SERVING, READERS, TYPE_NAMES
 from shallow_ae.persistence.without_users import without_users
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "pandas", "jax", "numba")
@@ -33,8 +34,8 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
     ----------
     model : estimator
         A model, search, IdMapper, LogCountTransformer or RecommenderPipeline of this library,
-        fitted or not. Steps of other libraries in a pipeline are saved by skops, if it is
-        installed.
+        fitted or not. Steps and parameters of other libraries are saved by skops, if it is
+        installed. What these hold of the data is saved with them.
     path : str or path
         Name of the file, such as ``"songs.safetensors"``.
     keep : {"serving", "all"}, default="serving"
@@ -84,10 +85,28 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
             f"`save_model` takes models and pipelines of shallow_ae, got {type(model).__name__}. "
             "Of a search of scikit-learn, save `best_estimator_`."
         )
-    encoder = Encoder(TYPE_NAMES, encode_other)
-    node = encoder.encode(without_users(model) if keep == "serving" else model, "model")
+    is_serving = keep == "serving"
+    encoder = Encoder(NAMES_FOR_SERVING if is_serving else TYPE_NAMES, encode_other)
+    node = encoder.encode(without_users(model) if is_serving else model, "model")
+    _check_loads(node, encoder.arrays)
     document = {"schema": SCHEMA, "keep": keep, "versions": _versions(), "model": node}
     write(path, Contents(document, encoder.arrays))
+
+
+def _check_loads(node: Any, arrays: dict[str, Array]) -> None:
+    """Raise a TypeError if `load_model` would not make a model of this."""
+    readers: dict[str, Callable[..., Any]] = {**READERS, NAME: read_estimator}
+    readers[foreign.NAME] = lambda **_: _Foreign()
+    try:
+        Decoder(arrays, readers).decode(node)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise TypeError(f"The model cannot be saved, as it could not be loaded: {error}") from error
+
+
+class _Foreign:
+    """Stands for a value of another library, which only a consenting reader makes."""
+
+    transform = fit = get_params = None
 
 
 @cache
@@ -126,8 +145,8 @@ def load_model(
     ------
     ModelFileError
         If the file is no model file, is truncated or changed, was written by a newer version, or
-        holds arrays that do not belong together. Nothing in the file is executed, and nothing
-        larger than the file is allocated.
+        holds arrays that do not belong together. Nothing in the file is executed, and no memory is
+        allocated by a size that the file states.
     ImportError
         If the file holds a step that skops has saved, and skops is not installed.
     FileNotFoundError

@@ -13,10 +13,12 @@ from shallow_ae._model_files.weights import (
     WEIGHT_READERS,
     check_numbers,
     check_state,
+    check_type,
 )
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae._weights.dual import DualWeights
 from shallow_ae.model_selection.scorer import RankingScorer
 from shallow_ae.models.blended import FittedParts
 from shallow_ae.models.fitted import AutoEncoderState, FittedState
@@ -35,10 +37,19 @@ TYPE_NAMES: Mapping[type, str] = {
 }
 
 
+NAMES_FOR_SERVING = {  # what remains holds no row of a user
+    kind: name
+    for kind, name in TYPE_NAMES.items()
+    if kind not in (TrainingRows, TrainingGram, DualWeights)
+}
+
+
 def _training_rows(X: Any, sample_weight: Any) -> TrainingRows:
-    _check_type("X", X, sp.csr_array)
+    check_type("X", X, sp.csr_array)
     check_numbers("X", X.data, None)
     check_numbers("sample_weight", sample_weight, X.shape[0])
+    if not X.shape[0] or sample_weight.min() < 0:
+        raise ValueError("no rows, or a negative weight of a row")
     return TrainingRows(X, sample_weight)
 
 
@@ -48,7 +59,8 @@ def _training_gram(**fields: Any) -> TrainingGram:
     check_numbers("matrix", gram.matrix, n_items, n_items)
     for name in ("item_counts", "largest", "n_users"):
         check_numbers(name, getattr(gram, name), n_items)
-    _check_type("dtype", gram.dtype, np.dtype)
+    if gram.dtype not in (np.float32, np.float64):
+        raise ValueError(f"a Gram matrix of {gram.dtype}")
     return gram
 
 
@@ -56,6 +68,7 @@ def _state(kind: type[FittedState]) -> Callable[..., FittedState]:
     def read(**fields: Any) -> FittedState:
         state = kind(**fields)
         n_items = check_state(state.weights, state.item_counts)
+        check_type("n_samples_seen", state.n_samples_seen, int)
         data = state.training_data
         if data is not None:
             found = _n_items_of(data)
@@ -63,7 +76,9 @@ def _state(kind: type[FittedState]) -> Callable[..., FittedState]:
                 raise ValueError(f"training data of {found:,} items for {n_items:,} items")
         if isinstance(state, AutoEncoderState):
             check_numbers("diagonal", state.diagonal, n_items)
-            _check_type("objective", state.objective, Objective)
+            check_type("objective", state.objective, Objective)
+            check_type("loss_curve", state.loss_curve, list)
+            check_type("n_iter", state.n_iter, int)
         if isinstance(state, LowRankState):
             check_numbers("singular_values", state.singular_values, None)
         return state
@@ -76,7 +91,7 @@ def _parts(names: Any, models: Any) -> FittedParts:
     if not own or not set(models) <= set(names):
         raise ValueError("a sum without parts, or with parts that have no names")
     for part in own:
-        _check_type("part", part, RecommenderMixin)
+        check_type("part", part, RecommenderMixin)
     sizes = {part._fitted.weights.form.n_inputs for part in own}
     if len(sizes) > 1:
         raise ValueError("a sum of parts with different numbers of items")
@@ -86,13 +101,8 @@ def _parts(names: Any, models: Any) -> FittedParts:
 def _n_items_of(data: Any) -> int:
     if isinstance(data, TrainingRows):
         return int(data.X.shape[1])
-    _check_type("training_data", data, TrainingGram)
+    check_type("training_data", data, TrainingGram)
     return len(data.matrix)
-
-
-def _check_type(name: str, value: Any, expected: Any) -> None:
-    if not isinstance(value, expected):
-        raise ValueError(f"`{name}` is a {type(value).__name__}, expected {expected}")
 
 
 READERS: Mapping[str, Callable[..., Any]] = {

@@ -42,6 +42,18 @@ def _parts(parts: FittedParts) -> FittedParts:
     return FittedParts(parts.names, {name: without_users(m) for name, m in parts.models.items()})
 
 
+def _unfitted(named: Any) -> Any:
+    """Return named estimators that a sum fits clones of, without what they may have learned."""
+    if not isinstance(named, list):
+        return named
+    return [(name, _unfitted_part(part)) for name, part in named]
+
+
+def _unfitted_part(part: Any) -> Any:
+    parameters = getattr(part, "get_params", None)
+    return part if parameters is None else type(part)(**parameters(deep=False))
+
+
 def _steps(steps: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return [(name, without_users(step) if is_known(step) else step) for name, step in steps]
 
@@ -50,5 +62,7 @@ _CHANGES: dict[str, Callable[[Any], Any]] = {
     "_fitted": _state,
     "_parts": _parts,
     "best_estimator_": without_users,
+    "estimators": _unfitted,
     "steps": _steps,
+    "memory": lambda _: None,  # a cache for fits
 }

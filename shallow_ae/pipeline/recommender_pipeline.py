@@ -115,7 +115,7 @@ class RecommenderPipeline(Pipeline):
             If interrupted from the keyboard. If the model is fitted by gradient descent, the
             pipeline then keeps the weights trained so far; otherwise it is unchanged.
         """
-        _check_steps(self.steps)
+        check_steps(self.steps[0][1], self.steps[-1][1])
         trial = copy(self)
         trial.steps = [(name, copy(step)) for name, step in self.steps]
         before = vars(trial[-1]).get("_fitted")
@@ -597,9 +597,8 @@ def make_recommender(
     return RecommenderPipeline(make_pipeline(*chain).steps, memory=memory, verbose=verbose)
 
 
-def _check_steps(steps: list[tuple[str, Any]]) -> None:
+def check_steps(first: Any, last: Any) -> None:
     """Raise a TypeError unless the first step is an IdMapper and the last step a recommender."""
-    first, last = steps[0][1], steps[-1][1]
     if not isinstance(first, IdMapper):
         raise TypeError(
             f"The first step must be an IdMapper, got {first!r}: it turns raw ids into columns. "

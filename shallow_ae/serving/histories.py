@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists, lists_of_rows
 
+_NUMBERS = (int, float, np.integer, np.floating, np.bool_)
+
 
 class Catalogue:
     """The items of a model by raw id."""
@@ -110,7 +112,9 @@ def filter_of(
     is_restricted = candidates is not None and any(own is not None for own in candidates)
     return CandidateFilter(
         lists_of_rows(X) if exclude_seen else nothing,
-        _lists("exclude", exclude, catalogue, np.empty(0, np.int32)) if exclude else nothing,
+        nothing
+        if exclude is None
+        else _lists("exclude", exclude, catalogue, np.empty(0, np.int32)),
         _lists("candidates", candidates, catalogue, np.arange(len(catalogue), dtype=np.int32))
         if is_restricted
         else nothing,
@@ -120,9 +124,16 @@ def filter_of(
 
 def checked_list(name: str, given: Any) -> Iterable[Any]:
     """Return a list of item ids, or raise a TypeError for a string, a mapping or another type."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        raise TypeError(f"`{name}` must be a list of item ids, got {given!r}.")
-    return given.tolist() if isinstance(given, np.ndarray) else given
+    # A Series or a frame is no list of its values: its ids may lie in its index.
+    is_list = isinstance(given, Iterable) and not hasattr(given, "items")
+    if isinstance(given, np.ndarray):
+        is_list, given = given.ndim == 1, given.tolist()
+    if not is_list or isinstance(given, str | bytes | bytearray):
+        raise TypeError(
+            f"`{name}` must be a list of item ids, got {given!r}. A Series has `to_dict` and "
+            "`tolist`."
+        )
+    return given  # type: ignore[no-any-return]
 
 
 def _lists(name: str, given: Any, catalogue: Catalogue, default: NDArray[np.int32]) -> ItemLists:
@@ -138,8 +149,14 @@ def _check_counts(history: Mapping[Any, Any]) -> bool:
     """Check the counts, and return whether one of them is a float."""
     is_double = False
     for item, count in history.items():
-        is_number = isinstance(count, int | float | np.integer | np.floating)
-        if not is_number or not 0 <= count < math.inf:
+        if not isinstance(count, _NUMBERS) or not 0 <= _as_float(count) < math.inf:
             raise ValueError(f"The count of {item!r} is {count!r}, expected a finite number >= 0.")
         is_double |= isinstance(count, float)
     return is_double
+
+
+def _as_float(count: Any) -> float:
+    try:
+        return float(count)
+    except OverflowError:  # of an integer
+        return math.inf

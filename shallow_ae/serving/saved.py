@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shallow_ae._model_files import foreign
-from shallow_ae._model_files.container import read
+from shallow_ae._model_files.container import ModelFileError, read
 from shallow_ae._model_files.document import checked_document, damage_as_error
 from shallow_ae._model_files.values import Decoder
 from shallow_ae._model_files.weights import WEIGHT_READERS, check_state
@@ -43,18 +43,19 @@ def read_servable(
 
 
 def _servable(model: Any) -> Servable:
+    if not isinstance(model, _Estimator):
+        raise ValueError("no model")
     if model.kind != "RecommenderPipeline":
         state = _state_of(model)
         return Servable(np.arange(len(state.item_counts)), *_fields(state), [], False)
     steps = [step for _, step in model.params["steps"] if step not in (None, "passthrough")]
     mapper, state = steps[0], _state_of(steps[-1])
     between = [log_counts if _is_log_count(step) else step for step in steps[1:-1]]
-    items = mapper.learned["items_"]
-    n_items = len(state.item_counts)
+    if not all(step is log_counts or hasattr(step, "transform") for step in between):
+        raise ValueError("a pipeline with a step that transforms nothing")
+    items, n_items = mapper.learned["items_"], len(state.item_counts)
     if len(items) != n_items or len(set(items.tolist())) != n_items:
-        raise ValueError(
-            f"{len(items):,} ids, some of them twice or too many, for {n_items:,} items"
-        )
+        raise ValueError(f"{len(items):,} ids, some twice or too many, for {n_items:,} items")
     return Servable(items, *_fields(state), between, mapper.params["unknown"] == "error")
 
 
@@ -68,6 +69,8 @@ def _is_log_count(step: Any) -> bool:
 
 def _state_of(model: Any) -> _State:
     """Return the weights of a model, of the model that a search has chosen, or of a sum."""
+    if not isinstance(model, _Estimator):
+        raise ValueError("a value in place of a model")
     learned = model.learned
     if "best_estimator_" in learned:
         return _state_of(learned["best_estimator_"])
@@ -77,9 +80,16 @@ def _state_of(model: Any) -> _State:
         factors = factors_of(model.params["weights"], names, models)
         return states[0]._replace(weights=weighted_sum([own.weights for own in states], factors))
     if "_fitted" not in learned:
-        raise ValueError(f"a {model.kind} that is not fitted")
+        raise ModelFileError(
+            f"holds {_a(model.kind)} that recommends nothing: expected a fitted model or "
+            "RecommenderPipeline."
+        )
     state: _State = learned["_fitted"]
     return state
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
 
 
 def _read_state(weights: Any, item_counts: Array, **_: Any) -> _State:

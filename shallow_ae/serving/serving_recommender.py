@@ -64,9 +64,9 @@ class ServingRecommender:
     A history is a mapping of item ids to counts, ``{"Kashmir": 3, "Clocks": 1}``, or a list of item
     ids, in which an id that occurs twice counts twice. The results are those of
     :class:`~shallow_ae.RecommenderPipeline`. Unlike the pipeline, this class reads and returns no
-    data frames, imports neither pandas nor JAX, and answers a request in the thread that asks. All
-    methods may be called by many threads at the same time; the work runs without the global
-    interpreter lock.
+    data frames, and answers a request in the thread that asks. All methods may be called by many
+    threads at the same time; the work runs without the global interpreter lock. It imports neither
+    JAX nor, unless a step of another library does, scikit-learn and pandas.
 
     Make one by `load`, from a model file, or by `from_pipeline`, from a fitted pipeline.
 
@@ -100,7 +100,13 @@ class ServingRecommender:
     """
 
     def __init__(self, servable: Servable) -> None:
-        self.items, self.item_counts = servable.items, servable.item_counts
+        if not isinstance(servable, Servable):
+            raise TypeError(
+                f"Got a {type(servable).__name__}. Call ServingRecommender.load for a file, or "
+                "ServingRecommender.from_pipeline for a fitted pipeline."
+            )
+        self.items, self.item_counts = (own.view() for own in servable[:2])
+        self.items.flags.writeable = self.item_counts.flags.writeable = False
         self._catalogue = Catalogue(servable.items)
         self._weights = PreparedWeights(servable.weights)
         self._steps, self._refuses_unknown = servable.steps, servable.refuses_unknown
@@ -131,6 +137,9 @@ class ServingRecommender:
         ------
         ModelFileError, ImportError, FileNotFoundError
             As from :func:`shallow_ae.load_model`.
+        MemoryError
+            If a file with ``keep="all"`` has a matrix of users, and the weights of all pairs of
+            items, which are computed from it, do not fit in memory.
         """
         return cls(read_servable(path, memory_map=memory_map, trusted=trusted))
 
@@ -218,7 +227,8 @@ class ServingRecommender:
         Parameters
         ----------
         histories : iterable of histories
-            One history for each user, as for `recommend`.
+            One history for each user, as for `recommend`. If a count is a float, the counts of all
+            users are read in float64, else in float32.
         k, exclude_seen
             As for `recommend`.
         candidates, exclude : list of n_users iterables or None, default=None
@@ -237,13 +247,16 @@ class ServingRecommender:
         if isinstance(histories, Mapping | str):
             raise TypeError("`histories` must be a list of histories. Call `recommend` for one.")
         listed = list(histories)
-        for name, lists in (("candidates", candidates), ("exclude", exclude)):
+        filters = []
+        for name, given in (("candidates", candidates), ("exclude", exclude)):
+            lists = None if given is None else list(given)
             if lists is not None and len(lists) != len(listed):
                 raise ValueError(
                     f"`{name}` has {len(lists)} lists, expected {len(listed)}: one for each "
                     "history."
                 )
-        return self._recommend(listed, k, exclude_seen, candidates, exclude) if listed else []
+            filters.append(lists)
+        return self._recommend(listed, k, exclude_seen, *filters) if listed else []
 
     def similar_items(self, item: Any, k: int = 10) -> ScoredItems:
         """Return the `k` items with the largest weights for an item.
