@@ -53,6 +53,9 @@ def share_rows(
 
     `label` holds the operation and the name of a row, which the progress bar shows.
     """
+    if n_rows == 1 and not verbose:  # a single request has no time for what follows
+        task(slice(0, 1))
+        return
     size = _ROWS_PER_TASK
     if n_rows > size:
         size = max(size, -(-n_rows // (_TASKS_PER_THREAD * n_threads())))

@@ -89,14 +89,8 @@ class DenseWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row. Rows are scored one at a time."""
-        from shallow_ae._weights.top_k import rank_dense
-
         rows, P = csr_arrays(X, self.dtype), as_argument(self.P, self.dtype)
-
-        def rank(part: slice) -> None:
-            rank_dense(rows, P, allowed, part.start, items[part], scores[part])
-
-        share_rows(X.shape[0], rank, verbose=verbose)
+        rank_by_dense(P, rows, allowed, items, scores, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return entries of P."""
@@ -149,8 +143,8 @@ class SparseWeights(NamedTuple):
         verbose: int = 0,
     ) -> None:
         """Write the best items of each row, usually by ranking only the neighbors of its items."""
-        arrays = csr_arrays(self.P, self.dtype)
-        rank_by_arrays(arrays, X, allowed, items, scores, verbose=verbose)
+        rows, P = csr_arrays(X, self.dtype), csr_arrays(self.P, self.dtype)
+        rank_by_sparse(P, rows, allowed, items, scores, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return entries of P."""
@@ -171,9 +165,9 @@ class SparseWeights(NamedTuple):
         return self
 
 
-def rank_by_arrays(
+def rank_by_sparse(
     P: CsrArrays,
-    X: sp.csr_array[Any],
+    rows: CsrArrays,
     allowed: CandidateFilter,
     items: Array,
     scores: Array,
@@ -183,12 +177,30 @@ def rank_by_arrays(
     """Write the best items of each row, for the arrays of a square csr matrix P."""
     from shallow_ae._weights.top_k import rank_sparse
 
-    rows, n_items = csr_arrays(X, P.data.dtype), len(P.indptr) - 1
+    n_items = len(P.indptr) - 1
 
     def rank(part: slice) -> None:
         rank_sparse(rows, P, n_items, allowed, part.start, items[part], scores[part])
 
-    share_rows(X.shape[0], rank, verbose=verbose)
+    share_rows(len(items), rank, verbose=verbose)
+
+
+def rank_by_dense(
+    P: Array,
+    rows: CsrArrays,
+    allowed: CandidateFilter,
+    items: Array,
+    scores: Array,
+    *,
+    verbose: int = 0,
+) -> None:
+    """Do the same for a contiguous array P."""
+    from shallow_ae._weights.top_k import rank_dense
+
+    def rank(part: slice) -> None:
+        rank_dense(rows, P, allowed, part.start, items[part], scores[part])
+
+    share_rows(len(items), rank, verbose=verbose)
 
 
 Materialized: TypeAlias = DenseWeights | SparseWeights

@@ -12,8 +12,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
-from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists, lists_of_rows
+from shallow_ae._weights.candidate_lists import CandidateFilter, ItemLists
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _NUMBERS = (int, float, np.integer, np.floating, np.bool_)
 
 
@@ -24,94 +25,85 @@ class Catalogue:
         self.items = items
         # Numbers become Python's, which are equal to NumPy's as keys and can be written as JSON.
         self.ids = items.tolist() if items.dtype.kind in "biufOUS" else list(items)
-        self._column = {item: column for column, item in enumerate(self.ids)}
-        if len(self._column) != len(items):
+        self.column_of = {item: column for column, item in enumerate(self.ids)}
+        if len(self.column_of) != len(items):
             raise ValueError("The item ids hold an id twice.")
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def column(self, item: Any) -> int | None:
-        """Return the column of an item, or None if the model does not know it."""
-        try:
-            return self._column.get(item)
-        except TypeError:
-            raise TypeError(f"{item!r} is no item id: ids are hashable.") from None
-
     def known_column(self, item: Any) -> int:
         """Return the column of an item; raise a ValueError if the model does not know it."""
-        column = self.column(item)
-        if column is None:
+        (found,) = _hashable("item", [item])
+        if found not in self.column_of:
             raise ValueError(f"The item {item!r} was not seen in fit.")
-        return column
+        return self.column_of[found]
 
     def columns(self, name: str, items: Any) -> NDArray[np.int32]:
         """Return the columns of the known items of a list, in ascending order."""
-        found = {self.column(item) for item in checked_list(name, items)} - {None}
-        return np.array(sorted(found), np.int32)  # type: ignore[type-var]
+        listed = _hashable(name, checked_list(name, items))
+        found = {self.column_of[item] for item in listed if item in self.column_of}
+        return np.array(sorted(found), np.int32)
 
 
-class Row(NamedTuple):
-    """The history of a user: known items in ascending order of columns, and unknown items."""
+class Histories(NamedTuple):
+    """Rows of histories: the known items of each in ascending order of columns, without zeros."""
 
-    columns: Array
-    counts: Array
-    unknown: list[Any]
-    is_double: bool  # whether the counts are given as floats
+    indptr: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    values: Array  # counts, or their weights
+
+    def matrix(self, n_items: int) -> sp.csr_array[Any]:
+        """Return the rows as a sparse matrix."""
+        arrays = (self.values, self.columns, self.indptr.astype(np.int32))
+        return sp.csr_array(arrays, shape=(len(self.indptr) - 1, n_items))
 
 
-def row_of(history: Any, catalogue: Catalogue) -> Row:
-    """Return the row of a history: a mapping of items to counts, or a list of items.
+def read_histories(histories: list[Any], catalogue: Catalogue) -> tuple[Histories, list[list[Any]]]:
+    """Return the counts of histories, and the unknown items of each.
+
+    A history is a mapping of items to counts, or a list of items. As in IdMapper, counts are
+    float64 if one of them is a float, else float32.
 
     Raises
     ------
     TypeError, ValueError
-        If the history has another form, or a count is not a finite number >= 0.
+        If a history has another form, or a count is not a finite number >= 0.
     """
-    if isinstance(history, Mapping):
-        counts: Mapping[Any, Any] = history
-        is_double = _check_counts(history)
-    else:
-        counts, is_double = Counter(checked_list("history", history)), False
-    entries, unknown = [], []
-    for item, count in counts.items():
-        column = catalogue.column(item)
-        if column is None:
-            unknown.append(item)
-        elif count:
-            entries.append((column, float(count)))
-    entries.sort()
-    columns = np.fromiter((column for column, _ in entries), np.int32, len(entries))
-    values = np.fromiter((count for _, count in entries), np.float64, len(entries))
-    return Row(columns, values, unknown, is_double)
-
-
-def matrix_of(rows: Sequence[Row], n_items: int) -> sp.csr_array[Any]:
-    """Return the counts of histories, as IdMapper does: float64 if a count is a float."""
-    dtype = np.float64 if any(row.is_double for row in rows) else np.float32
-    indptr = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum([len(row.columns) for row in rows], out=indptr[1:])
-    with np.errstate(over="ignore"):
-        data = np.concatenate([row.counts for row in rows]).astype(dtype)
-    if not np.isfinite(data).all():
-        raise ValueError(f"A count is too large for {np.dtype(dtype)}. Pass it as a float.")
-    columns = np.concatenate([row.columns for row in rows])
-    return sp.csr_array((data, columns, indptr), shape=(len(rows), n_items))
+    ends, columns, counts, unknown, is_double = [0], [], [], [], False
+    column_of = catalogue.column_of
+    for history in histories:
+        own: Mapping[Any, Any] = history
+        if isinstance(history, Mapping):
+            is_double |= _check_counts(history)
+        else:
+            own = Counter(_hashable("history", checked_list("history", history)))
+        entries = [(column_of[item], n) for item, n in own.items() if item in column_of and n]
+        entries.sort()
+        columns += [column for column, _ in entries]
+        counts += [count for _, count in entries]
+        ends.append(len(columns))
+        unknown.append([item for item in own if item not in column_of])
+    dtype = np.float64 if is_double else np.float32
+    if not is_double and max(counts, default=0) > _FLOAT32_MAX:
+        raise ValueError("A count is too large for float32. Pass it as a float.")
+    values = np.array(counts, dtype)
+    return Histories(np.array(ends, np.int64), np.array(columns, np.int32), values), unknown
 
 
 def filter_of(
-    X: sp.csr_array[Any],
+    rows: Histories,
     catalogue: Catalogue,
     exclude_seen: bool,
     candidates: Sequence[Any] | None,
     exclude: Sequence[Any] | None,
 ) -> CandidateFilter:
     """Return the candidate filter for rows, each with its own list of items or None."""
-    n_rows = X.shape[0]
-    nothing = _joined([np.empty(0, np.int32)] * n_rows)
+    starts, stops = rows.indptr[:-1], rows.indptr[1:]
+    nothing = ItemLists(starts, starts, rows.columns)
     is_restricted = candidates is not None and any(own is not None for own in candidates)
     return CandidateFilter(
-        lists_of_rows(X) if exclude_seen else nothing,
+        ItemLists(starts, stops, rows.columns) if exclude_seen else nothing,
         nothing
         if exclude is None
         else _lists("exclude", exclude, catalogue, np.empty(0, np.int32)),
@@ -136,11 +128,18 @@ def checked_list(name: str, given: Any) -> Iterable[Any]:
     return given  # type: ignore[no-any-return]
 
 
+def _hashable(name: str, items: Iterable[Any]) -> list[Any]:
+    """Return items as a list; raise a TypeError if one cannot be an id."""
+    listed = list(items)
+    try:
+        set(map(hash, listed))
+    except TypeError as error:
+        raise TypeError(f"`{name}` holds what is no item id: {error}. Ids are hashable.") from error
+    return listed
+
+
 def _lists(name: str, given: Any, catalogue: Catalogue, default: NDArray[np.int32]) -> ItemLists:
-    return _joined([default if own is None else catalogue.columns(name, own) for own in given])
-
-
-def _joined(lists: list[NDArray[np.int32]]) -> ItemLists:
+    lists = [default if own is None else catalogue.columns(name, own) for own in given]
     ends = np.cumsum([0, *map(len, lists)])
     return ItemLists(ends[:-1], ends[1:], np.concatenate(lists))
 

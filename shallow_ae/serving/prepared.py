@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._linalg.csr import csr_arrays
+from shallow_ae._linalg.csr import CsrArrays, as_argument, csr_arrays
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import (
+    DenseWeights,
     ItemWeights,
     SparseWeights,
     WeightMatrix,
-    rank_by_arrays,
+    rank_by_dense,
+    rank_by_sparse,
 )
-from shallow_ae._weights.ranking import best_items, check_rows
+from shallow_ae._weights.ranking import best_items
 from shallow_ae._weights.weighted_sum import SummedWeights
+from shallow_ae.serving.histories import Histories
 
 
 class PreparedWeights:
@@ -31,18 +36,26 @@ class PreparedWeights:
 
     def __init__(self, weights: WeightMatrix) -> None:
         self.form = form = _form_for_requests(weights)
-        self._arrays = csr_arrays(form.P, form.dtype) if isinstance(form, SparseWeights) else None
+        self._rank: Callable[..., None] | None = None
+        if isinstance(form, SparseWeights):
+            self._rank = partial(rank_by_sparse, csr_arrays(form.P, form.dtype))
+        elif isinstance(form, DenseWeights):
+            self._rank = partial(rank_by_dense, as_argument(form.P, form.dtype))
 
     def best(
-        self, X: sp.csr_array[Any], k: int, allowed: CandidateFilter
+        self, X: Histories | sp.csr_array[Any], k: int, allowed: CandidateFilter
     ) -> tuple[NDArray[np.int64], Array]:
-        """Return the `k` best items of each row and their scores, as `best_items` does."""
-        if self._arrays is None:
-            return best_items(self.form, X, k, allowed)
-        check_rows(self.form, X)
-        items = np.empty((X.shape[0], k), np.int64)
+        """Return the `k` best items of each row and their scores, as `best_items` does.
+
+        Rows of histories need no check, as they share no memory with the caller.
+        """
+        if self._rank is None or not isinstance(X, Histories):
+            matrix = X.matrix(self.form.n_inputs) if isinstance(X, Histories) else X
+            return best_items(self.form, matrix, k, allowed)
+        values = X.values.astype(self.form.dtype, copy=False)
+        items = np.empty((len(X.indptr) - 1, k), np.int64)
         scores = np.empty(items.shape, self.form.dtype)
-        rank_by_arrays(self._arrays, X, allowed, items, scores)
+        self._rank(CsrArrays(X.indptr, X.columns, values), allowed, items, scores)
         return items, scores
 
 

@@ -15,7 +15,7 @@ from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.ranking import explain_scores, popular_items
 from shallow_ae.data.arguments import check_boolean, check_integer
 from shallow_ae.data.log_counts import log_counts
-from shallow_ae.serving.histories import Catalogue, filter_of, matrix_of, row_of
+from shallow_ae.serving.histories import Catalogue, Histories, filter_of, read_histories
 from shallow_ae.serving.prepared import PreparedWeights
 from shallow_ae.serving.saved import read_servable
 from shallow_ae.serving.servable import Servable
@@ -108,6 +108,11 @@ class ServingRecommender:
         self.items, self.item_counts = (own.view() for own in servable[:2])
         self.items.flags.writeable = self.item_counts.flags.writeable = False
         self._catalogue = Catalogue(servable.items)
+        if servable.weights.n_inputs != len(self.items):
+            raise ValueError(
+                f"There are {len(self.items):,} ids for {servable.weights.n_inputs:,} items: the "
+                "model was fitted again on its own. Fit the pipeline."
+            )
         self._weights = PreparedWeights(servable.weights)
         self._steps, self._refuses_unknown = servable.steps, servable.refuses_unknown
 
@@ -172,7 +177,7 @@ class ServingRecommender:
         return len(self._catalogue)
 
     def __contains__(self, item: Any) -> bool:
-        return self._catalogue.column(item) is not None
+        return item in self._catalogue.column_of
 
     def recommend(
         self,
@@ -281,7 +286,7 @@ class ServingRecommender:
         k = min(check_integer("k", k, low=1), len(self))
         column = np.array([self._catalogue.known_column(item)], np.int32)
         one = np.ones(1, self._weights.form.dtype)
-        X = sp.csr_array((one, column, np.array([0, 1], np.int32)), shape=(1, len(self)))
+        X = Histories(np.array([0, 1], np.int64), column, one)
         items, scores = self._weights.best(X, k, filter_of(X, self._catalogue, True, None, None))
         return self._scored(items[0], scores[0])
 
@@ -310,7 +315,8 @@ class ServingRecommender:
         """
         k = check_integer("k", k, low=1)
         column = self._catalogue.known_column(item)
-        _, X, _ = self._read([history])
+        _, weighted, _ = self._read([history])
+        X = self._matrix(weighted)
         if not X.nnz:
             return ScoredItems([], [])
         asked = np.array([[column]], np.int64)
@@ -342,47 +348,54 @@ class ServingRecommender:
         seen, X, unknown = self._read(histories)
         is_seen_excluded = check_boolean("exclude_seen", exclude_seen)
         allowed = filter_of(seen, self._catalogue, is_seen_excluded, candidates, exclude)
-        by_popularity = np.diff(X.indptr) == 0
+        by_popularity = X.indptr[1:] == X.indptr[:-1]
         items, scores = self._best(X, k, allowed, by_popularity)
         return [
-            Recommendations(*self._scored(*best), bool(popular), left_out)
-            for *best, popular, left_out in zip(items, scores, by_popularity, unknown, strict=True)
+            Recommendations(*self._scored(*best), popular, left_out)
+            for *best, popular, left_out in zip(
+                items, scores, by_popularity.tolist(), unknown, strict=True
+            )
         ]
 
     def _best(
         self,
-        X: sp.csr_array[Any],
+        X: Histories | sp.csr_array[Any],
         k: int,
         allowed: CandidateFilter,
         by_popularity: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], Array]:
         if not by_popularity.any():
             return self._weights.best(X, k, allowed)
-        items, scores = np.empty((X.shape[0], k), np.int64), np.empty((X.shape[0], k))
+        matrix = X.matrix(len(self)) if isinstance(X, Histories) else X
+        items, scores = (
+            np.empty((len(by_popularity), k), np.int64),
+            np.empty((len(by_popularity), k)),
+        )
         known = ~by_popularity
         if known.any():
-            items[known], scores[known] = self._weights.best(X[known], k, allowed.of(known))
+            items[known], scores[known] = self._weights.best(matrix[known], k, allowed.of(known))
         popular = popular_items(self.item_counts, k, allowed.of(by_popularity))
         items[by_popularity], scores[by_popularity] = popular
         return items, scores
 
     def _read(
         self, histories: list[Any]
-    ) -> tuple[sp.csr_array[Any], sp.csr_array[Any], list[list[Any]]]:
+    ) -> tuple[Histories, Histories | sp.csr_array[Any], list[list[Any]]]:
         """Return the counts, the input of the model, and the unknown items of histories."""
-        rows = [row_of(history, self._catalogue) for history in histories]
-        unknown = [row.unknown for row in rows]
+        seen, unknown = read_histories(histories, self._catalogue)
         if self._refuses_unknown and any(unknown):
             item = next(own[0] for own in unknown if own)
             raise ValueError(f"The item {item!r} was not seen in fit. Leave it out of the history.")
-        seen = matrix_of(rows, len(self))
-        X = seen
+        X: Histories | sp.csr_array[Any] = seen
         for step in self._steps:
-            if step is log_counts:
-                X = sp.csr_array((log_counts(X.data), X.indices, X.indptr), shape=X.shape)
-            else:
-                X = _transformed(step, X)
+            if step is log_counts and isinstance(X, Histories):
+                X = X._replace(values=log_counts(X.values))
+                continue
+            X = _transformed(step, self._matrix(X))
         return seen, X, unknown
+
+    def _matrix(self, X: Histories | sp.csr_array[Any]) -> sp.csr_array[Any]:
+        return X.matrix(len(self)) if isinstance(X, Histories) else X
 
     def _scored(self, columns: NDArray[np.int64], scores: Array) -> ScoredItems:
         n = int((columns >= 0).sum())  # empty places are the last
@@ -391,7 +404,9 @@ class ServingRecommender:
 
 
 def _transformed(step: Any, X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    """Return the rows that a transformer of another library makes of rows, checked."""
+    """Return the rows that a step makes of rows, checked."""
+    if step is log_counts:
+        return sp.csr_array((log_counts(X.data), X.indices, X.indptr), shape=X.shape)
     from shallow_ae.data.matrices import checked_block  # imports scikit-learn, as the step did
 
     return checked_block(step, step.transform(X), X.shape[1])
