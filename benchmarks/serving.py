@@ -8,12 +8,13 @@ Each form answers the same histories with the 10 best items, in a child process 
   numbers and has no raw ids.
 
 Models: the 100 nearest neighbors of each item on Gowalla, and the exact weights of all pairs on
-MovieLens-1M (forms "serving" and "frames"). Latency is that of 2,000 requests of one thread. Start
-is from the start of the process to the first answer, with compiled code cached; "cold" compiles it.
-RSS is what the process has in memory, the mapped file and the code of libraries included; "own" is
-the part that it shares with no file (RssAnon). Cores and threads of BLAS: two.
+MovieLens-1M and on Last.fm (forms "serving" and "frames"), all of zeros and ones. Latency is that
+of 2,000 requests of one thread. Start is from the start of the process to the first answer, with
+compiled code cached; "cold" compiles it. RSS is what the process has in memory, the mapped file and
+the code of libraries included; "own" is the part that it shares with no file (RssAnon). Cores and
+threads of BLAS: two.
 
-    python benchmarks/serving.py --gowalla FOLDER --ml-1m FOLDER [--peers FOLDER]
+    python benchmarks/serving.py --gowalla FOLDER --ml-1m FOLDER --lastfm FOLDER [--peers FOLDER]
 """
 
 import argparse
@@ -167,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--gowalla", type=Path)
     parser.add_argument("--ml-1m", type=Path)
+    parser.add_argument("--lastfm", type=Path)
     parser.add_argument("--peers", type=Path, help="folder for an environment with implicit")
     arguments = parser.parse_args()
 
@@ -185,6 +187,12 @@ def main() -> None:
         X = sp.csr_array(sp.load_npz(arguments.ml_1m / "train.npz"))
         exact = ShallowAutoEncoder(300 / X.shape[0], solver="exact")
         compare("MovieLens-1M, exact", X, exact, forms)
+    if arguments.lastfm:
+        from shallow_ae import IdMapper
+        from shallow_ae.datasets import fetch_lastfm
+
+        X = IdMapper().fit_transform(fetch_lastfm(arguments.lastfm).listens)
+        compare("Last.fm, exact", X, ShallowAutoEncoder(2.5, solver="exact"), forms)
 
 
 if __name__ == "__main__":
