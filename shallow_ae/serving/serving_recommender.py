@@ -65,8 +65,8 @@ class ServingRecommender:
     ids, in which an id that occurs twice counts twice. The results are those of
     :class:`~shallow_ae.RecommenderPipeline`. Unlike the pipeline, this class reads and returns no
     data frames, and answers a request in the thread that asks. All methods may be called by many
-    threads at the same time; the work runs without the global interpreter lock. It imports neither
-    JAX nor, unless a step of another library does, scikit-learn and pandas.
+    threads at the same time; the ranking runs without the global interpreter lock. JAX is not
+    imported, nor are scikit-learn and pandas, unless a step of another library needs them.
 
     Make one by `load`, from a model file, or by `from_pipeline`, from a fitted pipeline.
 
@@ -366,12 +366,8 @@ class ServingRecommender:
     ) -> tuple[NDArray[np.int64], Array]:
         if not by_popularity.any():
             return self._weights.best(X, k, allowed)
-        matrix = X.matrix(len(self)) if isinstance(X, Histories) else X
-        items, scores = (
-            np.empty((len(by_popularity), k), np.int64),
-            np.empty((len(by_popularity), k)),
-        )
-        known = ~by_popularity
+        shape, matrix, known = (len(by_popularity), k), self._matrix(X), ~by_popularity
+        items, scores = np.empty(shape, np.int64), np.empty(shape)
         if known.any():
             items[known], scores[known] = self._weights.best(matrix[known], k, allowed.of(known))
         popular = popular_items(self.item_counts, k, allowed.of(by_popularity))
