@@ -15,15 +15,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numba.core.caching import (
-    CompileResultCacheImpl,
-    FunctionCache,
-    IndexDataCacheFile,
-    InTreeCacheLocator,
-    UserProvidedCacheLocator,
-)
+from numba.core import caching
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
 _PACKAGE = __name__.partition(".")[0]
+
+
+def _locator(name: str) -> Any:
+    """Return a class of Numba, whose name begins with an underscore in early versions."""
+    return getattr(caching, name, None) or getattr(caching, f"_{name}")
+
+
+_InTreeCacheLocator: Any = _locator("InTreeCacheLocator")
+_UserProvidedCacheLocator: Any = _locator("UserProvidedCacheLocator")
 
 
 class CodeCache:
@@ -105,14 +109,14 @@ class _WrittenCache(FunctionCache):
         self._cache_file = IndexDataCacheFile(self._cache_path, base, stamp)  # type: ignore[no-untyped-call]
 
 
-class _GivenFolder(UserProvidedCacheLocator):
+class _GivenFolder(_UserProvidedCacheLocator):
     """The folder NUMBA_CACHE_DIR, whether or not it can be written to."""
 
     def ensure_cache_path(self) -> None:
         """Accept the folder as it is."""
 
 
-class _FolderBeside(InTreeCacheLocator):
+class _FolderBeside(_InTreeCacheLocator):
     """The folder `__pycache__` beside the module, whether or not it can be written to."""
 
     def ensure_cache_path(self) -> None:
