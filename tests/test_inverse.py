@@ -52,7 +52,9 @@ def widths(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("widths")
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", ["threads", "one thread", pytest.param("JAX", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_numpys_inverse_for_any_remainder_of_blocks(form, dtype):
     for n in [1, 2, 31, 32, 33, 64, 65, 129, 130, 191, 193, 255, 257, 300]:

@@ -605,6 +605,7 @@ for work in (
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_many_users_take_little_memory_in_batches(tmp_path):
     # Seen with 400,000 users: 109 MiB in batches, 678 MiB in one piece.

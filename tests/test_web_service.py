@@ -361,6 +361,7 @@ def test_the_service_loads_neither_jax_nor_pandas(model_path):
     assert run.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_the_demo_serves_what_it_makes(tmp_path):
     with running("demo.py", "--folder", tmp_path, log=tmp_path / "log") as service:
         found = told(service, "/items", query="radio", k=1)["items"][0]
