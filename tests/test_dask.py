@@ -24,7 +24,9 @@ from shallow_ae import (
     PopularityRecommender,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
+    load_model,
     make_recommender,
+    save_model,
 )
 from shallow_ae._cluster import descent
 
@@ -349,6 +351,17 @@ def test_a_pickle_has_the_weights_and_no_rows(threads, X, model):
         assert len(pickle.dumps(fitted)) < 40_000 < X.data.nbytes * 5
         with pytest.raises(ValueError, match="keeps no training rows"):
             copy.forget(X[:1])
+
+
+@pytest.mark.parametrize("model", [EXACT, NEAREST, DESCENT, LOW_RANK], ids=repr)
+def test_a_file_has_the_weights_and_no_rows_of_workers(threads, X, model, tmp_path):
+    fitted = clone(model).fit(cut(X, 3))
+    save_model(fitted, tmp_path / "file")
+    loaded = load_model(tmp_path / "file")
+    np.testing.assert_array_equal(loaded.recommend(X, k=5), fitted.recommend(X, k=5))
+    if isinstance(model, SparseShallowAutoEncoder | LowRankAutoEncoder):
+        with pytest.raises(ValueError, match="lies on Dask's workers and cannot be saved"):
+            save_model(fitted, tmp_path / "file", keep="all")
 
 
 def test_sums_over_partitions_that_overflow(threads):

@@ -8,6 +8,7 @@ import warnings
 from datetime import date
 from pathlib import Path
 
+import dask.dataframe as dd
 import duckdb
 import numpy as np
 import pandas as pd
@@ -540,9 +541,8 @@ def test_names_of_columns_are_quoted(tmp_path):
 
 
 def test_dask_frames_are_left_to_their_workers(listens, recommender):
-    dask_frames = pytest.importorskip("dask.dataframe")
     with pytest.raises(TypeError, match="answered by its workers, in partitions: call `recommend`"):
-        recommender.recommend_batches(dask_frames.from_pandas(listens, npartitions=2))
+        recommender.recommend_batches(dd.from_pandas(listens, npartitions=2))
 
 
 @pytest.mark.parametrize("in_frame", [True, False])

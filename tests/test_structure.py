@@ -126,7 +126,8 @@ def test_the_page_on_structure_lists_each_file_with_its_first_line():
     ],
 )
 def test_jax_is_not_imported_before_a_descent(work):
-    before, after = "import shallow_ae, sys, numpy as np", "print('jax' in sys.modules)"
+    before = "import shallow_ae, sys, numpy as np; from shallow_ae import *"
+    after = "print('jax' in sys.modules)"
     code = f"{before}; X = np.eye(4) + 1; {work}; {after}"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -42,22 +42,8 @@ class PopularityScores(NamedTuple):
         *,
         verbose: int = 0,
     ) -> None:
-        """Write the most popular items that are allowed in each row.
-
-        All users have the same scores: the items are sorted once, and each row takes its first
-        allowed ones. Nothing is compiled for this.
-        """
-        order = np.argsort(-self.popularity, kind="stable")
-        place_of = np.empty(len(order), np.int64)
-        place_of[order] = np.arange(len(order))
-
-        def rank(part: slice) -> None:
-            places = _first_allowed(place_of, allowed, part, items.shape[1])
-            is_empty = places < 0
-            items[part] = np.where(is_empty, -1, order[places])
-            scores[part] = np.where(is_empty, np.nan, self.popularity[items[part]])
-
-        share_rows(len(items), rank, most=block_rows(*X.shape), verbose=verbose)
+        """Write the most popular items that are allowed in each row."""
+        PopularityOrder.of(self.popularity).rank(allowed, items, scores, verbose=verbose)
 
     def entries(self, inputs: Array, outputs: Array) -> Array:
         """Return zeros: no item of a user contributes to a score."""
@@ -77,6 +63,43 @@ class PopularityScores(NamedTuple):
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
         """Return these scores."""
         return self
+
+
+class PopularityOrder(NamedTuple):
+    """The items sorted by popularity, once for all users."""
+
+    popularity: Array
+    order: NDArray[np.intp]  # the items, most popular first
+    place_of: NDArray[np.int64]  # the place of each item in `order`
+
+    @classmethod
+    def of(cls, popularity: Array) -> PopularityOrder:
+        """Return the items by falling popularity, ties by ascending index."""
+        order = np.argsort(-popularity, kind="stable")
+        place_of = np.empty(len(order), np.int64)
+        place_of[order] = np.arange(len(order))
+        return cls(popularity, order, place_of)
+
+    def rank(
+        self, allowed: CandidateFilter, items: Array, scores: Array, *, verbose: int = 0
+    ) -> None:
+        """Write the first allowed items of each row. Nothing is compiled for this."""
+
+        def rank(part: slice) -> None:
+            places = _first_allowed(self.place_of, allowed, part, items.shape[1])
+            is_empty = places < 0
+            items[part] = np.where(is_empty, -1, self.order[places])
+            scores[part] = np.where(is_empty, np.nan, self.popularity[items[part]])
+
+        most = block_rows(len(items), len(self.order))
+        share_rows(len(items), rank, most=most, verbose=verbose)
+
+    def best(self, k: int, allowed: CandidateFilter) -> tuple[NDArray[np.int64], Array]:
+        """Return the `k` most popular items that are allowed in each row, and their popularity."""
+        items = np.empty((len(allowed.seen.starts), k), np.int64)
+        scores = np.empty(items.shape, self.popularity.dtype)
+        self.rank(allowed, items, scores)
+        return items, scores
 
 
 def _first_allowed(

@@ -13,7 +13,7 @@ from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.item_weights import WeightMatrix
-from shallow_ae._weights.popularity import PopularityScores
+from shallow_ae._weights.popularity import PopularityOrder
 
 
 def all_scores(weights: WeightMatrix, X: sp.csr_array[Any]) -> Array:
@@ -58,9 +58,7 @@ def popular_items(
     item_counts: Array, k: int, allowed: CandidateFilter
 ) -> tuple[NDArray[np.int64], Array]:
     """Return the `k` allowed items with the most users, and their counts, for each user."""
-    counts = PopularityScores(np.asarray(item_counts, np.float64))
-    nobody = sp.csr_array((len(allowed.seen.starts), len(item_counts)))
-    return best_items(counts, nobody, k, allowed)
+    return PopularityOrder.of(np.asarray(item_counts, np.float64)).best(k, allowed)
 
 
 def explain_scores(

@@ -14,7 +14,8 @@ from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.matrices import aligned_by_name, canonical
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import RecommenderMixin
-from shallow_ae.pipeline.answers import score_interactions, working_steps
+from shallow_ae.pipeline.answers import score_interactions
+from shallow_ae.serving.servable import working_steps
 
 
 class RankingScorer(HoldoutProtocol):

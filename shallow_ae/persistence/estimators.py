@@ -23,8 +23,8 @@ from shallow_ae.models.low_rank import LowRankAutoEncoder, LowRankState
 from shallow_ae.models.popularity import PopularityRecommender
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.pipeline.answers import working_steps
 from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline, check_steps
+from shallow_ae.serving.servable import working_steps
 
 NAME = "estimator"
 

@@ -37,11 +37,6 @@ class Rows(NamedTuple):
         return Rows(self.seen[users], self.X[users], self.users[users])
 
 
-def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
-    """Return the estimators of a pipeline's steps, without "passthrough" steps."""
-    return [step for _, step in steps if step not in (None, "passthrough")]
-
-
 def score_interactions(
     steps: list[Any], interactions: Any, y: Any, protocol: HoldoutProtocol
 ) -> float:

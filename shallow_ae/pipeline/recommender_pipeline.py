@@ -32,7 +32,6 @@ from shallow_ae.pipeline.answers import (
     recommended,
     score_interactions,
     table_of_weights,
-    working_steps,
 )
 from shallow_ae.pipeline.batches import (
     check_can_write,
@@ -41,7 +40,7 @@ from shallow_ae.pipeline.batches import (
     write_folder,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
-from shallow_ae.serving.servable import Servable
+from shallow_ae.serving.servable import Servable, working_steps
 
 
 class RecommenderPipeline(Pipeline):

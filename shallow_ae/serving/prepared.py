@@ -22,6 +22,7 @@ from shallow_ae._weights.item_weights import (
     rank_by_dense,
     rank_by_sparse,
 )
+from shallow_ae._weights.popularity import PopularityOrder, PopularityScores
 from shallow_ae._weights.ranking import best_items
 from shallow_ae._weights.weighted_sum import SummedWeights
 from shallow_ae.serving.histories import Histories
@@ -31,7 +32,8 @@ class PreparedWeights:
     """Weights in the form that answers a single request fastest.
 
     A product with a matrix of users is computed once, as an array. A sum of sparse parts is one
-    sparse matrix. The arrays of a sparse matrix are converted once for compiled functions.
+    sparse matrix. The arrays of a sparse matrix are converted once for compiled functions, and
+    items are sorted by popularity once.
     """
 
     def __init__(self, weights: WeightMatrix) -> None:
@@ -41,6 +43,9 @@ class PreparedWeights:
             self._rank = partial(rank_by_sparse, csr_arrays(form.P, form.dtype))
         elif isinstance(form, DenseWeights):
             self._rank = partial(rank_by_dense, as_argument(form.P, form.dtype))
+        elif isinstance(form, PopularityScores):
+            order = PopularityOrder.of(form.popularity)
+            self._rank = lambda _, allowed, items, scores: order.rank(allowed, items, scores)
 
     def best(
         self, X: Histories | sp.csr_array[Any], k: int, allowed: CandidateFilter

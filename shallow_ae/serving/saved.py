@@ -10,14 +10,14 @@ import numpy as np
 
 from shallow_ae._model_files import foreign
 from shallow_ae._model_files.container import ModelFileError, read
-from shallow_ae._model_files.document import checked_document, damage_as_error
+from shallow_ae._model_files.document import checked_document
 from shallow_ae._model_files.values import Decoder
 from shallow_ae._model_files.weights import WEIGHT_READERS, check_state
 from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae._weights.weighted_sum import factors_of, weighted_sum
 from shallow_ae.data.log_counts import log_counts
-from shallow_ae.serving.servable import Servable
+from shallow_ae.serving.servable import Servable, working_steps
 
 
 class _Estimator(NamedTuple):
@@ -34,12 +34,14 @@ class _State(NamedTuple):
 def read_servable(
     path: str | os.PathLike[str], *, memory_map: bool, trusted: Sequence[str] | None
 ) -> Servable:
-    """Return what serving needs from a file of a model or a RecommenderPipeline."""
+    """Return what serving needs from a file of a model or a RecommenderPipeline.
+
+    Errors are those of :func:`damage_as_error`, which the caller puts around this.
+    """
     contents = read(path, mapped=memory_map)
-    with damage_as_error(path):
-        node = checked_document(contents.document)["model"]
-        readers = {**_READERS, foreign.NAME: foreign.reader(trusted)}
-        return _servable(Decoder(contents.arrays, readers).decode(node))
+    node = checked_document(contents.document)["model"]
+    readers = {**_READERS, foreign.NAME: foreign.reader(trusted)}
+    return _servable(Decoder(contents.arrays, readers).decode(node))
 
 
 def _servable(model: Any) -> Servable:
@@ -48,15 +50,13 @@ def _servable(model: Any) -> Servable:
     if model.kind != "RecommenderPipeline":
         state = _state_of(model)
         return Servable(np.arange(len(state.item_counts)), *_fields(state), [], False)
-    steps = [step for _, step in model.params["steps"] if step not in (None, "passthrough")]
-    mapper, state = steps[0], _state_of(steps[-1])
-    between = [log_counts if _is_log_count(step) else step for step in steps[1:-1]]
+    mapper, *given, last = working_steps(model.params["steps"])
+    state, between = _state_of(last), [log_counts if _is_log_count(s) else s for s in given]
     if not all(step is log_counts or hasattr(step, "transform") for step in between):
         raise ValueError("a pipeline with a step that transforms nothing")
-    items, n_items = mapper.learned["items_"], len(state.item_counts)
-    if len(items) != n_items or len(set(items.tolist())) != n_items:
-        raise ValueError(f"{len(items):,} ids, some twice or too many, for {n_items:,} items")
-    return Servable(items, *_fields(state), between, mapper.params["unknown"] == "error")
+    return Servable(
+        mapper.learned["items_"], *_fields(state), between, mapper.params["unknown"] == "error"
+    )
 
 
 def _fields(state: _State) -> tuple[Array, WeightMatrix]:

@@ -1,4 +1,4 @@
-"""Servable: what recommendations are computed from."""
+"""Servable: what recommendations are computed from. The working steps of a pipeline."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ class Servable(NamedTuple):
     weights: WeightMatrix
     steps: list[Any]  # functions of positive counts, and transformers of rows
     refuses_unknown: bool
+
+
+def working_steps(steps: list[tuple[str, Any]]) -> list[Any]:
+    """Return the steps of a pipeline, without their names and without "passthrough" steps."""
+    return [step for _, step in steps if step not in (None, "passthrough")]

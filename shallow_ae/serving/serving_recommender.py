@@ -10,9 +10,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._model_files.document import damage_as_error
 from shallow_ae._typing import Array
 from shallow_ae._weights.candidate_lists import CandidateFilter
-from shallow_ae._weights.ranking import explain_scores, popular_items
+from shallow_ae._weights.popularity import PopularityOrder
+from shallow_ae._weights.ranking import explain_scores
 from shallow_ae.data.arguments import check_boolean, check_integer
 from shallow_ae.data.log_counts import log_counts
 from shallow_ae.serving.histories import Catalogue, Histories, filter_of, read_histories
@@ -110,10 +112,11 @@ class ServingRecommender:
         self._catalogue = Catalogue(servable.items)
         if servable.weights.n_inputs != len(self.items):
             raise ValueError(
-                f"There are {len(self.items):,} ids for {servable.weights.n_inputs:,} items: the "
-                "model was fitted again on its own. Fit the pipeline."
+                f"There are {len(self.items):,} ids for {servable.weights.n_inputs:,} items. If "
+                "the model was fitted again on its own, fit the pipeline."
             )
         self._weights = PreparedWeights(servable.weights)
+        self._popularity = PopularityOrder.of(self.item_counts)
         self._steps, self._refuses_unknown = servable.steps, servable.refuses_unknown
 
     @classmethod
@@ -146,7 +149,8 @@ class ServingRecommender:
             If a file with ``keep="all"`` has a matrix of users, and the weights of all pairs of
             items, which are computed from it, do not fit in memory.
         """
-        return cls(read_servable(path, memory_map=memory_map, trusted=trusted))
+        with damage_as_error(path):
+            return cls(read_servable(path, memory_map=memory_map, trusted=trusted))
 
     @classmethod
     def from_pipeline(cls, recommender: Any) -> Self:
@@ -370,7 +374,7 @@ class ServingRecommender:
         items, scores = np.empty(shape, np.int64), np.empty(shape)
         if known.any():
             items[known], scores[known] = self._weights.best(matrix[known], k, allowed.of(known))
-        popular = popular_items(self.item_counts, k, allowed.of(by_popularity))
+        popular = self._popularity.best(k, allowed.of(by_popularity))
         items[by_popularity], scores[by_popularity] = popular
         return items, scores
 
