@@ -10,7 +10,7 @@ OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint clean
+.PHONY: demo test test-oldest coverage lint docs clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -30,15 +30,19 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto -b html \
+		-d docs/_build/doctrees docs docs/_build/html
+
 clean:
-	rm -rf .venv .venv-*
+	rm -rf .venv .venv-* docs/_build docs/gallery docs/reference
 
 $(VENV)/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/test $(VENV)/dev: pyproject.toml
+$(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[$(@F)]"
 	touch $@
