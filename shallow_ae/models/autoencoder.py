@@ -513,10 +513,16 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def _kept_data(self) -> TrainingData | PartitionedRows:
         kept = self._fitted.training_data
-        if self.solver != "exact" or kept is None:
+        if self.solver != "exact":
             raise ValueError(
-                "Exact updates need a model fitted with solver='exact' that keeps its training "
-                "data. Set `solver` and call `fit`. A pickle has no rows of a Dask array."
+                f"Exact updates need a model fitted with solver='exact', got {self.solver!r}. Set "
+                "`solver` and call `fit`."
+            )
+        if kept is None:
+            raise ValueError(
+                "This model keeps no training data, so that it cannot be updated: it was loaded from "
+                "a file without them (save it with `keep='all'`), fitted with another solver, or "
+                "fitted to a Dask array and then pickled. Update the original model, or call `fit`."
             )
         return kept
 
