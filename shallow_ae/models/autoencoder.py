@@ -513,16 +513,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def _kept_data(self) -> TrainingData | PartitionedRows:
         kept = self._fitted.training_data
-        if self.solver != "exact":
+        if self.solver != "exact" or kept is None:
             raise ValueError(
-                f"Exact updates need a model fitted with solver='exact', got {self.solver!r}. Set "
-                "`solver` and call `fit`."
-            )
-        if kept is None:
-            raise ValueError(
-                "This model keeps no training data, so that it cannot be updated: it was loaded from "
-                "a file without them (save it with `keep='all'`), fitted with another solver, or "
-                "fitted to a Dask array and then pickled. Update the original model, or call `fit`."
+                "Exact updates need a model fitted with solver='exact' that keeps its training "
+                "data. This model was fitted with another solver, loaded from a file without "
+                "training data (save it with `keep='all'`), or fitted to a Dask array and then "
+                "pickled. Set `solver` and call `fit`, or update the original model."
             )
         return kept
 
