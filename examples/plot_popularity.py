@@ -68,9 +68,9 @@ pd.DataFrame(rows).T.round(3)
 # The dotted line is the listens: a tenth for each group. With all parameters at 0 (gray),
 # recommendations are more popular than the listens. ``diagonal_slack`` and a negative
 # ``item_exponent`` lead to rare songs, ``dropout`` and a positive ``item_exponent`` to popular
-# songs. ``user_exponent`` changes little.
+# songs. ``user_exponent`` shifts the shares least.
 
-titles = ["towards the popular", "towards the rare", "little change", "either way"]
+titles = ["towards the popular", "towards the rare", "the least effect", "either way"]
 fig, axes = plt.subplots(2, 2, sharex=True, sharey=True, figsize=(7, 5.5))
 for ax, name, title in zip(axes.flat, values, titles, strict=True):
     for value, color in zip(values[name], ["0.6", "C0", "C1"], strict=True):
