@@ -1,0 +1,85 @@
+"""
+Time and memory by the number of items
+======================================
+
+What each of the four solvers costs as the catalogue grows. `plan` estimates a fit without fitting,
+so it also answers for sizes that no machine at hand can hold.
+"""
+
+# %%
+# Gradient descent and the exact solution learn a weight for every pair of items. The other two
+# models learn a fixed number of weights for each item.
+
+from functools import partial
+from timeit import repeat
+
+import pandas as pd
+import scipy.sparse as sp
+from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator
+
+from shallow_ae import LowRankAutoEncoder, ShallowAutoEncoder, SparseShallowAutoEncoder
+
+models = {
+    "gradient descent": ShallowAutoEncoder(max_iter=5, random_state=0),
+    "exact": ShallowAutoEncoder(regularization=0.5, solver="exact"),
+    "nearest items": SparseShallowAutoEncoder(regularization=0.5),
+    "low rank": LowRankAutoEncoder(n_components=64, random_state=0),
+}
+
+
+def interactions(n_items):
+    """Return as many users as items, with 30 items each on average."""
+    shape, density = (n_items, n_items), 30 / n_items
+    return sp.random_array(shape, density=density, format="csr", dtype="float32", rng=0)
+
+
+# %%
+# The time is measured. It is that of the faster of two fits, because the first one compiles.
+
+seconds = pd.DataFrame(index=[500, 1_000, 2_000], columns=list(models), dtype=float)
+for n_items in seconds.index:
+    X = interactions(n_items)
+    for name, model in models.items():
+        seconds.loc[n_items, name] = min(repeat(partial(model.fit, X), number=1, repeat=2))
+
+# %%
+# The memory is planned. `ShallowAutoEncoder` plans both of its solvers at once.
+
+gib = pd.DataFrame(index=[500, 1_000, 3_000, 10_000, 30_000, 100_000], columns=list(models))
+for n_items in gib.index:
+    X = interactions(n_items)
+    pairs = models["exact"].plan(X)
+    gib.loc[n_items] = {
+        "gradient descent": pairs["sgd"].bytes / 2**30,
+        "exact": pairs["exact"].bytes / 2**30,
+        "nearest items": models["nearest items"].plan(X).bytes / 2**30,
+        "low rank": models["low rank"].plan(X).bytes / 2**30,
+    }
+gib.astype(float).round(3)
+
+# %%
+# From 10,000 to 100,000 items, the memory grows about a hundredfold with weights between all pairs,
+# and about tenfold with the other two models. With a few thousand items, any solver will do.
+
+figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
+for name, style in zip(models, ["o-", "s--", "o-", "o-"], strict=True):
+    left.loglog(seconds.index, seconds[name], style)
+    (line,) = right.loglog(gib.index, gib[name], style)
+    if name != "exact":
+        label = "gradient descent\nand exact" if name == "gradient descent" else name
+        right.annotate(
+            label,
+            (gib.index[-1], gib[name].iloc[-1]),
+            xytext=(8, 0),
+            textcoords="offset points",
+            color=line.get_color(),
+            va="center",
+        )
+left.set(title="Measured: all are fast", xlabel="items", ylabel="seconds of a fit")
+left.set_xticks(seconds.index, [f"{n:,}" for n in seconds.index])
+left.minorticks_off()
+left.yaxis.set_major_locator(LogLocator(subs=[1, 2, 5]))
+left.yaxis.set_major_formatter("{x:g}")
+right.set(title="Planned: all pairs take memory", xlabel="items", ylabel="GiB of a fit")
+plt.show()
