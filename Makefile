@@ -8,9 +8,10 @@ PYTHON ?= python3
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
+SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs clean
+.PHONY: demo test test-oldest coverage lint docs dist lock clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -29,13 +30,33 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .github
+	$(SCHEMA).github-workflows .github/workflows/*.yml
+	$(SCHEMA).github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(SCHEMA).github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA).dependabot .github/dependabot.yml
+	$(SCHEMA).citation-file-format CITATION.cff
 
 docs: $(VENV)/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto -b html \
 		-d docs/_build/doctrees docs docs/_build/html
 
+# What a release publishes, and whether the README runs where nothing else is installed.
+dist: $(VENV)/dev
+	rm -rf dist
+	$(BIN)/python -m build --installer uv
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python .ci/dist.py dist/*.whl dist/*.tar.gz
+
+# The newest versions that work together, for all systems and versions of Python.
+lock: $(VENV)/dev
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--all-extras --custom-compile-command "make lock" --output-file requirements/dev.txt \
+		pyproject.toml
+
 clean:
-	rm -rf .venv .venv-* docs/_build docs/gallery docs/reference
+	rm -rf .venv .venv-* dist docs/_build docs/gallery docs/reference
 
 $(VENV)/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
