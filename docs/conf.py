@@ -7,9 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from cycler import cycler
-
 import shallow_ae
 
 DOCS = Path(__file__).parent
@@ -41,7 +38,6 @@ extensions = [
 exclude_patterns = ["_build", "_ext", "inventories", "jukebox", "images", "gallery/**/*.ipynb"]
 default_role = "code"  # docstrings mark names of parameters with single backticks
 nitpicky = False
-suppress_warnings = ["config.cache"]  # functions in the gallery's settings cannot be pickled
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
@@ -79,27 +75,6 @@ html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "get_started": [], "changelog": []}
 
 
-def set_gallery_style(_settings: dict[str, Any], _script: str) -> None:
-    """Give each example of the gallery the same look, whatever the example before it has set."""
-    matplotlib.rcdefaults()
-    matplotlib.rcParams.update(
-        {
-            "axes.prop_cycle": cycler(
-                color=["#3b6fb6", "#e07b39", "#4b9b6e", "#b5557a", "#8a6fb3", "#7f7f7f"]
-            ),
-            "axes.spines.right": False,
-            "axes.spines.top": False,
-            "axes.titlelocation": "left",
-            "figure.constrained_layout.use": True,
-            "figure.dpi": 110,
-            "figure.facecolor": "white",
-            "figure.figsize": (7, 4),
-            "font.size": 10,
-            "legend.frameon": False,
-        }
-    )
-
-
 sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "gallery",
@@ -111,8 +86,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "min_reported_time": 10_000,
-    "reset_modules": (set_gallery_style,),
-    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("gallery_settings.set_style",),
+    "within_subsection_order": "gallery_settings.order",
     "abort_on_example_error": True,
     "doc_module": ("shallow_ae",),
     "reference_url": {"shallow_ae": None},
