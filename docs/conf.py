@@ -37,7 +37,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "inventories", "jukebox", "images", "gallery/**/*.ipynb"]
 default_role = "code"  # docstrings mark names of parameters with single backticks
-nitpicky = False
+suppress_warnings = ["config.cache"]  # a function in `autosummary_context` cannot be cached
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
