@@ -3,8 +3,8 @@ Why early stopping regularizes
 ==============================
 
 Gradient descent that stops after a few steps shrinks each direction of the data almost as a ridge
-penalty does. You see which penalty a number of steps stands for, and that both have the same
-optimum.
+penalty does. You see which penalty a number of steps stands for, and that both are best at the
+same point.
 """
 
 import numpy as np
@@ -38,17 +38,6 @@ n_users = visible.shape[0]
 # For small :math:`\lambda` these are :math:`2 \eta t \lambda` and :math:`\lambda /
 # \text{regularization}`. Thus :math:`t` steps stand for the regularization :math:`1 / (2 \eta t)`.
 
-
-def share_after(t, eigenvalue):
-    """Return the share that t steps reconstruct."""
-    return 1 - (1 - 2 * step * eigenvalue) ** t
-
-
-def share_with(regularization, eigenvalue):
-    """Return the share that a ridge penalty leaves."""
-    return eigenvalue / (eigenvalue + regularization)
-
-
 # %%
 # Practice
 # --------
@@ -71,6 +60,17 @@ def descend(t, **parameters):
 step = descend(1).learning_rate_
 eigenvalues, V = np.linalg.eigh((visible.T @ visible).toarray() / n_users)
 print(f"Step length {step:.4f} = 1 / (2 * largest eigenvalue) = {0.5 / eigenvalues[-1]:.4f}")
+
+
+def share_after(t, eigenvalue):
+    """Return the share that t steps reconstruct."""
+    return 1 - (1 - 2 * step * eigenvalue) ** t
+
+
+def share_with(regularization, eigenvalue):
+    """Return the share that a model with a ridge penalty reconstructs."""
+    return eigenvalue / (eigenvalue + regularization)
+
 
 # %%
 # Left: the shares. With ``diagonal_slack=1``, songs may predict themselves in training, as in the
@@ -96,7 +96,7 @@ left.set(title="t steps shrink almost like a ridge penalty", xscale="log")
 left.margins(x=0.08)
 left.set(xlabel="Eigenvalue", ylabel="Reconstructed share of the direction")
 
-steps = np.array([1, 2, 5, 10, 20, 50, 100, 200])
+steps = np.array([1, 2, 5, 10, 20, 50, 100])
 stopped = [descend(t) for t in steps]
 exact = [ShallowAutoEncoder(1 / (2 * step * t), solver="exact").fit(visible) for t in steps]
 for models, style in ((stopped, "k.-"), (exact, "k--")):
