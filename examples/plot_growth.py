@@ -2,8 +2,8 @@
 Time and memory by the number of items
 ======================================
 
-What each of the four solvers costs as the catalogue grows. `plan` estimates a fit without fitting,
-so it also answers for sizes that no machine at hand can hold.
+What each of the four solvers costs as the catalogue grows. ``plan`` estimates a fit without
+fitting, so it also answers for sizes that no machine at hand can hold.
 """
 
 # %%
@@ -44,7 +44,7 @@ for n_items in seconds.index:
         seconds.loc[n_items, name] = min(repeat(partial(model.fit, X), number=1, repeat=2))
 
 # %%
-# The memory is planned. `ShallowAutoEncoder` plans both of its solvers at once.
+# The memory is planned. ``ShallowAutoEncoder`` plans both of its solvers at once.
 
 gib = pd.DataFrame(index=[500, 1_000, 3_000, 10_000, 30_000, 100_000], columns=list(models))
 for n_items in gib.index:
@@ -82,4 +82,6 @@ left.minorticks_off()
 left.yaxis.set_major_locator(LogLocator(subs=[1, 2, 5]))
 left.yaxis.set_major_formatter("{x:g}")
 right.set(title="Planned: all pairs take memory", xlabel="items", ylabel="GiB of a fit")
+right.xaxis.set_major_formatter("{x:,.0f}")
+right.yaxis.set_major_formatter("{x:g}")
 plt.show()

@@ -2,7 +2,7 @@
 A score is a sum of reasons
 ===========================
 
-The score of a song is a sum over the songs that the listener has. `explain` returns the parts, so
+The score of a song is a sum over the songs that the listener has. ``explain`` returns the parts, so
 each recommendation comes with its reasons.
 """
 
@@ -22,8 +22,8 @@ history = listens[listens["user"] == "user_0010"]
 recommended = recommender.recommend(history, k=8)
 
 # %%
-# With `k` at least as large as the number of the listener's songs, `explain` returns all parts of
-# each score, and they add up to it.
+# With ``k`` at least as large as the number of the listener's songs, ``explain`` returns all parts
+# of each score, and they add up to it.
 
 reasons = recommender.explain(history, recommended, k=len(history))
 parts = reasons.pivot(index="item", columns="reason", values="contribution")
