@@ -76,8 +76,9 @@ for point, height in ((quality.iloc[0], -16), (best, 8), (quality.iloc[-1], -16)
     right.annotate(
         f"{ndcg:.3f}", (share, ndcg), (0, height), textcoords="offset points", ha="center"
     )
-right.margins(x=0.1, y=0.15)
+right.margins(y=0.15)
 right.set(title="The sum ranks better than either", ylabel="NDCG@20")
 for axes in (left, right):
+    axes.margins(x=0.12)
     axes.set_xticks([0, 0.5, 1], ["near\nweights", "half of\neach", "low-rank\nweights"])
 plt.show()
