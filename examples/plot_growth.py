@@ -49,7 +49,8 @@ for n_items in seconds.index:
 # %%
 # The memory is planned. ``ShallowAutoEncoder`` plans both of its solvers at once.
 
-gib = pd.DataFrame(index=[300, 1_000, 3_000, 10_000, 30_000, 100_000], columns=list(models))
+n_planned = [300, 1_000, 3_000, 10_000, 30_000, 100_000]
+gib = pd.DataFrame(index=n_planned, columns=list(models), dtype=float)
 for n_items in gib.index:
     X = interactions(n_items)
     pairs = models["exact"].plan(X)
@@ -59,7 +60,7 @@ for n_items in gib.index:
         "nearest items": models["nearest items"].plan(X).bytes / 2**30,
         "low rank": models["low rank"].plan(X).bytes / 2**30,
     }
-gib.astype(float).round(3)
+gib.round(3)
 
 # %%
 # From 10,000 to 100,000 items, the memory grows about a hundredfold with weights between all pairs,
