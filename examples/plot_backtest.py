@@ -2,13 +2,13 @@
 A back-test over time
 =====================
 
-What would the recommendations of last quarter have been worth? `hold_out_after` cuts the listens at
-a date, and the listens after it judge what was recommended from the listens before it.
+What would recommendations have been worth in the past? ``hold_out_after`` cuts the listens at a
+date. The listens after it judge what a model recommends from the listens before it.
 """
 
 # %%
-# Two years of made-up listens. Each month a listener hears four songs, and each tenth listener
-# turns to other genres.
+# Two years of made-up listens. Each month a listener hears four songs, and a tenth of the listeners
+# turn to other genres.
 
 import numpy as np
 import pandas as pd

@@ -35,7 +35,7 @@ for recommender in recommenders.values():
     recommender.fit(train)
 
 # %%
-# Each listener names 1, 2, 5, 10 or 20 songs. `recommend` takes them as they come. Only
+# Each listener names 1, 2, 5, 10 or 20 songs. ``recommend`` takes them as they come. Only
 # listeners with 20 songs or more count, so that all points are about the same people.
 
 n_named = [1, 2, 5, 10, 20]

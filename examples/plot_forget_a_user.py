@@ -2,7 +2,7 @@
 Forgetting a user
 =================
 
-A user asks to be forgotten. `forget` takes her listens out of a fitted model. The result is the
+A user asks to be forgotten. ``forget`` takes her listens out of a fitted model. The result is the
 model of a fit that has never seen her.
 """
 
@@ -24,8 +24,8 @@ is_hers = listens["user"] == listens["user"].mode()[0]
 print(f"{is_hers.sum()} of {len(listens):,} listens are hers.")
 
 # %%
-# `forget` takes her row of interactions, which the steps before the model compute. For comparison,
-# `never` are the weights of a fit to all listeners but her.
+# ``forget`` takes her row of interactions, which the steps before the model compute. For
+# comparison, ``never`` are the weights of a fit to all listeners but her.
 
 to_rows, model = recommender[:-1], recommender[-1]
 before = model.item_weights_

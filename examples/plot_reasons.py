@@ -2,7 +2,7 @@
 A score is a sum of reasons
 ===========================
 
-The score of a song is a sum over the songs that the listener has. `explain` returns the parts, so
+The score of a song is a sum over the songs that the listener has. ``explain`` returns the parts, so
 each recommendation comes with its reasons.
 """
 
@@ -22,8 +22,8 @@ history = listens[listens["user"] == "user_0010"]
 recommended = recommender.recommend(history, k=8)
 
 # %%
-# With `k` at least as large as the number of the listener's songs, `explain` returns all parts of
-# each score, and they add up to it.
+# With ``k`` at least as large as the number of the listener's songs, ``explain`` returns all parts
+# of each score, and they add up to it.
 
 reasons = recommender.explain(history, recommended, k=len(history))
 parts = reasons.pivot(index="item", columns="reason", values="contribution")
@@ -32,7 +32,8 @@ print(f"largest difference of a score from its parts: {abs(parts.sum(axis=1) - s
 
 # %%
 # The five songs that add most to the eight scores have a color each. Two of them (blue and green)
-# lead to some recommendations, the other three to others. Negative parts lie left of zero.
+# lead to some recommendations, the other three to others. Negative parts lie left of zero, so the
+# score (black) can lie left of the end of a bar.
 
 named = parts.sum().nlargest(5).index
 shown = parts[named].assign(others=parts.drop(columns=named).sum(axis=1)).loc[scores.index]
@@ -48,9 +49,16 @@ for reason in shown:
         part.index, part, left=right_ends.where(part > 0, left_ends), label=label, color=color
     )
     right_ends, left_ends = right_ends + part.clip(lower=0), left_ends + part.clip(upper=0)
-axes.plot(scores, scores.index, "k|", markersize=16, markeredgewidth=2, label="score")
+axes.plot(scores, scores.index, "k|", markersize=16, markeredgewidth=2)
+for item, score in scores.items():
+    label = f"score {score:.2f}" if item == scores.index[0] else f"{score:.2f}"
+    axes.annotate(label, (right_ends[item], item), (6, 0), textcoords="offset points", va="center")
 axes.axvline(0, color="black", linewidth=0.8)
 axes.invert_yaxis()
-axes.set(title="Two tastes of one listener, and what each recommends", xlabel="part of the score")
-axes.legend(title="songs of the listener", loc="lower right")
+axes.set(
+    title="Two tastes of one listener, and what each recommends",
+    xlabel="part of the score",
+    xlim=(None, 0.6),
+)
+axes.legend(title="songs of the listener", loc="lower right", alignment="left")
 plt.show()

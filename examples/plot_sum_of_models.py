@@ -42,7 +42,7 @@ print(f"{is_paired.sum():,} of {len(hidden):,} hidden songs have their other ver
 
 # %%
 # The parts are fitted once. The weights of the sum apply when scores are computed, so each further
-# share costs a call of `recommend`.
+# share costs a call of ``recommend``.
 
 parts = [
     ("near", SparseShallowAutoEncoder(regularization=0.05)),
@@ -60,8 +60,7 @@ quality = pd.DataFrame(rows, columns=["share", "other versions", "other songs", 
 
 # %%
 # Near weights alone (left end) find the other version of a song, low-rank weights alone (right end)
-# find more of the other songs. A sum keeps much of both, so its lists are better. The page on sums
-# of models (`docs/sums.md`) shows the same with real data.
+# find more of the other songs. A sum keeps much of both, so its lists are better.
 
 figure, (left, right) = plt.subplots(1, 2, sharex=True)
 for name, place in (("other versions", (0.45, 0.43)), ("other songs", (0.05, 0.27))):
@@ -80,5 +79,6 @@ for point, height in ((quality.iloc[0], -16), (best, 8), (quality.iloc[-1], -16)
 right.margins(y=0.15)
 right.set(title="The sum ranks better than either", ylabel="NDCG@20")
 for axes in (left, right):
+    axes.margins(x=0.12)
     axes.set_xticks([0, 0.5, 1], ["near\nweights", "half of\neach", "low-rank\nweights"])
 plt.show()
