@@ -18,7 +18,7 @@ DESCRIPTION = (
 
 
 def check(distribution: Path, folder: Path) -> None:
-    """Install the distribution in a folder outside the repository, and use it as a first user does."""
+    """Install the distribution outside the repository, and use it as a first user does."""
     environment, program = folder / "environment", folder / "readme.py"
     subprocess.run([*UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)
     (python,) = [*environment.glob("bin/python"), *environment.glob("Scripts/python.exe")]
@@ -35,8 +35,8 @@ def check(distribution: Path, folder: Path) -> None:
     subprocess.run(install, cwd=folder, check=True)
     if broken := re.findall(RELATIVE, run("-c", DESCRIPTION)):
         sys.exit(
-            f"{distribution.name} describes itself with relative links, which lead nowhere on the page "
-            f"of a package index: {broken}. Extend `substitutions` in pyproject.toml."
+            f"{distribution.name} describes itself with relative links, which lead nowhere on the "
+            f"page of a package index: {broken}. Extend `substitutions` in pyproject.toml."
         )
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
     if not blocks:

@@ -132,9 +132,9 @@ class KeptRowsMixin(RecommenderMixin):
         kept = self._fitted.training_data
         if not isinstance(kept, TrainingRows | PartitionedRows):
             raise ValueError(
-                "This model keeps no training rows, so that it cannot be updated: it was loaded from "
-                "a file without them (save it with `keep='all'`), returned by `sparsify`, or fitted "
-                "to a Dask array and then pickled. Update the original model, or call `fit`."
+                "This model keeps no training rows, so that it cannot be updated: it was loaded "
+                "from a file without them (save it with `keep='all'`), returned by `sparsify`, or "
+                "fitted to a Dask array and then pickled. Update the original model, or call `fit`."
             )
         return kept
 
