@@ -60,8 +60,18 @@ listed = pd.DataFrame({Columns.User: 1, Columns.Item: listed, Columns.Rank: rang
 truth = pd.DataFrame({Columns.User: 1, Columns.Item: truth})
 print(*(NDCG(k).calc(listed, truth) for k in cutoffs))
 """,
+    "irspack": """
+import numpy as np
+import scipy.sparse as sp
+from irspack.evaluation.evaluator import EvaluatorCore
+items = [*listed, "C"]
+relevance = sp.csr_matrix([[float(item in truth) for item in items]])
+scores = np.array([[6, 5, 4, 3, 2, 1.0]])
+core = EvaluatorCore(relevance, [])
+print(*(core.get_metrics_f64(scores, k, 0, 1).as_dict()["ndcg"] for k in cutoffs))
+""",
 }
-PEERS = ("ranx", "lenskit", "rectools")
+PEERS = ("ranx", "lenskit", "rectools", "irspack")
 
 
 def main() -> None:

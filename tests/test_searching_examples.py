@@ -47,3 +47,15 @@ def test_the_pictures_are_drawn(program, tmp_path):
         "regularization_path.svg",
     ]
     assert all((ROOT / "docs" / "images" / path.name).exists() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("program", ["model_pictures"], indirect=True)
+def test_the_pictures_of_the_mathematics_are_drawn(program, tmp_path):
+    program.main(["--out", str(tmp_path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "closed_form.svg",
+        "polynomial.svg",
+        "shrinkage.svg",
+        "zero_diagonal.svg",
+    ]
+    assert all((ROOT / "docs" / "images" / path.name).exists() for path in tmp_path.iterdir())
