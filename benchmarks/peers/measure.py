@@ -24,10 +24,12 @@ WARM_USERS, WARM_ITEMS = 1000, 500
 
 
 def most_active(X: sp.csr_array) -> sp.csr_array:
-    """Return the most active users' interactions with the most popular items."""
+    """Return the most active users' interactions with the most popular items, none empty."""
     items = np.sort(np.argsort(-np.bincount(X.indices, minlength=X.shape[1]))[:WARM_ITEMS])
     X = X[:, items]
-    return X[np.sort(np.argsort(-np.diff(X.indptr), kind="stable")[:WARM_USERS])]
+    X = X[np.sort(np.argsort(-np.diff(X.indptr), kind="stable")[:WARM_USERS])]
+    X = X[np.diff(X.indptr) > 0]
+    return X[:, np.bincount(X.indices, minlength=X.shape[1]) > 0]
 
 
 class Child:
@@ -68,7 +70,7 @@ class Child:
         self.begin("warm-up")
         small = self.fresh(most_active(X))
         small.fit()
-        small.rank(np.flatnonzero(np.diff(most_active(X).indptr))[:50], k)
+        small.rank(np.arange(50), k)
         del small
         self.begin("load")
         model = self.fresh(X)

@@ -9,7 +9,7 @@ up.
 `--out` receives `results.json`, the tables and the plots; `--record` also keeps the results as
 those that README.md and docs/peers.md are written from.
 
-    python benchmarks/peers/run.py [--ml-1m FOLDER] [--lastfm FOLDER] [--gowalla FOLDER] [--quick]
+    python benchmarks/peers/run.py [--ml-1m FOLDER] [--lastfm-2k FOLDER] [--gowalla FOLDER]
 """
 
 # ruff: noqa: E402  (processes.py, which the benchmarks share, lies in the folder above)
@@ -47,7 +47,6 @@ RESERVE = 2**30  # bytes that a row leaves free, or it ends
 THREAD_SETTINGS = ("OMP", "OPENBLAS", "MKL", "NUMBA", "LK", "LK_BACKEND")
 LIMITED = ("warm-up", "load", "fit", "rank")
 QUICK_DATA = DATA[:1]
-OPTIONS = {"ml-1m": "--ml-1m", "lastfm-2k": "--lastfm", "gowalla": "--gowalla"}
 
 
 def figures(python: str, job: dict[str, Any], limit: float) -> dict[str, Any]:
@@ -162,7 +161,7 @@ def compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def compare_on(name: str, arguments, rows: list[Row], found, results: dict[str, Any]) -> None:
     """Run all rows on a data set."""
-    folder = getattr(arguments, OPTIONS[name].strip("-").replace("-", "_"))
+    folder = getattr(arguments, name)
     split = data.load(name, folder, quick=arguments.quick)
     n_users, n_items = split.visible.shape
     results["data"][name] = {
@@ -217,8 +216,8 @@ def save(folder: Path, results: dict[str, Any]) -> None:
 def main() -> None:
     """Compare, write, and record if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for option in OPTIONS.values():
-        parser.add_argument(option, metavar="FOLDER", type=Path)
+    for name in DATA:
+        parser.add_argument(f"--{name}", dest=name, metavar="FOLDER", type=Path)
     work = HERE.parents[1] / ".bench"
     parser.add_argument("--quick", action="store_true", help="one data set, without torch")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=work / "out")

@@ -82,13 +82,19 @@ _EASE = each(penalty=PENALTY)
 _SANSA = each(
     factorizer=("CHOLMOD", "ICF", "ICF"),
     penalty=(300.0, 1000.0, 20.0),
-    density=(0.005, 0.002, 0.002),
+    density=(0.01, 0.002, 0.002),
 )
 _ELSA = each(factors=256, epochs=10, batch_size=(1024, 256, 1024), learning_rate=0.1)
-_ALS = each(kind="als", factors=128, regularization=50.0, alpha=10.0, iterations=15)
+_ALS = each(
+    kind="als",
+    factors=128,
+    regularization=(100.0, 10.0, 10.0),
+    alpha=(10.0, 1.0, 10.0),
+    iterations=15,
+)
 _COSINE = {"kind": "cosine", "K": 100}
-_BM25 = {"kind": "bm25", "K": 100, "K1": 1.2, "B": 0.8}
-_SVD = {"kind": "svd", "n_components": 32}
+_BM25 = each(kind="bm25", K=100, K1=1.2, B=(0.8, 0.2, 0.2))
+_SVD = each(kind="svd", n_components=(32, 32, 256))
 _NMF = {"kind": "nmf", "n_components": 32}
 _FACTORS = "sklearn_factors:Factors"
 _IMPLICIT = "implicit_models:Implicit"

@@ -47,13 +47,11 @@ def cell(rows: list[dict], row: dict, column: tuple) -> str:
     """Return a figure of a row; the best of all models that learn is bold."""
     key, _, write, best = column
     if key not in row:
-        return row.get("note", NONE) if key == "fit_s" else NONE
-    rivals = [write(other[key]) for other in rows if key in other and other["model"] != FLOOR]
-    values = [other[key] for other in rows if key in other and other["model"] != FLOOR]
+        is_end = key == "fit_s" or (key == "rank_s" and "fit_s" in row)
+        return row.get("note", NONE) if is_end else NONE
     text = write(row[key])
-    if key == "rank_s" and "note" in row and "fit_s" in row and "ndcg" not in row:
-        return str(row["note"])
-    is_best = row["model"] != FLOOR and rivals and text == write(best(values))
+    rivals = [other[key] for other in rows if key in other and other["model"] != FLOOR]
+    is_best = row["model"] != FLOOR and text == write(best(rivals))
     return f"**{text}**" if is_best else text
 
 
@@ -100,9 +98,8 @@ def short(results: Results) -> str:
             f" `ServingRecommender` answers the same requests on {NAMES[sets[-1]]} in {least} to "
             f"{most} ms."
         )
-    return f"""{table(head, lines)}
-
-Pairs are {pairs}. {setting(results)}{served}"""
+    gone = f" Absent: {', '.join(results['absent'])}." if results["absent"] else ""
+    return f"{table(head, lines)}\n\nPairs are {pairs}. {setting(results)}{served}{gone}"
 
 
 def setting(results: Results) -> str:

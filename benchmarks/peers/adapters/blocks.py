@@ -1,4 +1,4 @@
-"""Ranking by scores in blocks of users, for libraries that return scores and no ranking."""
+"""Ranking in blocks of users, and by scores, for libraries that do not do it themselves."""
 
 import numpy as np
 
@@ -13,10 +13,7 @@ def best_unseen(scores: np.ndarray, seen, k: int) -> np.ndarray:
     return np.take_along_axis(best, order, axis=1)
 
 
-def rank_in_blocks(score, X, users: np.ndarray, k: int) -> np.ndarray:
-    """Rank with `score`, a function of rows to dense scores."""
-    answers = []
-    for start in range(0, len(users), BLOCK):
-        rows = X[users[start : start + BLOCK]]
-        answers.append(best_unseen(score(rows), rows, k))
-    return np.concatenate(answers)
+def in_blocks(rank, X, users: np.ndarray) -> np.ndarray:
+    """Rank blocks of rows, where one call for all would have the scores of all in memory."""
+    blocks = [users[start : start + BLOCK] for start in range(0, len(users), BLOCK)]
+    return np.concatenate([rank(X[block]) for block in blocks])

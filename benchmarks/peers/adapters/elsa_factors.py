@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from adapters.blocks import BLOCK
+from adapters.blocks import BLOCK, in_blocks
 
 
 class ELSA:
@@ -32,8 +32,7 @@ class ELSA:
 
     def rank(self, users, k):
         """Rank blocks of rows by ELSA's predictions and torch's topk."""
-        blocks = [users[start : start + BLOCK] for start in range(0, len(users), BLOCK)]
-        return np.concatenate([self._ranked(self.X[block], k) for block in blocks])
+        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
 
     def request(self, row, user, k):
         """Rank one row."""

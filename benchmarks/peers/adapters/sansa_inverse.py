@@ -1,9 +1,8 @@
 """SANSA: a sparse approximate inverse from an incomplete or a truncated Cholesky factor."""
 
-import numpy as np
 import scipy.sparse as sp
 
-from adapters.blocks import BLOCK
+from adapters.blocks import best_unseen, in_blocks
 
 
 class SANSA:
@@ -31,12 +30,14 @@ class SANSA:
 
     def rank(self, users, k):
         """Rank blocks of rows: SANSA's scores of a call are one sparse matrix."""
-        blocks = [users[start : start + BLOCK] for start in range(0, len(users), BLOCK)]
-        return np.concatenate([self._ranked(self.X[block], k) for block in blocks])
+        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
 
     def request(self, row, user, k):
         """Rank one row."""
         return self._ranked(row, k)[0]
 
     def _ranked(self, rows, k):
-        return self.model.recommend(rows, k=k, mask_input=True)[0]
+        try:
+            return self.model.recommend(rows, k=k, mask_input=True)[0]
+        except ValueError:  # SANSA refuses rows of users with fewer than k items that have a score
+            return best_unseen(self.model.forward(rows).toarray(), rows, k)

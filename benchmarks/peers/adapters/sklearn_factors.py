@@ -2,7 +2,7 @@
 
 import scipy.sparse as sp
 
-from adapters.blocks import rank_in_blocks
+from adapters.blocks import best_unseen, in_blocks
 
 
 class Factors:
@@ -25,11 +25,11 @@ class Factors:
 
     def rank(self, users, k):
         """Rank blocks of rows."""
-        return rank_in_blocks(self._scores, self.X, users, k)
+        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
 
     def request(self, row, user, k):
         """Rank one row."""
-        return rank_in_blocks(self._scores, row, [0], k)[0]
+        return self._ranked(row, k)[0]
 
-    def _scores(self, rows):
-        return self.model.transform(rows) @ self.model.components_
+    def _ranked(self, rows, k):
+        return best_unseen(self.model.transform(rows) @ self.model.components_, rows, k)
