@@ -16,7 +16,8 @@ COLORS = {
 }
 WIDTH, HEIGHT = 470, 380  # of a panel
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 34, 46
-FONT, LETTER, LINE = 12, 6.3, 14
+FONT, LETTER, LINE = 12, 6.9, 14
+FLOOR = "most popular"  # in tables only: its quality would press all others together
 
 
 class Box(NamedTuple):
@@ -100,7 +101,7 @@ def order(results: dict[str, Any]) -> list[str]:
 
 
 def _quality(results: dict[str, Any], data: str, colors: dict[str, str]) -> str:
-    rows = [r for r in of(results, data) if "ndcg" in r and "fit_s" in r]
+    rows = [r for r in of(results, data) if "ndcg" in r and r["label"] != FLOOR]
     if not rows:
         return text(LEFT, 20, NAMES[data], colors["text"])
     times, scores = [max(r["fit_s"], 0.01) for r in rows], [r["ndcg"] for r in rows]
@@ -125,14 +126,17 @@ def _quality(results: dict[str, Any], data: str, colors: dict[str, str]) -> str:
     parts.append(text(WIDTH - RIGHT, 20, "NDCG@20", colors["muted"], 'text-anchor="end"'))
     points = [(x.place(t), y.place(s)) for t, s in zip(times, scores, strict=True)]
     for row, (px, py), label in zip(rows, points, labels(rows, points), strict=True):
-        is_ours = row["library"] == OURS and row["label"] != "most popular"
+        is_ours = row["library"] == OURS and row["label"] != FLOOR
         color = colors["ours"] if is_ours else colors["muted"]
         parts.append(
             f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{5 if is_ours else 4}" fill="{color}"/>'
         )
         weight = 'font-weight="600"' if is_ours else ""
         if label.shared(Box(px - 18, py - 18, px + 18, py + 18)) == 0:
-            near = min(max(px, label.left), label.right), (label.top + label.bottom) / 2
+            near = (
+                min(max(px, label.left + 4), label.right - 4),
+                label.top if label.top > py else label.bottom,
+            )
             parts.append(line(px, py, *near, color))
         fill = color if is_ours else colors["text"]
         parts.append(text(label.left, label.bottom - 3, row["label"], fill, weight))
@@ -143,22 +147,19 @@ def labels(rows: list[dict], points: list[tuple[float, float]]) -> list[Box]:
     """Return a place for each label that covers as little as possible of points and labels."""
     taken = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
     found: dict[int, Box] = {}
-    frame = Box(LEFT, TOP - 8, WIDTH, HEIGHT - BOTTOM)
+    frame = Box(LEFT, TOP - 4, WIDTH, HEIGHT - BOTTOM)
     for n in sorted(range(len(rows)), key=lambda n: -points[n][0]):
         x, y = points[n]
         width = len(rows[n]["label"]) * LETTER + 4
         options = [
             Box(left, y + down - LINE / 2, left + width, y + down + LINE / 2)
-            for reach in (0, 15, 30, 45, 60)
-            for down in ((0, -9, 9) if not reach else (-reach, reach))
-            for left in (x + 8, x - 8 - width, x - width / 2)
-            if reach or left != x - width / 2
+            for down in (0, *(sign * reach for reach in range(10, 130, 8) for sign in (-1, 1)))
+            for left in (x + 8, x - 8 - width, *([x - width / 2] if down else []))
         ]
 
         def cost(box: Box) -> float:
-            inside = box.shared(frame)
             area = (box.right - box.left) * (box.bottom - box.top)
-            return sum(box.shared(other) for other in taken) + 3 * (area - inside)
+            return sum(box.shared(other) for other in taken) + 3 * (area - box.shared(frame))
 
         found[n] = min(options, key=cost)
         taken.append(found[n])
@@ -193,7 +194,7 @@ def _memory(results: dict[str, Any], data: str, colors: dict[str, str]) -> str:
         parts.append(text(at, bottom + 14, f"{tick:,.0f}", colors["muted"], 'text-anchor="middle"'))
     parts.append(text(right, bottom + 32, "peak, MiB", colors["muted"], 'text-anchor="end"'))
     for n, row in enumerate(rows):
-        is_ours = row["library"] == OURS and row["label"] != "most popular"
+        is_ours = row["library"] == OURS and row["label"] != FLOOR
         color = colors["ours"] if is_ours else colors["muted"]
         y, at = TOP + 20 * n + 8, x.place(row["peak_mib"])
         weight = 'font-weight="600"' if is_ours else ""
