@@ -1,17 +1,22 @@
-# One command each: `make demo`, `make test`, `make coverage`, `make lint`. They share a virtual
-# environment in .venv, made on first use and brought up to date when pyproject.toml changes.
+# One command each: `make demo`, `make test`, `make lint`, `make docs`. They share a virtual environment
+# in .venv, made on first use and brought up to date when pyproject.toml changes.
 #
 # `make test PYTHON=python3.13` tests with another interpreter, in an environment named after it.
 # `make test-oldest` tests with the lowest versions that pyproject.toml allows, in .venv-oldest.
+#
+# `make bench DATA=FOLDER` compares with other libraries on FOLDER/ml-1m, FOLDER/lastfm-2k and
+# FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
+# own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
 
 PYTHON ?= python3
+DATA ?=
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs dist lock clean
+.PHONY: demo test test-oldest coverage lint docs dist lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -55,12 +60,21 @@ lock: $(VENV)/dev
 		--all-extras --custom-compile-command "make lock" --output-file requirements/dev.txt \
 		pyproject.toml
 
+bench: $(VENV)/bench
+	$(BIN)/python benchmarks/peers/run.py $(foreach set,ml-1m lastfm-2k gowalla,$(if \
+		$(and $(DATA),$(wildcard $(DATA)/$(set))),--$(set) $(DATA)/$(set))) \
+		$(if $(QUICK),--quick) $(if $(RECORD),--record)
+
 clean:
-	rm -rf .venv .venv-* dist docs/_build docs/gallery docs/reference
+	rm -rf .venv .venv-* .bench dist docs/_build docs/gallery docs/reference
 
 $(VENV)/runtime: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/bench: $(VENV)/runtime
+	$(BIN)/python -m pip install --quiet --editable ".[files]"
 	touch $@
 
 $(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml

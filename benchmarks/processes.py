@@ -20,12 +20,21 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
+def make_environment(folder: Path, *requirements: str) -> str:
+    """Make an environment where it is not there yet; return what pip has said against it, or ""."""
+    python = folder / "bin" / "python"
+    if python.exists():
+        return ""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    install = [python, "-m", "pip", "install", "-q", *requirements]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
+
+
 def environment(folder: Path, package: str, *beside: str) -> str | None:
     """Return the Python of an environment with a peer, made where it is not there yet."""
     python = folder / package / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / package)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", package, *beside], check=False)
+    print(make_environment(folder / package, package, *beside), end="")
     probe = f"import {package}, importlib.metadata as m; print(m.version({package!r}))"
     found = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=False)
     print(f"{package}: {found.stdout.strip() or 'absent'}")
