@@ -24,6 +24,8 @@ from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae.data.arguments import check_integer, check_real
 from shallow_ae.data.splits import hold_out_items
 
+__all__ = ["fetch_lastfm", "load_item_lists", "load_listens", "make_listens"]
+
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
 _LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
 _LASTFM_FILES = ("user_artists.dat", "artists.dat")

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+__all__ = ["LossCurveDisplay", "RegularizationPathDisplay"]
+
 
 class LossCurveDisplay:
     """Plot of the loss before each step and, with early stopping, the scores of held-out users.
@@ -47,7 +49,7 @@ class LossCurveDisplay:
     >>> from shallow_ae.display import LossCurveDisplay
     >>> X = np.random.default_rng(0).poisson(0.4, (80, 15))
     >>> display = LossCurveDisplay.from_estimator(ShallowAutoEncoder(random_state=0).fit(X))
-    >>> display.ax_.get_xlabel()
+    >>> display.plot().ax_.get_xlabel()
     'Step'
     """
 
@@ -158,7 +160,7 @@ class RegularizationPathDisplay:
     >>> X = np.random.default_rng(0).poisson(0.4, (80, 15))
     >>> search = ShallowAutoEncoderCV([0.1, 1.0, 10.0], dropout=[0.0, 0.5]).fit(X)
     >>> display = RegularizationPathDisplay.from_estimator(search)
-    >>> [line.get_label() for line in display.lines_]
+    >>> [line.get_label() for line in display.plot().lines_]
     ['dropout=0.0', 'dropout=0.5']
     """
 

@@ -23,6 +23,8 @@ from shallow_ae.data.tables import are_interactions, numbered, pairs_in, take_ro
 from shallow_ae.metrics.formulas import MEASURES, Values, values_of_users
 from shallow_ae.metrics.hits import Ranking, Truth, find_hits, readable
 
+__all__ = ["evaluate", "item_lists"]
+
 _METRICS = ("ndcg", "recall", "precision", "hit_rate", "map", "mrr")
 _NUMBERS_AT_ONCE = 2**22
 

@@ -48,7 +48,22 @@ _DTYPES = {
 
 
 class ModelFileError(ValueError):
-    """Raised if a model file is damaged, incomplete, too new, or no model file."""
+    """Raised if a model file is damaged, incomplete, too new, or no model file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from shallow_ae import ModelFileError, load_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "notes.txt"
+    ...     _ = path.write_text("no model")
+    ...     try:
+    ...         load_model(path)
+    ...     except ModelFileError:
+    ...         print("not a model file")
+    not a model file
+    """
 
 
 class Contents(NamedTuple):

@@ -124,6 +124,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             can represent.
         TypeError
             If `interactions` is not a table, or is a list whose rows are strings or unordered.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.items_
+        array(['Hey Jude', 'Kashmir'], dtype=object)
         """
         if is_dask_frame(interactions):
             return self._fit_partitions(interactions)
@@ -188,6 +196,17 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         interactions : pandas.DataFrame
             Columns named by `user`, `item` and `count`, in the order of the rows of `X`.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.inverse_transform(mapper.transform(listens))
+          user      item  count
+        0  ann  Hey Jude    3.0
+        1  ann   Kashmir    2.0
+        2  bob   Kashmir    1.0
         """
         check_is_fitted(self)
         rows = canonical(X).tocoo()
@@ -218,6 +237,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         users : ndarray of shape (n_users,)
             Raw user ids in order of first appearance.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.users_in([("cleo", "Kashmir"), ("ann", "Hey Jude")])
+        array(['cleo', 'ann'], dtype=object)
         """
         return encode(interactions, self.user, self.item, self.count).user_ids
 
@@ -233,6 +260,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         rows : ndarray of int of shape (n,)
             Row indices; -1 for users that `fit` did not see.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.user_index(["bob", "ann"])
+        array([1, 0])
         """
         check_is_fitted(self)
         return index_of(self._users()).get_indexer(index_of(users))
@@ -249,6 +284,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         columns : ndarray of int of shape (n,)
             Column indices; -1 for items that `fit` did not see.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.item_index(["Kashmir", "Hey Jude"])
+        array([1, 0])
         """
         check_is_fitted(self)
         columns: NDArray[np.intp] = self._positions.get_indexer(index_of(items))
@@ -274,6 +317,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             If the indices are not integers.
         ValueError
             If an index is less than -1 or not less than n_items.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.item_ids([1, 0])
+        array(['Kashmir', 'Hey Jude'], dtype=object)
         """
         check_is_fitted(self)
         columns, n_items = of_one_type(np.asarray(indices)), len(self.items_)
@@ -303,6 +354,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         -------
         names : ndarray of str of shape (n_items,)
             Item ids in the order of the columns.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.get_feature_names_out()
+        array(['Hey Jude', 'Kashmir'], dtype=object)
         """
         check_is_fitted(self)
         return np.array([str(item) for item in self.items_], dtype=object)
@@ -318,6 +377,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> mapper = IdMapper().fit(listens)
+        >>> mapper.set_output(transform="default") is mapper
+        True
         """
         return self
 

@@ -19,7 +19,19 @@ from shallow_ae.serving.servable import working_steps
 
 
 class RankingScorer(HoldoutProtocol):
-    """A scikit-learn scorer of recommendations; `make_ranking_scorer` builds one."""
+    """A scikit-learn scorer of recommendations; `make_ranking_scorer` builds one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from shallow_ae import ShallowAutoEncoder, make_ranking_scorer
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+    >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+    >>> scorer = make_ranking_scorer("recall", k=1)
+    >>> held_out = np.array([[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]])
+    >>> scorer(model, X, held_out)
+    1.0
+    """
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Return the score of an estimator's recommendations against held-out items.

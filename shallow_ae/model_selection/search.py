@@ -119,6 +119,15 @@ class SelectedModelMixin(RecommenderMixin):
         -------
         score : float
             Greater is better.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoderCV
+        >>> X = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]])
+        >>> search = ShallowAutoEncoderCV([0.1, 1], cv=2).fit(X)
+        >>> search.score([[1, 1, 1, 0]], [[0, 0, 0, 1]])
+        1.0
         """
         check_is_fitted(self)
         held_out = () if y is None else (y,)
@@ -132,7 +141,17 @@ class SelectedModelMixin(RecommenderMixin):
 
     @property
     def item_weights_(self) -> Any:
-        """P of the selected model, of shape (n_items, n_items)."""
+        """P of the selected model, of shape (n_items, n_items).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoderCV
+        >>> X = np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]])
+        >>> search = ShallowAutoEncoderCV([0.1, 1], cv=2).fit(X)
+        >>> search.item_weights_ is search.best_estimator_.item_weights_
+        True
+        """
         return self.best_estimator_.item_weights_
 
     def _scorer(self) -> Callable[..., float]:

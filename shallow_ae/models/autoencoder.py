@@ -344,6 +344,18 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         ValueError, MemoryError
             As in `fit`. A ValueError also if `early_stopping` is set with "sgd", or if "exact"
             updates a model fitted with "sgd". The estimator is then unchanged.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(solver="exact").fit(X[:2])
+        >>> model.partial_fit(X[2:]).n_samples_seen_
+        3
+        >>> whole = ShallowAutoEncoder(solver="exact").fit(X)
+        >>> bool(np.allclose(model.item_weights_, whole.item_weights_))
+        True
         """
         check_parameters(self)
         is_fitted = hasattr(self, "_fitted")

@@ -34,6 +34,13 @@ class NamedParts(_BaseComposition):
         Returns
         -------
         parameters : dict
+
+        Examples
+        --------
+        >>> from shallow_ae import BlendedRecommender, ShallowAutoEncoder
+        >>> model = BlendedRecommender([("near", ShallowAutoEncoder(0.1))])
+        >>> sorted(model.get_params(deep=False)), model.get_params()["near__regularization"]
+        (['estimators', 'weights'], 0.1)
         """
         parameters: dict[str, Any] = self._get_params("estimators", deep=deep)
         return parameters
@@ -49,6 +56,13 @@ class NamedParts(_BaseComposition):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from shallow_ae import BlendedRecommender, ShallowAutoEncoder
+        >>> model = BlendedRecommender([("near", ShallowAutoEncoder(0.1))])
+        >>> model.set_params(near__regularization=1.0).get_params()["near__regularization"]
+        1.0
         """
         self._set_params("estimators", **params)
         return self
@@ -113,6 +127,8 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
     >>> model = BlendedRecommender([("near", near), ("tastes", tastes)], weights=[1.0, 0.5]).fit(X)
     >>> model.recommend([[1, 0, 0, 0]], k=1)
     array([[1]])
+    >>> len(model.estimators_)
+    2
     >>> parts = model.named_estimators_
     >>> expected = parts.near.predict(X) + 0.5 * parts.tastes.predict(X)
     >>> bool(np.allclose(model.predict(X), expected))
@@ -135,7 +151,19 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
     @property
     def item_weights_(self) -> Any:
-        """P, of shape (n_items, n_items). It is computed in each access and not kept."""
+        """P, of shape (n_items, n_items). It is computed in each access and not kept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import BlendedRecommender, ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> weak, strong = (ShallowAutoEncoder(r, solver="exact") for r in (0.1, 1))
+        >>> parts = [("weak", weak), ("strong", strong)]
+        >>> model = BlendedRecommender(parts, weights=[1, 2]).fit(X)
+        >>> bool(np.allclose(model.predict(X), X @ model.item_weights_))
+        True
+        """
         return self._fitted.weights.form.materialized().P
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -199,6 +227,14 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
             What `plan` of each part returns, by name. Parts without a plan, such as
             PopularityRecommender, are left out. The parts are fitted one after the other:
             the peak memory is the `bytes` of a part and the `kept_bytes` of those before it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import BlendedRecommender, LowRankAutoEncoder, PopularityRecommender
+        >>> parts = [("tastes", LowRankAutoEncoder(2)), ("popular", PopularityRecommender())]
+        >>> list(BlendedRecommender(parts).plan(np.eye(3)))
+        ['tastes']
         """
         return {name: part.plan(X) for name, part in self._checked_parts() if hasattr(part, "plan")}
 

@@ -66,6 +66,15 @@ class KeptRowsMixin(RecommenderMixin):
         ------
         ValueError, MemoryError
             As in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import SparseShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = SparseShallowAutoEncoder().fit(X[:2])
+        >>> model.partial_fit(X[2:]).n_samples_seen_
+        3
         """
         if not hasattr(self, "_fitted"):
             return self._fit_rows(X, sample_weight)

@@ -165,7 +165,17 @@ class LowRankAutoEncoder(
 
     @property
     def item_weights_(self) -> Array:
-        """P, of shape (n_items, n_items). It is computed in each access and not kept."""
+        """P, of shape (n_items, n_items). It is computed in each access and not kept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import LowRankAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = LowRankAutoEncoder(n_components=2, random_state=0).fit(X)
+        >>> model.item_weights_.shape, model.item_vectors_.shape
+        ((4, 4), (4, 2))
+        """
         return self._weights.materialized().P
 
     @property

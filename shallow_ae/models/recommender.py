@@ -39,7 +39,19 @@ class RecommenderMixin:
 
     @property
     def item_weights_(self) -> Array | sp.csr_array[Any]:
-        """P, of shape (n_items, n_items). After a dual fit, P is computed on first access."""
+        """P, of shape (n_items, n_items). After a dual fit, P is computed on first access.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> ShallowAutoEncoder(0.1, solver="exact").fit(X).item_weights_.round(1) + 0.0
+        array([[ 0. ,  0.8, -0.5,  0.3],
+               [ 0.7,  0. ,  0.6,  0.2],
+               [-0.5,  0.8,  0. , -0.1],
+               [ 0.2,  0.2, -0.1,  0. ]], dtype=float32)
+        """
         return self._fitted.weights.materialized().P
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -73,6 +85,15 @@ class RecommenderMixin:
         scores : ndarray or Dask array of shape (n_users, n_items)
             Dense array with the data type of the weights; a Dask array if X is one. `recommend`
             ranks items without allocating this array.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+        >>> model.predict(X[:1]).round(1) + 0.0
+        array([[0.7, 0.8, 0.1, 0.5]], dtype=float32)
         """
         check_is_fitted(self)
         state = self._fitted
@@ -355,6 +376,16 @@ class RecommenderMixin:
         ------
         ValueError
             If no user has held-out items.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from shallow_ae import ShallowAutoEncoder
+        >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+        >>> model = ShallowAutoEncoder(0.1, solver="exact").fit(X)
+        >>> held_out = np.array([[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]])
+        >>> model.score(X, held_out)
+        1.0
         """
         check_is_fitted(self)
         state = self._fitted

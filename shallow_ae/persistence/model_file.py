@@ -158,7 +158,17 @@ def load_model(
 
     Examples
     --------
-    See :func:`save_model`.
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from shallow_ae import ShallowAutoEncoder, load_model, save_model
+    >>> X = np.array([[1, 1, 0, 0], [1, 1, 0, 1], [0, 1, 1, 0]])
+    >>> model = ShallowAutoEncoder(solver="exact").fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "model.safetensors")
+    ...     save_model(model, path)
+    ...     loaded = load_model(path, memory_map=False)
+    >>> bool(np.array_equal(loaded.recommend(X, k=2), model.recommend(X, k=2)))
+    True
     """
     contents = read(path, mapped=memory_map)
     with damage_as_error(path):

@@ -390,6 +390,16 @@ class RecommenderPipeline(Pipeline):
         ------
         ValueError
             If `fit` did not see one of the items.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> recommender.similar_items(["Kashmir"], k=1)[["item", "similar", "rank"]]
+              item   similar  rank
+        0  Kashmir  Hey Jude     1
         """
         check_is_fitted(self)
         at = copy(self)
@@ -432,6 +442,18 @@ class RecommenderPipeline(Pipeline):
         ------
         ValueError
             If a user is not in `interactions`, or `fit` did not see an item.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> reasons = recommender.explain([("dan", "Kashmir"), ("dan", "Clocks")], ["Hey Jude"])
+        >>> reasons[["user", "item", "reason", "rank"]]
+          user      item   reason  rank
+        0  dan  Hey Jude  Kashmir     1
+        1  dan  Hey Jude   Clocks     2
         """
         check_is_fitted(self)
         at = copy(self)
@@ -529,6 +551,15 @@ class RecommenderPipeline(Pipeline):
         ------
         ValueError
             If no user has held-out items.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> recommender.score([("dan", "Kashmir")], [("dan", "Hey Jude")])
+        1.0
         """
         check_is_fitted(self)
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())

@@ -37,6 +37,18 @@ class Recommendations(NamedTuple):
         recommended.
     unknown : list
         Items of the history that `fit` did not see. They are left out.
+
+    Examples
+    --------
+    >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+    >>> from shallow_ae.serving import ServingRecommender
+    >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+    ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+    >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+    >>> serving = ServingRecommender.from_pipeline(recommender)
+    >>> answer = serving.recommend({"Kashmir": 2, "Yesterday": 1}, k=1)
+    >>> answer.items, answer.by_popularity, answer.unknown
+    (['Hey Jude'], False, ['Yesterday'])
     """
 
     items: list[Any]
@@ -54,6 +66,18 @@ class ScoredItems(NamedTuple):
         Raw item ids.
     scores : list of float
         Scores of `items`.
+
+    Examples
+    --------
+    >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+    >>> from shallow_ae.serving import ServingRecommender
+    >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+    ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+    >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+    >>> serving = ServingRecommender.from_pipeline(recommender)
+    >>> similar = serving.similar_items("Kashmir", k=1)
+    >>> similar.items, len(similar.scores)
+    (['Hey Jude'], 1)
     """
 
     items: list[Any]
@@ -148,6 +172,23 @@ class ServingRecommender:
         MemoryError
             If a file with ``keep="all"`` has a matrix of users, and the weights of all pairs of
             items, which are computed from it, do not fit in memory.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from shallow_ae import save_model
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "model.safetensors"
+        ...     save_model(recommender, path)
+        ...     serving = ServingRecommender.load(path, memory_map=False)
+        >>> serving.recommend(["Kashmir"], k=1).items
+        ['Hey Jude']
         """
         with damage_as_error(path):
             return cls(read_servable(path, memory_map=memory_map, trusted=trusted))
@@ -252,6 +293,18 @@ class ServingRecommender:
         ------
         TypeError, ValueError
             As from `recommend`.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender)
+        >>> answers = serving.recommend_batch([{"Kashmir": 2}, ["Hey Jude"]], k=1)
+        >>> [answer.items for answer in answers]
+        [['Hey Jude'], ['Kashmir']]
         """
         if isinstance(histories, Mapping | str):
             raise TypeError("`histories` must be a list of histories. Call `recommend` for one.")
@@ -286,6 +339,17 @@ class ServingRecommender:
         ------
         ValueError
             If `fit` did not see the item.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender)
+        >>> serving.similar_items("Kashmir", k=1).items
+        ['Hey Jude']
         """
         k = min(check_integer("k", k, low=1), len(self))
         column = np.array([self._catalogue.known_column(item)], np.int32)
@@ -316,6 +380,17 @@ class ServingRecommender:
         ------
         ValueError
             If `fit` did not see the item.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender)
+        >>> serving.explain({"Kashmir": 5, "Clocks": 1}, "Hey Jude").items
+        ['Kashmir', 'Clocks']
         """
         k = check_integer("k", k, low=1)
         column = self._catalogue.known_column(item)
@@ -336,6 +411,17 @@ class ServingRecommender:
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender).warm_up()
+        >>> serving.recommend(["Kashmir"], k=1).items
+        ['Hey Jude']
         """
         item = self._catalogue.ids[0]
         for history in ([item], []):
