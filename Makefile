@@ -7,9 +7,13 @@
 # `make bench DATA=FOLDER` compares with other libraries on FOLDER/ml-1m, FOLDER/lastfm-2k and
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
+#
+# `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
+# Last.fm data to its jukebox.
 
 PYTHON ?= python3
 DATA ?=
+LASTFM ?=
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
@@ -44,6 +48,7 @@ lint: $(VENV)/dev
 
 docs: $(VENV)/docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto -b html \
+		$(if $(LASTFM),-D jukebox_lastfm=$(abspath $(LASTFM))) \
 		-d docs/_build/doctrees docs docs/_build/html
 
 # What a release publishes, and whether the README runs where nothing else is installed.

@@ -54,6 +54,7 @@ copybutton_prompt_is_regexp = True
 html_theme = "pydata_sphinx_theme"
 html_title = "shallow_ae"
 html_static_path = ["_static"]
+html_extra_path = ["_build/extra"]  # the jukebox
 html_css_files = ["site.css"]
 html_favicon = "_static/logo.svg"
 html_show_sourcelink = False

@@ -1,8 +1,24 @@
-"""The jukebox of the site: its page and the file of its model are built with the documentation."""
+"""The jukebox of the site: its page, and the model files that it reads, are built with the site."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 
+def build_page(app: Any) -> None:
+    """Build the page where Sphinx copies files to the site that are no sources."""
+    sys.path.insert(0, str(Path(app.srcdir) / "jukebox"))
+    try:
+        from build import build
+    finally:
+        del sys.path[0]
+    lastfm = app.config.jukebox_lastfm
+    for folder in app.config.html_extra_path:
+        build(Path(app.srcdir) / folder / "jukebox", Path(lastfm) if lastfm else None)
+
+
 def setup(app: Any) -> dict[str, bool]:
-    """Register the extension."""
+    """Register the extension. `-D jukebox_lastfm=FOLDER` adds the artists of HetRec 2011 Last.fm."""
+    app.add_config_value("jukebox_lastfm", "", "html", types=(str,))
+    app.connect("builder-inited", build_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
