@@ -31,9 +31,9 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "numpydoc",
     "myst_parser",
+    "github_markdown",
     "inventories",
     "jukebox_site",
-    "repository_links",
 ]
 exclude_patterns = ["_build", "_ext", "inventories", "jukebox", "images", "gallery/**/*.ipynb"]
 default_role = "code"  # docstrings mark names of parameters with single backticks

@@ -58,7 +58,9 @@ def test_a_text_block_right_below_a_python_block_is_its_output(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_between_pages_lead_somewhere(page):
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
+    links += re.findall(r"\bsrc(?:set)?=\"(?!https?://)([^\"]+)\"", text)
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
