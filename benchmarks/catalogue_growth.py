@@ -1,8 +1,9 @@
-"""Catalogues of 62,500 to a million items: time and memory of a fit, and of ranking 10,000 users.
+"""Time and memory of a fit and of ranking 10,000 users, for 62,500 to a million items.
 
-Made-up listens, as many users as items, 20 distinct items each: seven in ten from a taste that is
-shared by some, one for every thousand items, the others from the whole catalogue; in both, the
-popularity of the item of rank r is as 1 / (r + 10). Float32, 100 neighbors, lambda 20. Each size
+The listens are made up, with as many users as items and 20 distinct items for each user. There is a
+taste for every thousand items. Seven in ten items of a user are from one taste that the user shares
+with others, and the other items are from the whole catalogue. In both, the popularity of the item
+of rank r is proportional to 1 / (r + 10). Float32, 100 neighbors, lambda 20. Each size
 runs in a child process of its own, after a small fit that compiles. "growth" is the exponent of
 time from the size before; peak and plan are of the process beside the listens and Python.
 

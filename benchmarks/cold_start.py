@@ -1,8 +1,8 @@
-"""Compilation: seconds of the first recommendation and of the first fit of a process.
+"""Time of compilation: seconds of the first recommendation and of the first fit in a process.
 
-Each figure is of a child process of its own, on two threads, one run. "cold" has an empty folder
-NUMBA_CACHE_DIR, "warm" is the next process with the same folder. "import" is the import of
-the classes, and is not part of the other figures.
+Each figure is one run in a separate child process with two threads. "cold" has an empty folder
+NUMBA_CACHE_DIR, and "warm" is the next process with the same folder. "import" is the time to import
+the classes, which is not part of the other figures.
 
 - recommend: a fitted RecommenderPipeline for one user with known items and one without.
 - fit: `SparseShallowAutoEncoder().fit` on a small matrix.

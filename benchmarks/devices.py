@@ -1,6 +1,6 @@
-"""What gradient descent costs on one device of JAX and on all, and two inverses on a device.
+"""Time of gradient descent on one and on all devices of JAX, and of two inverses on a device.
 
-Each measurement runs in a child process, and prints what JAX says of the devices.
+Each measurement runs in a child process, and prints JAX's description of the devices.
 
 - A step of gradient descent as `fit` takes it, with 1,024 users of 50 items in each batch, in
   float32: with the weights on one device, on all devices, and with the weights on the host. The

@@ -1,8 +1,8 @@
-"""An exact fit beside the peers': seconds, peak memory and whether the weights are the same.
+"""Exact fits of this library and of others: seconds, peak memory and difference of the weights.
 
-Each fit runs in a child process of its own, with as many threads as it takes by itself; the least
-time and memory of two rounds, of one where that takes a minute. Data are in memory before the clock
-starts.
+Each fit runs in a separate child process with its default number of threads. The figures are the
+least time and memory of two rounds, or of one round if a round takes a minute. The data are in
+memory before the time is measured.
 
 - NumPy: EASE as it is commonly written (sparse Gram matrix made dense, `numpy.linalg.inv`, divided
   by its diagonal), in both types.

@@ -1,9 +1,9 @@
-"""What `partial_fit` and `forget` of a few users save beside a fit of all, with solver="exact".
+"""Time of `partial_fit` and `forget` of a few users, compared with a fit, with solver="exact".
 
-Made-up listens of skewed popularity in float32, 60 a user. Where there are many users to an item,
-the Gram matrix is kept and an update adds up its own rows only; elsewhere the rows are kept. The
-inverse is made anew in either case: n * regularization changes with the number n of users, so no
-correction of low rank would be exact.
+The listens are made up, with skewed popularity and 60 items for each user, in float32. With many
+users and few items, the model keeps the Gram matrix, and an update computes products of its own
+rows only. Otherwise the model keeps the rows. Each update computes the inverse again, because
+n * regularization changes with the number n of users. A low-rank correction would not be exact.
 
     python benchmarks/exact_updates.py
 """

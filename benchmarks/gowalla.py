@@ -1,9 +1,9 @@
-"""Gowalla, the split that LightGCN and most papers since use: quality, time and memory, in float32.
+"""Quality, time and memory on Gowalla, in float32, with the split of LightGCN and later papers.
 
-The protocol is that of the published rows: fit on `train.npz`, leave out each user's own items,
-rank all others; Recall@20 = hits / |test items|, NDCG@20 with the ideal cut at min(20, |test
-items|), mean over users with test items. Each fit runs in a child process of its own, after a small
-one that compiles and warms up.
+The protocol is the same as for the published rows. A model is fitted to `train.npz` and ranks all
+items that a user does not have. Recall@20 is hits / |test items|. The ideal list of NDCG@20 has
+min(20, |test items|) places. Both are means over users with test items. Each fit runs in a separate
+child process, after a small fit that compiles.
 
 - all pairs: `ShallowAutoEncoder(solver="exact")` with EASE's objective, beside the published row of
   the BARS benchmark, whose lambda was chosen on the test part, and with variants.

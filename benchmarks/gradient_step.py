@@ -1,9 +1,10 @@
-"""What a gradient step costs beside the notebook's, and beside moving the weights once.
+"""Time of a gradient step, compared with the notebook's step and with one pass over the weights.
 
-The notebook's form multiplies dense batches, one product after the other: the loss, the gradient,
-the update, the diagonal, each a jitted function. Ours is `DescentLoop`, as `fit` runs it. Both take
-the same steps from the same start on the same batches of 1,024 users with 50 items each, in
-float32, each in a child process of its own with all cores; the least time a step of two rounds.
+The notebook's step uses dense batches. It computes the loss, the gradient, the update and the
+diagonal one after the other, each by a jitted function. The step of this library is `DescentLoop`,
+as `fit` runs it. Both take the same steps from the same start on the same batches of 1,024 users
+with 50 items each, in float32. Each runs in a separate child process with all cores. The figures
+are the least time for each step of two rounds.
 
 - floor: reading and writing n_items^2 float32 once, by as many threads, at the best rate seen.
 - error: largest difference of the weights after five steps, in units of the largest weight.

@@ -1,8 +1,8 @@
-"""What IdMapper costs beside the least that its job can cost.
+"""Time of `IdMapper`, compared with `pandas.factorize` and the construction of a csr matrix.
 
-Ten million interactions with string or integer ids: `fit_transform` and `transform` against
-`pandas.factorize` on both id columns plus the construction of the csr matrix, each in a child
-process of its own, the best of three rounds in turn. One thread does the work in all of them.
+The data are ten million interactions with string or integer ids. `fit_transform` and `transform`
+are compared with `pandas.factorize` on both id columns plus the construction of the csr matrix.
+Each runs in a separate child process on one thread. The figures are the best of three rounds.
 
     python benchmarks/id_mapper.py [n_interactions]
 """

@@ -1,7 +1,7 @@
-"""How long `import shallow_ae` takes, beside what it cannot do without.
+"""Time of `import shallow_ae`, compared with the import of scikit-learn's pipelines and pandas.
 
-Each import is timed in a process of its own, the two in turn, on warm caches. It prints the median
-and the smallest time of each and their ratio.
+Each import is timed in a separate process, the two by turns, with warm caches. The program prints
+the median and the smallest time of each import, and their ratios.
 
     python benchmarks/import_time.py
 """

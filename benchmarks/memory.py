@@ -1,8 +1,8 @@
-"""What a fit takes at its peak: the high-water mark of a process of its own, beside the plan.
+"""Peak memory of a process that fits a model, compared with the estimate of `plan`.
 
-50 items a user, float32; 4,096 users for gradient descent and twice as many as items for the exact
-solution. A process with almost no items shows what Python, the libraries and the compiler take by
-themselves.
+The data have 50 items for each user, in float32. There are 4,096 users for gradient descent, and
+twice as many users as items for the exact solution. A process with almost no items shows the memory
+of Python, the libraries and the compiler.
 
     python benchmarks/memory.py [n_items ...]
 """

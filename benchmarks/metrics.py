@@ -1,11 +1,12 @@
-"""NDCG@100 of 30,000 users: seconds beside the notebook's function and ranx.
+"""Time of NDCG@100 for 30,000 users, compared with the notebook's function and ranx.
 
-Each user has 100 of 40,000 items recommended and 1 to 40 to be found. Every form runs in a child
-process of its own, on one thread, on what it takes: item indices for one of ours, dicts of ids for
-the others, in memory when the clock starts; compiled functions have run before. The least time of
-three. ranx must build its objects first, from dicts of dicts or from frames, whichever is faster;
-what it then takes alone stands beside. "apart" is the difference from ours by the same definition:
-the notebook's ideal list is not cut.
+Each user has 100 recommended items of 40,000, and 1 to 40 hidden items. Each function runs in a
+separate child process on one thread. `shallow_ae` is measured with item indices and with dicts of
+ids, and the other functions with dicts of ids. The data are in memory and compiled functions have
+run before the time is measured. The figures are the least time of three. ranx first builds its own
+objects, from dicts of dicts or from frames. Another row has its time without building them. "apart"
+is the difference from the value of `shallow_ae` by the same definition: the notebook does not cut
+the ideal list.
 
     python benchmarks/metrics.py [--peers FOLDER]
 """

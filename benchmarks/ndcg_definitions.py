@@ -1,7 +1,7 @@
-"""One list, several NDCGs: what libraries make of the same recommendations.
+"""NDCG of the same recommendations by several libraries.
 
-A, B and C are to be found; X, A, B, Y, Z are recommended, in this order. Each library that is
-installed, or can be, computes NDCG at two cutoffs with its default settings.
+The hidden items are A, B and C. The recommendations are X, A, B, Y, Z, in this order. Each library
+that is installed, or can be installed, computes NDCG at two cutoffs with its default settings.
 
     python benchmarks/ndcg_definitions.py [--peers FOLDER]
 """

@@ -1,4 +1,4 @@
-"""How many neighbors: quality, time and memory by `n_neighbors` and by the number of items.
+"""Quality, time and memory by `n_neighbors` and by the number of items.
 
 - by neighbors: MovieLens-1M (lambda 300) and Gowalla (lambda 80), EASE's objective; NDCG@20 on the
   test part as in gowalla.py, seconds of the fit, GiB that it adds to the process. On MovieLens-1M

@@ -1,4 +1,4 @@
-"""What the benchmarks share: peak memory, and environments with a peer in them."""
+"""Functions that the benchmarks share: peak memory, and environments with another library."""
 
 import subprocess
 import sys

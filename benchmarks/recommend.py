@@ -1,8 +1,9 @@
-"""All users ranked: users a second and peak memory, beside NumPy and implicit.
+"""Users for whom items are ranked in a second, and peak memory, compared with NumPy and implicit.
 
-Each form ranks all users of a set, without the items they have, in a child process of its own that
-has the weights and a compiled kernel in memory when the clock starts; the least time of three, in
-float32. All have two threads to use, of which NumPy's and SciPy's forms use one.
+Each implementation ranks the unseen items for all users of a data set in a separate child process.
+The weights and the compiled functions are in memory before the time is measured. The figures are
+the least time of three, in float32. Two threads are available, of which the NumPy and SciPy
+implementations use one.
 
 - dense weights, from the exact solution: MovieLens-1M (lambda 300), Last.fm (log counts, all
   artists, lambda 4,730);

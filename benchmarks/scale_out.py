@@ -1,12 +1,12 @@
-"""Tens of millions of interactions in Parquet through a Dask cluster on this machine.
+"""Fit and recommend on a local Dask cluster: tens of millions of interactions in Parquet files.
 
-A Dask program writes made-up interactions: the rows of a user lie anywhere in the folder; seven in
-ten items come from a taste that users share, one for every thousand items, the others from the
-whole catalogue; in both, the popularity of the item of rank r is as 1 / (r + 10). Then, for each
-number of workers, a child process starts a LocalCluster of workers with one thread and 4 GiB each,
-fits a pipeline with `SparseShallowAutoEncoder`, and lets the workers write recommendations for all
-users. Times include the compilation of functions that are not yet cached. The peaks are those of
-the processes themselves; the client's process also holds the scheduler.
+A Dask program writes made-up interactions. The rows of a user may be anywhere in the folder. There
+is a taste for every thousand items. Seven in ten items are from a taste that users share, and the
+others are from the whole catalogue. In both, the popularity of the item of rank r is proportional
+to 1 / (r + 10). Then, for each number of workers, a child process starts a LocalCluster of workers
+with one thread and 4 GiB each. It fits a pipeline with `SparseShallowAutoEncoder`, and the workers
+write recommendations for all users. Times include the compilation of functions that are not yet
+cached. The peaks are the memory of each process. The client's process also runs the scheduler.
 
 A smaller cut, of 500,000 interactions, takes half a minute:
 

@@ -1,6 +1,6 @@
-"""One request for one user: latency, requests a second on threads, start, memory.
+"""Requests for single users: latency, requests in a second on threads, start time and memory.
 
-Each form answers the same histories with the 10 best items, in a child process of its own:
+Each implementation recommends the 10 best items for the same histories, in a separate process:
 
 - serving: ServingRecommender, from a model file;
 - frames: the fitted RecommenderPipeline, asked with a frame of one user;

@@ -1,4 +1,4 @@
-"""What near and low-rank weights each get right, and their sum: by popularity and by history.
+"""Recall of near weights, low-rank weights and their sum, by popularity and by length of history.
 
 Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their sum, on a data set of
 `train.npz` and `test.npz`:

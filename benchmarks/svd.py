@@ -1,9 +1,9 @@
-"""Which library finds the components of a low-rank model fastest: seconds, peak memory, quality.
+"""Time, peak memory and quality of three solvers for the components of a low-rank model.
 
-The leading singular vectors of a data set of `train.npz`, users and items scaled as in GF-CF, in
-float32: scikit-learn's `randomized_svd` and scipy's `svds` by "arpack" and "lobpcg", each in a
-child process. "share" are the squared singular values that the found subspace holds, relative to
-"arpack".
+Each solver computes the leading singular vectors of `train.npz` in a child process, in float32,
+with users and items scaled as in GF-CF. The solvers are scikit-learn's `randomized_svd`, and scipy's
+`svds` by "arpack" and "lobpcg". "share" is the sum of the squared singular values of the computed
+subspace, relative to "arpack".
 
     python benchmarks/svd.py FOLDER [--components N]
 """

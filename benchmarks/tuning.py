@@ -1,7 +1,7 @@
-"""A search over regularizations: `ShallowAutoEncoderCV` beside the same `GridSearchCV`.
+"""Time of a search over regularizations by `ShallowAutoEncoderCV` and by `GridSearchCV`.
 
-Eight regularizations of the exact solution and five folds of users, NDCG@100 of a fifth of each
-user's items, in float32, the final fit included:
+The search compares eight regularizations of the exact solution on five folds of users, by NDCG@100
+of a fifth of each user's items, in float32. The time includes the final fit. The data are:
 
 - MovieLens-1M, where a fit is mostly the inverse;
 - made-up rows of many users, where it is mostly the Gram matrix;

@@ -1,15 +1,15 @@
-"""From a file of listens to recommendations and their score.
+"""Fit a model to a file of listens, recommend songs and compute the NDCG.
 
-Reads who listened to what and how often, hides a fifth of each user's songs (or takes a file of
-hidden ones), learns from the rest, recommends 100 songs to each user and says how well the hidden
-ones were found again, beside three simple answers:
+Reads a table of users, songs and counts and hides a fifth of each user's songs, or reads the hidden
+songs from a file. Fits a model to the other songs and recommends 100 songs to each user. Prints the
+NDCG of the recommendations on the hidden songs, and the NDCG of three baselines:
 
     python examples/jukebox.py                                  # made-up listens
     python examples/jukebox.py listen_count.txt --truth TEST_DATA.txt
     python examples/jukebox.py --lastfm FOLDER                  # HetRec 2011 Last.fm
 
-Writes `user_id.txt`, a user a line, and `rec_result.txt`, the same users each with their songs,
-best first.
+Writes `user_id.txt` with one user in each line, and `rec_result.txt` with the recommended songs of
+the same users, best first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pictures of the pages on the model's mathematics and on JAX, from made-up data.
+"""Draw the pictures of the pages "The mathematics" and "JAX in five minutes" from made-up data.
 
 python examples/model_pictures.py                            # into the folder pictures
 python examples/model_pictures.py --out docs/images          # the documentation's own

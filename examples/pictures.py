@@ -1,4 +1,4 @@
-"""The two pictures of the documentation: the loss of a fit, and the score by regularization.
+"""Draw two pictures of the documentation: the loss of a fit, and the score by regularization.
 
 python examples/pictures.py                                  # made-up listens
 python examples/pictures.py --lastfm FOLDER --out FOLDER     # HetRec 2011 Last.fm

@@ -2,13 +2,14 @@
 A back-test over time
 =====================
 
-What would recommendations have been worth in the past? ``hold_out_after`` cuts the listens at a
-date. The listens after it judge what a model recommends from the listens before it.
+A back-test measures how good recommendations would have been in the past. ``hold_out_after``
+divides the listens at a date. A model learns from the listens before the date, and its
+recommendations are compared with the listens after the date.
 """
 
 # %%
-# Two years of made-up listens. Each month a listener hears four songs, and a tenth of the listeners
-# turn to other genres.
+# The data are two years of made-up listens. Each month a listener hears four songs, and a tenth of
+# the listeners change to other genres.
 
 import numpy as np
 import pandas as pd
@@ -39,9 +40,9 @@ for month in pd.date_range("2024-01-01", periods=24, freq="MS"):
 listens = pd.concat(months, ignore_index=True)
 
 # %%
-# At each cut, the models learn from all earlier listens. They recommend songs that a listener has
-# never heard, from all songs of the listener or from those of the last quarter. The songs of the
-# next quarter are the truth.
+# At each date, the models learn from all earlier listens. They recommend songs that a listener has
+# never heard. The recommendations are computed from all songs of the listener, or only from the
+# songs of the last quarter. They are compared with the songs of the next quarter.
 
 quarter, rows = pd.DateOffset(months=3), []
 for cut in pd.date_range("2024-07-01", "2025-10-01", freq="QS"):
@@ -61,8 +62,9 @@ quality = pd.DataFrame(rows, columns=["cut", "name", "ndcg"])
 quality = quality.pivot(index="cut", columns="name", values="ndcg")
 
 # %%
-# The model is always better than popularity. With each quarter, more of a listener's songs are of
-# tastes that the listener no longer has: the recent songs say more than all songs.
+# The model is always better than popularity. With each quarter, more of a listener's songs belong
+# to tastes that the listener no longer has. Recommendations from recent songs are therefore better
+# than recommendations from all songs.
 
 figure, axes = plt.subplots()
 for name in quality:

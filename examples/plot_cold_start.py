@@ -2,13 +2,15 @@
 How many songs a new listener must name
 =======================================
 
-A fitted model recommends to listeners whom it has never seen: their songs are all it needs, and
-nothing is fitted again. How many songs does it take to beat popularity?
+A fitted model recommends to listeners who were not in the training data. It needs only their songs,
+and no new fit. This example shows how many songs are needed for better recommendations than the
+most popular songs.
 """
 
 # %%
-# A fifth of the listeners are new: the models learn from the others only. Ten songs of each new
-# listener are hidden, to be found from the songs that the listener names.
+# A fifth of the listeners are new: the models learn only from the other listeners. Ten songs of
+# each new listener are hidden. A model should recommend them, given the songs that the listener
+# names.
 
 from matplotlib import pyplot as plt
 
@@ -35,8 +37,8 @@ for recommender in recommenders.values():
     recommender.fit(train)
 
 # %%
-# Each listener names 1, 2, 5, 10 or 20 songs. ``recommend`` takes them as they come. Only
-# listeners with 20 songs or more count, so that all points are about the same people.
+# Each listener names 1, 2, 5, 10 or 20 songs, and ``recommend`` takes these songs. Only listeners
+# with 20 songs or more are measured, so that all points show the same listeners.
 
 n_named = [1, 2, 5, 10, 20]
 named = named[named.groupby("user")["item"].transform("size") >= max(n_named)]

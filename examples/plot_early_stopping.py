@@ -3,8 +3,8 @@ Why early stopping regularizes
 ==============================
 
 Gradient descent that stops after a few steps shrinks each direction of the data almost as a ridge
-penalty does. You see which penalty a number of steps stands for, and that both are best at the
-same point.
+penalty does. This example shows the penalty that corresponds to a number of steps. Early stopping
+and ridge regression recommend best at the same point.
 """
 
 import numpy as np
@@ -36,7 +36,8 @@ n_users = visible.shape[0]
 #    \frac{\lambda}{\lambda + \text{regularization}}.
 #
 # For small :math:`\lambda` these are :math:`2 \eta t \lambda` and :math:`\lambda /
-# \text{regularization}`. Thus :math:`t` steps stand for the regularization :math:`1 / (2 \eta t)`.
+# \text{regularization}`. Thus :math:`t` steps correspond to the regularization
+# :math:`1 / (2 \eta t)`.
 
 # %%
 # Practice

@@ -2,12 +2,12 @@
 Forgetting a user
 =================
 
-A user asks to be forgotten. ``forget`` takes her listens out of a fitted model. The result is the
-model of a fit that has never seen her.
+A user asks to be forgotten. ``forget`` removes her listens from a fitted model. The result is the
+same as a fit without her listens.
 """
 
 # %%
-# A model learns from 300 listeners. Then the listener with the most songs leaves.
+# A model learns from 300 listeners. Then the listener with the most songs asks to be forgotten.
 
 import numpy as np
 import pandas as pd
@@ -35,8 +35,9 @@ print(f"largest difference to the fit without her, before: {abs(before - never).
 print(f"largest difference to the fit without her, after:  {abs(after - never).max():.1e}")
 
 # %%
-# On the left, each dot is a weight between two songs, by its difference from the fit without her.
-# On the right are ten weights of the song that she played most, those that changed most.
+# In the left plot, each dot is a weight between two songs. Its position shows the difference from
+# the fit without her. The right plot shows the ten weights that changed most, of the song that she
+# played most.
 
 figure, (left, right) = plt.subplots(1, 2, width_ratios=[3, 2])
 is_pair = ~np.eye(len(never), dtype=bool)

@@ -2,8 +2,9 @@
 Time and memory by the number of items
 ======================================
 
-What each of the four solvers costs as the catalogue grows. ``plan`` estimates a fit without
-fitting, so it also answers for sizes that no machine at hand can hold.
+This example shows the time and memory of each of the four solvers by the number of items. ``plan``
+estimates the memory of a fit without fitting, so it also works for sizes that exceed the memory of
+this machine.
 """
 
 # %%
@@ -36,8 +37,8 @@ def interactions(n_items):
 
 
 # %%
-# The time is measured, with linear algebra on one thread. It is that of the faster of two fits,
-# because the first one compiles.
+# The time is measured, with linear algebra on one thread. Each point is the faster of two fits,
+# because the first fit also compiles functions.
 
 seconds = pd.DataFrame(index=[300, 1_000, 2_000], columns=list(models), dtype=float)
 for n_items in seconds.index:
@@ -47,7 +48,8 @@ for n_items in seconds.index:
             seconds.loc[n_items, name] = min(repeat(partial(model.fit, X), number=1, repeat=2))
 
 # %%
-# The memory is planned. ``ShallowAutoEncoder`` plans both of its solvers at once.
+# The memory is the estimate of ``plan``. ``ShallowAutoEncoder`` has two solvers, and its ``plan``
+# estimates both.
 
 n_planned = [300, 1_000, 3_000, 10_000, 30_000, 100_000]
 gib = pd.DataFrame(index=n_planned, columns=list(models), dtype=float)
@@ -64,7 +66,8 @@ gib.round(3)
 
 # %%
 # From 10,000 to 100,000 items, the memory grows about a hundredfold with weights between all pairs,
-# and about tenfold with the other two models. With a few thousand items, any solver will do.
+# and about tenfold with the other two models. With a few thousand items, every solver is fast and
+# needs little memory.
 
 figure, (left, right) = plt.subplots(1, 2, width_ratios=[2, 3])
 for name, style in zip(models, ["o-", "s--", "o-", "o-"], strict=True):

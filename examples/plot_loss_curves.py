@@ -20,8 +20,8 @@ X = LogCountTransformer().fit_transform(IdMapper().fit_transform(listens))
 # -------------------------
 #
 # ``early_stopping`` holds out a tenth of the listeners, hides a fifth of their songs, and scores
-# the recommendations after every fifth step. Training ends when 80 steps have brought no new best
-# score. All steps have the same length and use all training listeners, which makes a smooth curve.
+# the recommendations after every fifth step. Training ends if no step of the last 80 has a new best
+# score. All steps have the same length and use all training listeners, so the curve is smooth.
 
 model = ShallowAutoEncoder(
     learning_rate=0.01,

@@ -2,8 +2,9 @@
 A map of artists
 ================
 
-The model never sees a genre. The weights that it learns from listeners alone place artists of the
-same genre together, and most artists who mix two genres between them.
+The model gets no genres. It learns weights between artists from their listeners only. A map that is
+drawn from these weights shows artists of the same genre close together. It shows most artists who
+mix two genres between these genres.
 """
 
 import numpy as np
@@ -41,8 +42,9 @@ print(f"{X.sum(axis=1).mean():.0f} artists per listener")
 # Weights as distances
 # --------------------
 #
-# A weight says how much one artist predicts another. The model has a weight for each direction, and
-# the map uses the larger of the two. t-SNE places artists with a large weight close together.
+# A weight is the contribution of one artist to the score of another artist. For each pair of
+# artists, the model has a weight in each direction, and the map uses the larger weight. t-SNE
+# places artists with a large weight close together.
 
 P = ShallowAutoEncoder(0.05, solver="exact").fit(X).item_weights_
 similarity = np.maximum(P, P.T).clip(min=0)
@@ -55,8 +57,8 @@ place = tsne.fit_transform(distance)
 # The map
 # -------
 #
-# A line leads from each artist to the artist that it predicts best. Larger dots have more
-# listeners. A dot of two colours is an artist who mixes two genres.
+# A line connects each artist with the artist that it predicts best. Artists with more listeners
+# have larger dots. A dot of two colours is an artist who mixes two genres.
 
 n_listeners = X.sum(axis=0)
 lines = np.stack([place, place[P.argmax(axis=1)]], axis=1)

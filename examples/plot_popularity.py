@@ -1,9 +1,9 @@
 """
-Popular or rare?
-================
+Parameters that favor popular or rare songs
+===========================================
 
-Parameters of the model shift recommendations to popular or to rare songs. You see the direction of
-each parameter, and its effect on accuracy, coverage and novelty.
+Some parameters of the model shift recommendations to popular songs, and others to rare songs. This
+example shows the direction for each parameter, and the effect on accuracy, coverage and novelty.
 """
 
 import numpy as np
@@ -37,8 +37,8 @@ print("Songs in each group:", *np.bincount(group))
 # One parameter at a time
 # -----------------------
 #
-# A low Gini coefficient means that the songs are recommended equally often. Each bit of novelty
-# means half as many listeners. In this data, ``dropout`` raises the accuracy and lowers the
+# A low Gini coefficient means that the songs are recommended about equally often. One more bit of
+# novelty means half as many listeners. In this data, ``dropout`` raises the accuracy and lowers the
 # coverage, and ``diagonal_slack=1`` does the opposite.
 
 values = {
@@ -65,10 +65,10 @@ pd.DataFrame(rows).T.round(3)
 # Where the recommendations go
 # ----------------------------
 #
-# The dotted line is the listens: a tenth for each group. With all parameters at 0 (gray),
-# recommendations are more popular than the listens. ``diagonal_slack`` and a negative
-# ``item_exponent`` lead to rare songs, ``dropout`` and a positive ``item_exponent`` to popular
-# songs. ``user_exponent`` shifts the shares least.
+# The dotted line is the share of each group in the listens, a tenth. With all parameters at 0
+# (gray), the recommended songs are more popular than the songs of the listens. ``diagonal_slack``
+# and a negative ``item_exponent`` shift recommendations to rare songs. ``dropout`` and a positive
+# ``item_exponent`` shift them to popular songs. ``user_exponent`` has the smallest effect.
 
 titles = ["towards the popular", "towards the rare", "the least effect", "either way"]
 fig, axes = plt.subplots(2, 2, sharex=True, sharey=True, figsize=(7, 5.5))

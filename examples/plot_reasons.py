@@ -2,8 +2,8 @@
 A score is a sum of reasons
 ===========================
 
-The score of a song is a sum over the songs that the listener has. ``explain`` returns the parts, so
-each recommendation comes with its reasons.
+The score of a song is a sum over the songs that the listener has. ``explain`` returns the terms of
+this sum. They are the reasons for a recommendation.
 """
 
 # %%
@@ -31,9 +31,9 @@ scores = recommended.set_index("item")["score"]
 print(f"largest difference of a score from its parts: {abs(parts.sum(axis=1) - scores).max():.0e}")
 
 # %%
-# The five songs that add most to the eight scores have a color each. Two of them (blue and green)
-# lead to some recommendations, the other three to others. Negative parts lie left of zero, so the
-# score (black) can lie left of the end of a bar.
+# Each of the five songs that add most to the eight scores has a color. Two of these songs (blue and
+# green) contribute to some recommendations, and the other three songs contribute to others.
+# Negative parts are drawn left of zero, so the score (black) can be left of the end of a bar.
 
 named = parts.sum().nlargest(5).index
 shown = parts[named].assign(others=parts.drop(columns=named).sum(axis=1)).loc[scores.index]

@@ -1,9 +1,9 @@
 """
-How much regularization?
-========================
+Choosing the regularization
+===========================
 
 A search by cross-validation scores many values of ``regularization`` and ``dropout``. The plot
-shows that dropout regularizes, too.
+shows that dropout also regularizes.
 """
 
 import numpy as np
@@ -21,7 +21,8 @@ X = LogCountTransformer().fit_transform(IdMapper().fit_transform(listens))
 # ---------------------------
 #
 # ``ShallowAutoEncoderCV`` computes the Gram matrix of all listeners once. The Gram matrix of a
-# training part is the difference from that of the test part, which makes the 120 exact fits fast.
+# training part is this matrix minus the Gram matrix of the test part, which makes the 120 exact
+# fits fast.
 
 search = ShallowAutoEncoderCV(
     np.geomspace(0.01, 10, 10),
@@ -36,9 +37,10 @@ print(f"Best: regularization={best['regularization']:g}, dropout={best['dropout'
 # The path
 # --------
 #
-# Without dropout, a small regularization costs more than a quarter of the score. With
-# ``dropout=0.8``, all values up to 1 are about equally good. Too much regularization harms all
-# models in the same way. A band is one standard deviation over the folds.
+# Without dropout, a small regularization lowers the score by more than a quarter. With
+# ``dropout=0.8``, all values of ``regularization`` up to 1 are about equally good. Too large a
+# value lowers the scores of all models in the same way. A band is one standard deviation over the
+# folds.
 
 display = RegularizationPathDisplay.from_estimator(search)
 display.ax_.set_title("With dropout, less regularization is enough")

@@ -1,14 +1,15 @@
 """
-Near weights, shared tastes, and their sum
-==========================================
+Near weights, low-rank weights, and their sum
+=============================================
 
-Near weights know which two songs are had together, and low-rank weights know which tastes a song
-belongs to. They find different songs, and a sum of both ranks better than either.
+``SparseShallowAutoEncoder`` computes "near weights" from the listeners whom two songs have in
+common. ``LowRankAutoEncoder`` computes "low-rank weights" from a few tastes that listeners share.
+The two models find different songs. The sum of their scores ranks better than each model alone.
 """
 
 # %%
-# Listeners have songs of their tastes, and of each fifth song also the live version. The pair is
-# had together for a reason of its own, whatever the taste.
+# Made-up listeners have songs of their tastes. For a fifth of their songs, chosen at random, they
+# also have the live version. Such a pair does not depend on the listener's taste.
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,8 @@ live["item"] += " (live)"
 visible, hidden = hold_out_items(pd.concat([studio, live], ignore_index=True), random_state=0)
 
 # %%
-# Of each hidden song, is the other version among the listener's visible songs?
+# For each hidden song, this array states whether the other version is among the listener's visible
+# songs.
 
 is_live = hidden["item"].str.endswith(" (live)")
 song = hidden["item"].str.removesuffix(" (live)")
@@ -41,8 +43,8 @@ is_paired = others.merge(visible, how="left")["count"].notna().to_numpy()
 print(f"{is_paired.sum():,} of {len(hidden):,} hidden songs have their other version visible.")
 
 # %%
-# The parts are fitted once. The weights of the sum apply when scores are computed, so each further
-# share costs a call of ``recommend``.
+# The parts are fitted once. ``weights`` of the sum is applied when scores are computed, so each
+# further share needs only a call of ``recommend``.
 
 parts = [
     ("near", SparseShallowAutoEncoder(regularization=0.05)),
@@ -60,7 +62,7 @@ quality = pd.DataFrame(rows, columns=["share", "other versions", "other songs", 
 
 # %%
 # Near weights alone (left end) find the other version of a song, low-rank weights alone (right end)
-# find more of the other songs. A sum keeps much of both, so its lists are better.
+# find more of the other songs. A sum finds many songs of both kinds, so its lists are better.
 
 figure, (left, right) = plt.subplots(1, 2, sharex=True)
 for name, place in (("other versions", (0.45, 0.43)), ("other songs", (0.05, 0.27))):

@@ -1,9 +1,9 @@
 """
-Which NDCG?
-===========
+Definitions of NDCG
+===================
 
 Libraries define NDCG differently, and give the same recommendations different scores. Compare only
-values by the same definition.
+values of the same definition.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Recommendations for one listener, and the reasons for the first of them.
+"""Recommend artists to one listener, and explain the first recommendation.
 
-Learns from all listens, recommends artists to a listener and says which of the listener's own
-artists the first recommendation comes from, and how much each adds to its score:
+Fits a model to all listens and recommends artists to a listener. For the first recommendation, it
+prints the listener's own artists with the largest contributions to the score:
 
     python examples/reasons.py                                  # made-up listens
     python examples/reasons.py --lastfm FOLDER --listener 2     # HetRec 2011 Last.fm

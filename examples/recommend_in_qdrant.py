@@ -1,9 +1,9 @@
 """Recommendations by a vector database, Qdrant, from a table of item weights.
 
-Learns from listens and makes each item a point of a Qdrant collection. The sparse vector of a point
-holds the largest weights of the item, one for each item that leads to it. A query is the history of
-a user as a sparse vector, and its dot product with a point is the score of the item. Hidden listens
-show what the weights that are left out are worth:
+Fits a model to listens and stores each item as a point of a Qdrant collection. The sparse vector of
+a point holds the largest weights from other items to this item. A query is the history of a user as
+a sparse vector, and its dot product with a point is the score of the item. The NDCG on hidden
+listens shows the effect of leaving out the smaller weights:
 
     python examples/recommend_in_qdrant.py                      # made-up listens
     python examples/recommend_in_qdrant.py --lastfm FOLDER      # HetRec 2011 Last.fm

@@ -1,8 +1,8 @@
 """Recommendations by one SQL query, from a table of item weights.
 
-Learns from listens, writes the largest weights of each item to a table beside the listens, and
-recommends to users by a query that joins the two. From then on the database needs no Python. Hidden
-listens show what the weights that are not in the table are worth:
+Fits a model to listens and writes the largest weights of each item to a table of the database that
+holds the listens. A query that joins both tables recommends items to users, so the database then
+needs no Python. The NDCG on hidden listens shows the effect of leaving out the smaller weights:
 
     python examples/recommend_in_sql.py                                  # made-up listens, SQLite
     python examples/recommend_in_sql.py --lastfm FOLDER --engine duckdb  # HetRec 2011 Last.fm

@@ -1,12 +1,12 @@
-"""A search over the whole pipeline, by names: scikit-learn's, with nothing of ours but a scorer.
+"""Search the parameters of a whole pipeline by scikit-learn's `GridSearchCV` and a ranking scorer.
 
-Learning rate, regularization and whether counts are weighted are compared on three folds of
-listeners. Of those who are tested, a fifth of the artists is hidden before the pipeline sees them:
+Compares learning rates, regularizations, and fits with and without weighted counts, on three folds
+of listeners. A fifth of the artists of each test listener is hidden before the first step:
 
     python examples/tuning.py                    # made-up listens
     python examples/tuning.py --lastfm FOLDER    # HetRec 2011 Last.fm
 
-`--by-hand` does the same in a loop of its own and compares.
+`--by-hand` repeats the search in a loop without scikit-learn's search, and compares the results.
 """
 
 from __future__ import annotations
