@@ -7,8 +7,8 @@ parameters are chosen on the same hidden items that measure the NDCG. The defaul
 - `ShallowAutoEncoder()`, three seeds, and the exact solution for each regularization: NDCG@100 on
   Last.fm and MovieLens-1M.
 - `SparseShallowAutoEncoder()`, `LowRankAutoEncoder()` and the sum of both without weights, and the
-  best of a grid each: NDCG@100, on Gowalla NDCG@20. The sum's grid are the weights of the best low
-  rank model beside the best nearest one.
+  best of a grid each: NDCG@100, on Gowalla NDCG@20. The grid of the sum is the weight of the best
+  low-rank model, added to the best nearest model.
 
     python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER
 """
