@@ -2,7 +2,7 @@
 
 The data are the HetRec 2011 Last.fm counts (log-weighted, all artists, a fifth of each user's
 artists held out), MovieLens-1M and Gowalla (`train.npz` and `test.npz`, 0 or 1). The best
-parameters are chosen on the same hidden items that measure the NDCG. The defaults are not chosen.
+parameters are chosen on the same hidden items that measure the NDCG. The defaults are not tuned.
 
 - `ShallowAutoEncoder()`, three seeds, and the exact solution for each regularization: NDCG@100 on
   Last.fm and MovieLens-1M.
