@@ -2,13 +2,13 @@
 
 The data are the HetRec 2011 Last.fm counts (log-weighted, all artists, a fifth of each user's
 artists held out), MovieLens-1M and Gowalla (`train.npz` and `test.npz`, 0 or 1). The best
-parameters are chosen on the same hidden items that measure the NDCG. The defaults are not chosen.
+parameters are chosen on the same hidden items that measure the NDCG. The defaults are not tuned.
 
 - `ShallowAutoEncoder()`, three seeds, and the exact solution for each regularization: NDCG@100 on
   Last.fm and MovieLens-1M.
 - `SparseShallowAutoEncoder()`, `LowRankAutoEncoder()` and the sum of both without weights, and the
-  best of a grid each: NDCG@100, on Gowalla NDCG@20. The sum's grid are the weights of the best low
-  rank model beside the best nearest one.
+  best of a grid each: NDCG@100, on Gowalla NDCG@20. The grid of the sum is the weight of the best
+  low-rank model, added to the best nearest model.
 
     python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER
 """

@@ -1,4 +1,4 @@
-"""Recall of near weights, low-rank weights and their sum, by popularity and by length of history.
+"""Recall of a sparse model, a low-rank model and their sum, by popularity and by user history.
 
 Recall@20 of `SparseShallowAutoEncoder`, of `LowRankAutoEncoder` and of their sum, on a data set of
 `train.npz` and `test.npz`:

@@ -1,9 +1,9 @@
 """Time, peak memory and quality of three solvers for the components of a low-rank model.
 
 Each solver computes the leading singular vectors of `train.npz` in a child process, in float32,
-with users and items scaled as in GF-CF. The solvers are scikit-learn's `randomized_svd`, and scipy's
-`svds` by "arpack" and "lobpcg". "share" is the sum of the squared singular values of the computed
-subspace, relative to "arpack".
+with users and items scaled as in GF-CF. The solvers are scikit-learn's `randomized_svd`, and
+scipy's `svds` by "arpack" and "lobpcg". "share" is the sum of the squared singular values of the
+computed subspace, relative to "arpack".
 
     python benchmarks/svd.py FOLDER [--components N]
 """
