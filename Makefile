@@ -47,7 +47,7 @@ lint: $(VENV)/dev
 	$(SCHEMA).citation-file-format CITATION.cff
 
 docs: $(VENV)/docs
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --jobs auto -b html \
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html \
 		$(if $(LASTFM),-D jukebox_lastfm=$(abspath $(LASTFM))) \
 		-d docs/_build/doctrees docs docs/_build/html
 

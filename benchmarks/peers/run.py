@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,6 +95,8 @@ def ended_by(child: subprocess.Popen, folder: Path, limit: float) -> str:
             return "no memory"
     if not child.returncode:
         return ""
+    if child.returncode < 0:
+        return f"crashed ({signal.Signals(-child.returncode).name})"
     messages = (folder / "messages").read_text(encoding="utf-8", errors="replace")
     return "no memory" if "MemoryError" in messages else f"failed: {environments.reason(messages)}"
 
