@@ -18,7 +18,7 @@ def build_page(app: Any) -> None:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register the extension. `-D jukebox_lastfm=FOLDER` adds the artists of HetRec 2011 Last.fm."""
+    """Register the extension. `-D jukebox_lastfm=FOLDER` adds the artists of Last.fm."""
     app.add_config_value("jukebox_lastfm", "", "html", types=(str,))
     app.connect("builder-inited", build_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
