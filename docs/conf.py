@@ -73,7 +73,7 @@ html_theme_options = {
     "back_to_top_button": False,
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {"index": [], "get_started": [], "changelog": []}
+html_sidebars = {page: [] for page in ("index", "get_started", "jukebox", "model", "changelog")}
 
 
 sphinx_gallery_conf = {
