@@ -5,8 +5,14 @@ from pathlib import Path
 from typing import Any
 
 
+def make_folders(app: Any, config: Any) -> None:
+    """Make the folders of other files than sources before Sphinx looks for them."""
+    for folder in config.html_extra_path:
+        (Path(app.srcdir) / folder).mkdir(parents=True, exist_ok=True)
+
+
 def build_page(app: Any) -> None:
-    """Build the page where Sphinx copies files to the site that are no sources."""
+    """Build the page in a folder that Sphinx copies to the site."""
     sys.path.insert(0, str(Path(app.srcdir) / "jukebox"))
     try:
         from build import build
@@ -20,5 +26,6 @@ def build_page(app: Any) -> None:
 def setup(app: Any) -> dict[str, bool]:
     """Register the extension. `-D jukebox_lastfm=FOLDER` adds the artists of Last.fm."""
     app.add_config_value("jukebox_lastfm", "", "html", types=(str,))
+    app.connect("config-inited", make_folders, priority=100)
     app.connect("builder-inited", build_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
