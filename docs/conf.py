@@ -65,7 +65,7 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
     "navbar_align": "left",
     "show_toc_level": 2,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "peers": []},  # whose tables are wide
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "tango",
@@ -73,7 +73,9 @@ html_theme_options = {
     "back_to_top_button": False,
 }
 html_context = {"default_mode": "auto"}
-html_sidebars = {page: [] for page in ("index", "get_started", "jukebox", "model", "changelog")}
+html_sidebars = {
+    page: [] for page in ("index", "get_started", "jukebox", "model", "peers", "changelog")
+}
 
 
 sphinx_gallery_conf = {
