@@ -1,4 +1,4 @@
-"""evaluate: several metrics with confidence intervals. The hold-out protocol of models."""
+"""evaluate: several metrics with confidence intervals. HoldoutProtocol: how models are scored."""
 
 from __future__ import annotations
 
@@ -155,7 +155,8 @@ def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) ->
 
     if len(values) < 2:
         raise ValueError(
-            "`confidence` needs two users to measure or more, found 1. Pass `confidence`=None."
+            f"`confidence` needs at least two users with values, found {len(values)}. Pass "
+            "`confidence`=None, or the lists of more users."
         )
     found = bootstrap(
         (values,),
@@ -192,7 +193,9 @@ class HoldoutProtocol:
             return hold_out_items(X, self.holdout, random_state=self.random_state)
         visible, hidden = canonical(X), canonical(y)
         if hidden.shape != visible.shape:
-            raise ValueError(f"y has shape {hidden.shape}, expected that of X, {visible.shape}.")
+            raise ValueError(
+                f"`y` has shape {hidden.shape}, expected {visible.shape}, the shape of `X`."
+            )
         return visible, hidden
 
     def split_pairs(self, interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 The file is a safetensors file: the length of a JSON header, the header, and the arrays. Any
 safetensors reader can open it. The header's metadata holds the JSON and a SHA-256 checksum. The
-checksum is that of the whole file with zeros in place of the checksum, so that it covers every
+checksum is computed over the whole file with zeros in place of the checksum, so it covers every
 byte. The safetensors package writes the file, but it copies arrays when it reads them. This module
 therefore reads the header itself and maps the arrays.
 """
@@ -48,7 +48,7 @@ _DTYPES = {
 
 
 class ModelFileError(ValueError):
-    """Raised if a model file is damaged, incomplete, too new, or no model file.
+    """Raised if a file is not a model file, or is damaged, incomplete or from a newer version.
 
     Examples
     --------

@@ -54,21 +54,21 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         The raw user ids of `fit`, in order of first appearance. Not defined after a fit to a Dask
         DataFrame, whose users stay on the workers.
     items_ : ndarray of shape (n_items,)
-        The raw item ids of `fit`: the columns of every matrix that `transform` returns.
+        The raw item ids of `fit`. The columns of matrices that `transform` returns have this order.
 
     Notes
     -----
     The model has no parameters for users, so new users can be scored: `transform` returns one row
-    for each user *of the given interactions*, in order of first appearance. `users_in` returns the
+    for each user of the given interactions, in order of first appearance. `users_in` returns the
     ids of these users. Sums are computed in float64. The matrix is float64 if the counts are
-    float64 or include a Python float, else float32 (exact for sums up to 2**24).
+    float64 or include a Python float, else float32 (exact for sums up to ``2**24``).
 
-    The cost is that of hashing both id columns and constructing one csr matrix, without a Python
+    The time is spent on hashing both id columns and constructing one csr matrix. There is no Python
     loop over rows.
 
-    The matrix of a Dask DataFrame is a Dask array with blocks of csr matrices. Dask's shuffle
-    brings the rows of each user together, so that the order of the users is Dask's. The numbers of
-    the items do not depend on the partitions.
+    For a Dask DataFrame, the matrix is a Dask array with blocks of csr matrices. Dask's shuffle
+    brings the rows of each user together, and determines the order of the users. The numbers of the
+    items do not depend on the partitions.
 
     Examples
     --------

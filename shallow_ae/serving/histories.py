@@ -33,7 +33,7 @@ class Catalogue:
         return len(self.ids)
 
     def known_column(self, item: Any) -> int:
-        """Return the column of an item; raise a ValueError if the model does not know it."""
+        """Return the column of an item; raise a ValueError if `fit` did not see it."""
         (found,) = _hashable("item", [item])
         if found not in self.column_of:
             raise ValueError(f"The item {item!r} was not seen in fit.")
@@ -134,7 +134,9 @@ def _hashable(name: str, items: Iterable[Any]) -> list[Any]:
     try:
         set(map(hash, listed))
     except TypeError as error:
-        raise TypeError(f"`{name}` holds what is no item id: {error}. Ids are hashable.") from error
+        raise TypeError(
+            f"`{name}` holds a value that is not an id: {error}. Ids are hashable."
+        ) from error
     return listed
 
 
