@@ -180,7 +180,7 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
             if user in lists:
                 raise ValueError(
                     f"{path}, line {number}: a second line for user {user!r}. "
-                    "Expected one line for each user: `user item item ...`. Join the lines of a user."
+                    "Expected one line for each user: `user item item ...`."
                 )
             lists[user] = items
     return lists

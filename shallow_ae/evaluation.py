@@ -44,7 +44,7 @@ def evaluate(
 
     Parameters
     ----------
-    y_true, y_rec, no_recommendations
+    y_true, y_rec
         As for :func:`shallow_ae.ndcg_score`.
     metrics : str or sequence of str
         Metric names. "ndcg", "recall", "precision", "hit_rate", "map" and "mrr" are the functions
@@ -59,6 +59,8 @@ def evaluate(
         None means no interval.
     n_resamples : int, default=1000
         Number of bootstrap resamples, each with as many users as the data.
+    no_recommendations : {"zero", "omit"}, default="zero"
+        As for :func:`shallow_ae.ndcg_score`.
     random_state : int, Generator or None, default=0
         Determines the bootstrap resamples.
 

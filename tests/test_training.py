@@ -316,7 +316,7 @@ def test_an_interrupted_pipeline_keeps_what_a_descent_has_learned(solver, monkey
 def test_an_interrupt_with_early_stopping_keeps_the_weights_at_hand(X, monkeypatch):
     interrupting(monkeypatch, 4, _thread.interrupt_main)
     model = quick(early_stopping=True)
-    with pytest.raises(KeyboardInterrupt, match="The weights are those"):
+    with pytest.raises(KeyboardInterrupt, match="The model keeps the weights"):
         model.fit(X)
     assert model.n_iter_ == len(model.loss_curve_)
 

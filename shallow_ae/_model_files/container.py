@@ -67,7 +67,7 @@ class ModelFileError(ValueError):
 
 
 class Contents(NamedTuple):
-    """What a model file holds."""
+    """The contents of a model file."""
 
     document: Any  # JSON
     arrays: dict[str, Array]
@@ -207,7 +207,7 @@ def _array(name: str, field: dict[str, Any], data: memoryview) -> Array:
 @contextmanager
 def _replacement(path: Path) -> Iterator[Path]:
     """Give the name of a new file in the same folder, which replaces `path` at the end."""
-    target = Path(os.path.realpath(path))  # a symbolic link stays one
+    target = Path(os.path.realpath(path))  # a symbolic link is kept, and its target replaced
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: pass the name of a file.")
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")

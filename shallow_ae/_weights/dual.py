@@ -32,9 +32,9 @@ class DualWeights(NamedTuple):
 
     items: sp.csr_array[Any]  # X' of shape (n_items, n_users)
     M: Array  # of shape (n_users, n_users), symmetric
-    input_scale: Array  # of shape (n_items,), like the next two
-    output_scale: Array
-    diagonal: Array  # diagonal of the product above, which P does not include
+    input_scale: Array  # of shape (n_items,)
+    output_scale: Array  # of shape (n_items,)
+    diagonal: Array  # diagonal of the product above, of shape (n_items,); P_jj is 0 instead
 
     @property
     def dtype(self) -> np.dtype[Any]:

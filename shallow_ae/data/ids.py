@@ -113,7 +113,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -376,7 +377,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Returns
         -------
-        self
+        self : object
+            This mapper.
 
         Examples
         --------

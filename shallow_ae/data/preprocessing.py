@@ -127,7 +127,8 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

@@ -144,7 +144,8 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

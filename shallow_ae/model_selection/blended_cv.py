@@ -129,7 +129,8 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

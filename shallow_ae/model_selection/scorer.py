@@ -21,6 +21,11 @@ from shallow_ae.serving.servable import working_steps
 class RankingScorer(HoldoutProtocol):
     """A scikit-learn scorer of recommendations, as `make_ranking_scorer` returns it.
 
+    Parameters
+    ----------
+    metric, k, holdout, random_state
+        As for :func:`~shallow_ae.make_ranking_scorer`.
+
     Examples
     --------
     >>> import numpy as np

@@ -272,7 +272,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -344,7 +345,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -407,7 +409,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------

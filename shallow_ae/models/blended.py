@@ -34,6 +34,7 @@ class NamedParts(_BaseComposition):
         Returns
         -------
         parameters : dict
+            The parameters by name.
 
         Examples
         --------
@@ -55,7 +56,8 @@ class NamedParts(_BaseComposition):
 
         Returns
         -------
-        self
+        self : object
+            This estimator, with the new parameters.
 
         Examples
         --------
@@ -183,7 +185,8 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

@@ -60,7 +60,8 @@ class KeptRowsMixin(RecommenderMixin):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -103,7 +104,8 @@ class KeptRowsMixin(RecommenderMixin):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------

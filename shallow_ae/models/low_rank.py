@@ -200,7 +200,8 @@ class LowRankAutoEncoder(
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -223,6 +224,7 @@ class LowRankAutoEncoder(
         Returns
         -------
         user_vectors : ndarray of shape (n_users, n_components)
+            One vector for each row of `X`, in the data type of the model.
 
         Examples
         --------

@@ -76,7 +76,8 @@ class PopularityRecommender(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

@@ -317,8 +317,8 @@ class RecommenderMixin:
         Returns
         -------
         weights : csr_array of shape (n_items, n_items)
-            P with its other entries set to 0: row i is the item that a user has seen, column j the item
-            that is scored. No zeros are stored. The data type is the data type of the model.
+            P with its other entries set to 0: row i is the item that a user has seen, column j the
+            item that is scored. No zeros are stored. The data type is the data type of the model.
 
         Raises
         ------

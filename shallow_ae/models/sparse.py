@@ -143,7 +143,8 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

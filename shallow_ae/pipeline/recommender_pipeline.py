@@ -62,7 +62,7 @@ class RecommenderPipeline(Pipeline):
     ----------
     steps : list of (name, estimator)
         The steps in order.
-    memory, transform_input, verbose
+    transform_input, memory, verbose
         As in scikit-learn's pipeline.
 
     See Also
@@ -107,7 +107,8 @@ class RecommenderPipeline(Pipeline):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -616,6 +617,7 @@ def make_recommender(
     Returns
     -------
     recommender : RecommenderPipeline
+        The pipeline, not fitted.
 
     Examples
     --------

@@ -96,6 +96,11 @@ class ServingRecommender:
 
     `load` makes an instance from a model file, and `from_pipeline` from a fitted pipeline.
 
+    Parameters
+    ----------
+    servable : Servable
+        Internal. Call `load` or `from_pipeline` instead of the constructor.
+
     Attributes
     ----------
     items : ndarray of shape (n_items,)
@@ -206,6 +211,7 @@ class ServingRecommender:
         Returns
         -------
         serving : ServingRecommender
+            A recommender with the items and weights of the pipeline.
 
         Raises
         ------
@@ -291,6 +297,7 @@ class ServingRecommender:
         Returns
         -------
         recommendations : list of n_users Recommendations
+            The recommendations for each history, in order.
 
         Raises
         ------
@@ -413,7 +420,8 @@ class ServingRecommender:
 
         Returns
         -------
-        self
+        self : object
+            This recommender.
 
         Examples
         --------
