@@ -105,9 +105,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
         y : None
             Ignored.
 
@@ -144,16 +143,29 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
         y : None
             Ignored.
 
         Returns
         -------
         X : csr_array of shape (n_users, n_items)
-            Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`.
+            Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`. A Dask array
+            for a Dask DataFrame.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> IdMapper().fit_transform(listens).toarray()
+        array([[3., 2.],
+               [0., 1.]], dtype=float32)
         """
         if is_dask_frame(interactions):
             return self._fit_partitions(interactions).transform(interactions)
@@ -164,9 +176,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
 
         Returns
         -------
@@ -178,6 +189,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         ------
         ValueError
             As in `fit`, and if an item is unknown and `unknown` is "error".
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> mapper = IdMapper().fit([("ann", "Hey Jude", 3), ("bob", "Kashmir", 1)])
+        >>> mapper.transform([("cleo", "Kashmir", 2)]).toarray()
+        array([[0., 2.]], dtype=float32)
         """
         if is_dask_frame(interactions):
             return self._transform_partitions(interactions)  # type: ignore[no-any-return]

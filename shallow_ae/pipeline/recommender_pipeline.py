@@ -153,9 +153,8 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions of each user so far.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions of each user so far. An array has shape (n_interactions, 2 or 3).
         k : int, default=100
             Number of items for each user.
         exclude_seen : bool, default=True
@@ -183,6 +182,21 @@ class RecommenderPipeline(Pipeline):
             `fit`, or the sum of the users' sample weights. Users with fewer than `k` candidates
             have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
             Dask's shuffle, computed when it is written.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range, or an interaction has a missing id or a bad count.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> recommender.recommend([("dan", "Kashmir")], k=1)[["user", "item", "rank"]]
+          user      item  rank
+        0  dan  Hey Jude     1
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
@@ -227,11 +241,10 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
-            or DuckDB relation
-            Interactions of each user so far. A path names a Parquet file, or a folder whose Parquet
-            files are read, including files in subfolders; names that start with "." or "_" are
-            skipped. A relation is the result of `duckdb.sql`. A user's rows may lie anywhere in the
+        interactions : DataFrame, list of tuples, ndarray, path or DuckDB relation
+            Interactions of each user so far. An array has shape (n_interactions, 2 or 3). A path
+            names a Parquet file, or a folder whose Parquet files are read, including files in
+            subfolders; names that start with "." or "_" are skipped. A relation is the result of `duckdb.sql`. A user's rows may lie anywhere in the
             files. The columns of files and relations are named as in IdMapper.
         k : int, default=100
             Number of items for each user.
@@ -310,8 +323,7 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
-            or DuckDB relation
+        interactions : DataFrame, list of tuples, ndarray, path or DuckDB relation
             Interactions of each user so far, as for `recommend_batches`.
         path : path
             The folder to write. The files are written to a temporary folder beside it, which is

@@ -220,7 +220,16 @@ class ServingRecommender:
         NotFittedError
             If the pipeline is not fitted.
         MemoryError
-            If the weights of all pairs of items must be computed and do not fit.
+            If the weights of all pairs of items must be computed and do not fit in memory.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Kashmir"), ("bob", "Kashmir"), ("bob", "Clocks")]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> ServingRecommender.from_pipeline(recommender).recommend(["Kashmir"], k=1).items
+        ['Clocks']
         """
         make = getattr(recommender, "_servable", None)
         if make is None:
@@ -268,6 +277,19 @@ class ServingRecommender:
         TypeError, ValueError
             If an argument has another type, or a count is not finite and >= 0. Also if the history
             holds an unknown item and the IdMapper has ``unknown="error"``.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender)
+        >>> serving.recommend({"Kashmir": 2}, k=1).items
+        ['Hey Jude']
+        >>> serving.recommend({"Kashmir": 2}, candidates=["Clocks"]).items
+        ['Clocks']
         """
         filters = ([own] if own is not None else None for own in (candidates, exclude))
         return self._recommend([history], k, exclude_seen, *filters)[0]
