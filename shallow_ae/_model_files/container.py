@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str], *, mapped: bool = True) -> Contents:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= _LENGTH:
-            raise ModelFileError(f"{path} has {size} bytes: it is no model file, or truncated.")
+            raise ModelFileError(f"{path} has {size} bytes: it is not a model file, or truncated.")
         buffer: Any = (
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             if mapped
@@ -144,8 +144,8 @@ def _header(buffer: Any) -> bytes:
     n, left = int.from_bytes(buffer[:_LENGTH], "little"), len(buffer) - _LENGTH
     if n > left:
         raise ModelFileError(
-            f"is no model file, or truncated: its header should have {n:,} bytes, and {left:,} are "
-            "there."
+            f"is not a model file, or truncated: its header should have {n:,} bytes, and only "
+            f"{left:,} bytes follow."
         )
     return bytes(buffer[_LENGTH : _LENGTH + n])
 
@@ -155,7 +155,7 @@ def _fields_of(header: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     fields = _parsed(header)
     metadata = fields.pop("__metadata__", None) if isinstance(fields, dict) else None
     if not isinstance(metadata, dict) or not {_DOCUMENT, _CHECKSUM} <= metadata.keys():
-        raise ModelFileError("was not written by `save_model`: its header has no model.")
+        raise ModelFileError("was not written by `save_model`: its header describes no model.")
     return fields, metadata
 
 
@@ -163,7 +163,7 @@ def _parsed(text: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError, TypeError) as error:
-        raise ModelFileError("is no model file, or damaged: it holds no valid JSON.") from error
+        raise ModelFileError("is not a model file, or damaged: its JSON is invalid.") from error
 
 
 def _place_of_checksum(header: bytes) -> int:

@@ -79,7 +79,7 @@ class TrainingGram:
         too_small = held & (left < -1e-9 * self.largest)
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
-                "X has rows that were not learned from: some of its items have more users or "
+                "X has rows that are not training rows: some of its items have more users or "
                 "larger values than in all rows so far. Pass rows and sample weights exactly as "
                 "they were passed to `fit` or `partial_fit`. Nothing was forgotten."
             )

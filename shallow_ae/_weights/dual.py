@@ -26,7 +26,7 @@ from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, fits
 class DualWeights(NamedTuple):
     """P as a product with M, the inverse of a users x users matrix.
 
-    Let x_j be the column of item j in the interactions learned from. An entry of P is
+    Let x_j be the column of item j in the training data. An entry of P is
     P_ij = input_scale_i x_i' M x_j output_scale_j, and P_jj = 0.
     """
 

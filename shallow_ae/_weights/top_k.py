@@ -26,7 +26,7 @@ class Workspace(NamedTuple):
     every: Array  # the indices of all items
     some: Array  # the indices of a user's candidates
     values: Array  # the scores of these candidates
-    maxima: Array  # of groups of scores
+    maxima: Array  # the maxima of groups of scores
 
 
 @compiled

@@ -394,7 +394,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         """Remove users from the training data and update the weights.
 
         The result equals a `fit` on the remaining rows. An exact model keeps its training rows, or
-        their Gram matrix if that is no larger (n_items^2 <= number of interactions). If it keeps
+        their Gram matrix if it is not larger (n_items^2 <= number of interactions). If it keeps
         rows, the result is equal bit for bit. If it keeps the Gram matrix, the result is equal up
         to float64 rounding relative to the largest sum that the matrix has held. A warning reports
         an accuracy of less than eight digits.

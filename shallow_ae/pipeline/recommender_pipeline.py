@@ -244,8 +244,9 @@ class RecommenderPipeline(Pipeline):
         interactions : DataFrame, list of tuples, ndarray, path or DuckDB relation
             Interactions of each user so far. An array has shape (n_interactions, 2 or 3). A path
             names a Parquet file, or a folder whose Parquet files are read, including files in
-            subfolders; names that start with "." or "_" are skipped. A relation is the result of `duckdb.sql`. A user's rows may lie anywhere in the
-            files. The columns of files and relations are named as in IdMapper.
+            subfolders; names that start with "." or "_" are skipped. A relation is the result of
+            `duckdb.sql`. A user's rows may lie anywhere in the files. The columns of files and
+            relations are named as in IdMapper.
         k : int, default=100
             Number of items for each user.
         batch_size : int, default=10_000

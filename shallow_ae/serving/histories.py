@@ -116,7 +116,7 @@ def filter_of(
 
 def checked_list(name: str, given: Any) -> Iterable[Any]:
     """Return a list of item ids, or raise a TypeError for a string, a mapping or another type."""
-    # A Series or a frame is no list of its values: its ids may lie in its index.
+    # A Series or a frame is not accepted as a list of its values: the ids may be in its index.
     is_list = isinstance(given, Iterable) and not hasattr(given, "items")
     if isinstance(given, np.ndarray):
         is_list, given = given.ndim == 1, given.tolist()

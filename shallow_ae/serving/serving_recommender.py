@@ -143,7 +143,7 @@ class ServingRecommender:
         if servable.weights.n_inputs != len(self.items):
             raise ValueError(
                 f"There are {len(self.items):,} ids for {servable.weights.n_inputs:,} items. If "
-                "the model was fitted again on its own, fit the pipeline."
+                "the model was later fitted without the pipeline, call `fit` of the pipeline."
             )
         self._weights = PreparedWeights(servable.weights)
         self._popularity = PopularityOrder.of(self.item_counts)
