@@ -172,8 +172,8 @@ def hold_out_after(
     is_hidden = pairs.is_met_in_rows & ~is_known[pairs.of_rows]
     if not is_hidden.any():
         raise ValueError(
-            f"Nothing is hidden: from `start`={start!r} on, no user has an interaction with an item "
-            "that is new to them, except the first items of users without earlier interactions. "
+            f"Nothing is hidden: from `start`={start!r} on, no user has an interaction with a new "
+            "item, except the first items of users without earlier interactions. "
             "Choose an earlier `start`."
         )
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
@@ -189,7 +189,7 @@ def _are_before(times: Any, start: Any, name: str) -> Any:
         moment = pd.Timestamp(start)
     except ValueError as error:
         raise ValueError(
-            f"`start`={start!r} is not a date, but column {name!r} holds {times.dtype}. Pass a date."
+            f"`start`={start!r} is not a date, and column {name!r} has {times.dtype}. Pass a date."
         ) from error
     if is_date:
         times = times.cast(nw.Datetime)
