@@ -591,7 +591,7 @@ def test_deeply_nested_values_are_refused(small, path):
     deep = text[:start] + '"model":' + "[" * 100_000 + "]" * 100_000 + "}"
     forged(small, path, fields=lambda own: own["__metadata__"].update(shallow_ae=deep))
     for read in READERS:
-        with pytest.raises(ModelFileError, match="no valid JSON"):
+        with pytest.raises(ModelFileError, match="its JSON is invalid"):
             read(path)
 
 

@@ -228,7 +228,9 @@ def test_a_moment_may_be_a_text(kind, start):
 def test_a_text_that_is_no_date_is_refused():
     listens = pl.DataFrame({"user": ["a", "a"], "item": [1, 2], "time": [1, 2]})
     listens = listens.with_columns(pl.col("time").cast(pl.Date))
-    with pytest.raises(ValueError, match="`start`='soon' is no date, but column 'time' holds Date"):
+    with pytest.raises(
+        ValueError, match="`start`='soon' is not a date, and column 'time' has Date"
+    ):
         hold_out_after(listens, "soon")
 
 
