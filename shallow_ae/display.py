@@ -108,6 +108,7 @@ class LossCurveDisplay:
         Returns
         -------
         display : LossCurveDisplay
+            This display, with the attributes that `plot` sets.
         """
         self.ax_ = ax = _axes(ax)
         self.figure_ = ax.figure
@@ -226,6 +227,7 @@ class RegularizationPathDisplay:
         Returns
         -------
         display : RegularizationPathDisplay
+            This display, with the attributes that `plot` sets.
         """
         self.ax_ = ax = _axes(ax)
         self.figure_ = ax.figure
