@@ -1,4 +1,4 @@
-"""warm_up: compiles ahead of time what would otherwise be compiled at the first use."""
+"""warm_up: compiles functions ahead of time that would otherwise be compiled at their first use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def warm_up(
     """Compile the functions that recommendations need, and save them to Numba's cache.
 
     Without this call, each function is compiled when it is first used, which takes seconds. A later
-    process reads the machine code from the cache and compiles nothing, also if it cannot write to
+    process reads the machine code from the cache and compiles nothing, even if it cannot write to
     the folder of the cache.
 
     Parameters
     ----------
     fitting : bool, default=False
-        Compile as well what fits of SparseShallowAutoEncoder and metrics of ranked lists need.
+        Also compile the functions that fits of SparseShallowAutoEncoder and the ranking metrics
+        need.
     dtypes : sequence of dtype, default=(numpy.float32,)
-        The data types of the weights: float32, float64 or both. They are that of the data which
-        `fit` was given: see `item_weights_.dtype`.
+        The data types of the weights: float32, float64 or both. `item_weights_.dtype` is the data
+        type of a fitted model; it depends on the data passed to `fit`.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -39,11 +40,11 @@ def warm_up(
 
     Notes
     -----
-    This takes some ten seconds for each data type in an empty cache.
-    The cache lies in the folder that the environment variable NUMBA_CACHE_DIR names; else in
-    `__pycache__` beside the modules or, if that cannot be written to, in the user's cache folder.
-    Machine code is only valid for one kind of processor, for one version of Numba and of Python,
-    and for the path of the package.
+    With an empty cache, this takes about ten seconds for each data type. The environment variable
+    NUMBA_CACHE_DIR names the folder of the cache. If it is not set, the cache is in `__pycache__`
+    beside the modules or, if that cannot be written to, in the user's cache folder. Machine code is
+    valid only for one kind of processor, for one version of Numba and of Python, and for the path
+    of the package.
 
     Without `fitting`, neither pandas nor JAX is needed.
 

@@ -38,10 +38,11 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
 
     Parameters
     ----------
-    path : path of a text file in UTF-8, compressed if its suffix says so (`.gz`, `.zip`, ...)
-        Spaces and tabs separate fields; all other characters belong to the fields. Lines end with a
-        line feed, a carriage return or both. Blank lines and a byte order mark at the start of the
-        file are skipped.
+    path : str or path
+        File to read. Spaces and tabs separate fields; all other characters belong to the fields.
+        Lines end with a line feed, a carriage return or both. Blank lines and a byte order mark at
+        the start of the file are skipped. A suffix such as `.gz` or `.zip` means that the file is
+        compressed.
 
     Returns
     -------
@@ -52,8 +53,8 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the file is empty, cut short, damaged or not in UTF-8. If a line does not have three
-        fields, or its count is not a finite number >= 0; the message states the line number.
+        If the file is empty, cut short, damaged or not in UTF-8. Also if a line does not have three
+        fields, or its count is not a finite number >= 0; the message then states the line number.
 
     Examples
     --------
@@ -143,10 +144,10 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
 
     Parameters
     ----------
-    path : path of a text file in UTF-8
-        Spaces and tabs separate fields; all other characters belong to the fields. Lines end with a
-        line feed, a carriage return or both. Blank lines and a byte order mark at the start of the
-        file are skipped.
+    path : str or path
+        File to read, in UTF-8. Spaces and tabs separate fields; all other characters belong to the
+        fields. Lines end with a line feed, a carriage return or both. Blank lines and a byte order
+        mark at the start of the file are skipped.
 
     Returns
     -------
@@ -156,8 +157,8 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        If a user has two lines; the message states the number of the second line. If the file is
-        not in UTF-8.
+        If a user has two lines; the message then states the number of the second line. Also if the
+        file is not in UTF-8.
 
     Examples
     --------
@@ -209,7 +210,7 @@ def make_listens(
     items_per_user : float, default=30
         Median number of distinct songs of a user, including held-out songs.
     holdout : float, default=0.2
-        Fraction of each user's songs to hold out, see :func:`hold_out_items`.
+        Fraction of each user's songs to hold out, as in :func:`shallow_ae.hold_out_items`.
     random_state : int, RandomState instance or None, default=None
         Determines the data. Pass an int for the same data in every call.
 
@@ -223,8 +224,8 @@ def make_listens(
 
     Notes
     -----
-    The time is that of drawing `n_users * n_items` random numbers. The memory is that of the
-    numbers of one block of users.
+    The time is spent on drawing `n_users * n_items` random numbers. They are drawn for one block of
+    users at a time, so that only the numbers of one block are in memory.
 
     Examples
     --------
@@ -285,7 +286,7 @@ def _draw_listens(
 def fetch_lastfm(
     data_home: str | PathLike[str] | None = None, *, download_if_missing: bool = True
 ) -> Bunch:
-    """Load the HetRec 2011 Last.fm data: how often each user played each artist.
+    """Load the HetRec 2011 Last.fm data: the number of times each user played each artist.
 
     The data have 1,892 users, 17,632 artists and 92,834 counts, with at most 50 artists for each
     user. They are available for non-commercial use. The README in the archive states the terms and
@@ -294,9 +295,9 @@ def fetch_lastfm(
     Parameters
     ----------
     data_home : path, default=None
-        Folder that contains `user_artists.dat` and `artists.dat`. If it does not, the files are
-        read from its subfolder `lastfm_2k`, into which they are downloaded if missing (2.6 MB).
-        None means scikit-learn's data folder.
+        Folder of the files `user_artists.dat` and `artists.dat`. If they are not in this folder,
+        they are read from its subfolder `lastfm_2k`. If they are not there either, they are
+        downloaded into the subfolder (2.6 MB). None means scikit-learn's data folder.
     download_if_missing : bool, default=True
         If False, raise an OSError instead of downloading.
 
@@ -329,7 +330,8 @@ def fetch_lastfm(
     else:
         if not download_if_missing:
             raise OSError(
-                f"The files {_LASTFM_FILES} are not in {home}, and download_if_missing is False."
+                f"The files {_LASTFM_FILES} are not in {home}, and `download_if_missing` is False. "
+                "Set it to True, or pass the folder of the files as `data_home`."
             )
         _download_lastfm(folder)
     plays_path, artists_path = (folder / name for name in _LASTFM_FILES)

@@ -88,7 +88,9 @@ class LossCurveDisplay:
         model = found[-1] if isinstance(found, Pipeline) else found
         check_is_fitted(model, "loss_curve_")
         if hasattr(model, "residual_"):
-            raise ValueError("There is no curve: an exact fit takes no steps. Use solver='sgd'.")
+            raise ValueError(
+                "There is no loss curve: an exact fit takes no steps. Set solver='sgd'."
+            )
         return cls(model.loss_curve_, model.validation_curve_, model.validation_steps_).plot(
             ax=ax, **kwargs
         )
@@ -106,6 +108,7 @@ class LossCurveDisplay:
         Returns
         -------
         display : LossCurveDisplay
+            This display, with the attributes that `plot` sets.
         """
         self.ax_ = ax = _axes(ax)
         self.figure_ = ax.figure
@@ -207,7 +210,7 @@ class RegularizationPathDisplay:
             raise ValueError(f"Expected one searched parameter `regularization`, found {searched}.")
         if "mean_test_score" not in results:
             raise ValueError(
-                "A search by several scorers has no one path: run the search with one scorer."
+                "A search with several scorers has several paths. Run the search with one scorer."
             )
         return cls(results, names[0], search.best_index_).plot(ax=ax, **kwargs)
 
@@ -224,6 +227,7 @@ class RegularizationPathDisplay:
         Returns
         -------
         display : RegularizationPathDisplay
+            This display, with the attributes that `plot` sets.
         """
         self.ax_ = ax = _axes(ax)
         self.figure_ = ax.figure

@@ -1,4 +1,4 @@
-"""evaluate: several metrics with confidence intervals. The hold-out protocol of models."""
+"""evaluate: several metrics with confidence intervals. HoldoutProtocol: how models are scored."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def evaluate(
 
     Parameters
     ----------
-    y_true, y_rec, no_recommendations
+    y_true, y_rec
         As for :func:`shallow_ae.ndcg_score`.
     metrics : str or sequence of str
         Metric names. "ndcg", "recall", "precision", "hit_rate", "map" and "mrr" are the functions
@@ -59,6 +59,8 @@ def evaluate(
         None means no interval.
     n_resamples : int, default=1000
         Number of bootstrap resamples, each with as many users as the data.
+    no_recommendations : {"zero", "omit"}, default="zero"
+        As for :func:`shallow_ae.ndcg_score`.
     random_state : int, Generator or None, default=0
         Determines the bootstrap resamples.
 
@@ -155,7 +157,8 @@ def _interval(values: Values, confidence: float, n_resamples: int, seed: Any) ->
 
     if len(values) < 2:
         raise ValueError(
-            "`confidence` needs two users to measure or more, found 1. Pass `confidence`=None."
+            f"`confidence` needs at least two users with values, found {len(values)}. Pass "
+            "`confidence`=None, or the lists of more users."
         )
     found = bootstrap(
         (values,),
@@ -192,7 +195,9 @@ class HoldoutProtocol:
             return hold_out_items(X, self.holdout, random_state=self.random_state)
         visible, hidden = canonical(X), canonical(y)
         if hidden.shape != visible.shape:
-            raise ValueError(f"y has shape {hidden.shape}, expected that of X, {visible.shape}.")
+            raise ValueError(
+                f"`y` has shape {hidden.shape}, expected {visible.shape}, the shape of `X`."
+            )
         return visible, hidden
 
     def split_pairs(self, interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:

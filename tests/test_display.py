@@ -161,5 +161,5 @@ def test_several_scorers_have_no_one_path():
         refit="a",
         cv=2,
     ).fit(X)
-    with pytest.raises(ValueError, match="A search by several scorers has no one path"):
+    with pytest.raises(ValueError, match="A search with several scorers has several paths"):
         RegularizationPathDisplay.from_estimator(search)

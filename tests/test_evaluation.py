@@ -102,7 +102,7 @@ def test_one_name_and_one_cutoff_of_any_kind_will_do():
 
 
 def test_one_user_has_no_interval():
-    with pytest.raises(ValueError, match="`confidence` needs two users to measure or more"):
+    with pytest.raises(ValueError, match="`confidence` needs at least two users"):
         evaluate([[0]], [[0]], k=1, confidence=0.9)
 
 

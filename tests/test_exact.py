@@ -218,8 +218,8 @@ def test_updates_that_cannot_be_are_refused_and_change_nothing(n_users):
     before = pickle.dumps(model)
     stranger = X[:1] * 1000
     for update, message in [
-        (lambda: model.forget(stranger), "learned from"),
-        (lambda: model.forget(sp.vstack([X] * 2)), "learned from"),
+        (lambda: model.forget(stranger), "training rows"),
+        (lambda: model.forget(sp.vstack([X] * 2)), "training rows"),
         (lambda: model.forget(X), "Nobody would be left"),
         (lambda: model.forget(X[:1, :5]), "features"),
         (lambda: model.partial_fit(X[:1] * np.inf), "infinity"),
@@ -227,7 +227,7 @@ def test_updates_that_cannot_be_are_refused_and_change_nothing(n_users):
         with pytest.raises(ValueError, match=message):
             update()
         assert pickle.dumps(model) == before
-    with pytest.raises(ValueError, match="learned from"):
+    with pytest.raises(ValueError, match="training rows"):
         model.forget(X[:1], sample_weight=[7000.0])
     assert pickle.dumps(model) == before
 

@@ -476,8 +476,8 @@ def test_damage_is_told_apart(small, path):
             load_model(path)
         return str(error.value)
 
-    assert "is no model file, or truncated" in message(b"")
-    assert "is no model file, or truncated" in message(b"user song count\n" * 9)
+    assert "is not a model file, or truncated" in message(b"")
+    assert "is not a model file, or truncated" in message(b"user song count\n" * 9)
     assert "is truncated" in message(small[:-1])
     assert "has changed since it was saved" in message(small[:-1] + bytes([small[-1] ^ 1]))
     assert "was not written by `save_model`" in message(foreign_file())
@@ -591,7 +591,7 @@ def test_deeply_nested_values_are_refused(small, path):
     deep = text[:start] + '"model":' + "[" * 100_000 + "]" * 100_000 + "}"
     forged(small, path, fields=lambda own: own["__metadata__"].update(shallow_ae=deep))
     for read in READERS:
-        with pytest.raises(ModelFileError, match="no valid JSON"):
+        with pytest.raises(ModelFileError, match="its JSON is invalid"):
             read(path)
 
 

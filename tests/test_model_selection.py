@@ -271,7 +271,7 @@ def test_searches_and_pipelines_in_others_are_judged_by_what_they_hold(X, listen
     of_ids = Pipeline([("ids", IdMapper()), ("rest", flat)]).fit(listens)
     recommender = make_recommender(LogCountTransformer(), exact()).fit(listens)
     assert scorer(of_ids, listens) == scorer(recommender, listens)
-    with pytest.raises(TypeError, match="Expected an estimator that recommends, got LogCount"):
+    with pytest.raises(TypeError, match="ends in one, got LogCount"):
         scorer(LogCountTransformer().fit(X), X)
 
 

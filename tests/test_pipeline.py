@@ -322,7 +322,10 @@ def test_the_default_weights_counts_and_descends():
     ("steps", "told"),
     [
         ([("log", LogCountTransformer()), ("model", ShallowAutoEncoder())], "first step must be"),
-        ([("ids", IdMapper()), ("svd", TruncatedSVD())], "last step must recommend.*TruncatedSVD"),
+        (
+            [("ids", IdMapper()), ("svd", TruncatedSVD())],
+            "last step must be a recommender.*TruncatedSVD",
+        ),
     ],
 )
 def test_steps_that_cannot_recommend_are_refused(listens, steps, told):
@@ -391,7 +394,7 @@ def test_columns_are_named_in_one_place():
 
 def test_steps_between_must_keep_the_items(listens):
     recommender = make_recommender(SelectKBest(chi2, k=5), ShallowAutoEncoder(max_iter=1))
-    with pytest.raises(ValueError, match="must keep the items: there are 40 before and 5 after"):
+    with pytest.raises(ValueError, match="there are 40 items before and 5 items after"):
         recommender.fit(listens, np.arange(60) % 2)
     assert not hasattr(recommender[-1], "_weights")
 

@@ -376,5 +376,5 @@ def test_score_is_the_ndcg_of_hidden_items():
 
 
 def test_score_refuses_held_out_items_of_another_shape():
-    with pytest.raises(ValueError, match=r"y has shape \(2, 3\), expected that of X, \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"`y` has shape \(2, 3\), expected \(3, 3\)"):
         fitted(np.zeros((3, 3))).score(np.eye(3), y=np.ones((2, 3)))

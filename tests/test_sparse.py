@@ -563,5 +563,5 @@ def test_sparsify_of_one_item_and_after_set_params():
 
 def test_a_closed_form_has_no_loss_curve_to_draw():
     model = SparseShallowAutoEncoder().fit(listens())
-    with pytest.raises(ValueError, match="There is no curve"):
+    with pytest.raises(ValueError, match="There is no loss curve"):
         LossCurveDisplay.from_estimator(model)

@@ -95,13 +95,15 @@ def test_frames_are_split_by_item_and_nobody_loses_all(rows, holdout, time):
 def test_a_split_by_time_has_a_past_and_new_items_to_find(rows, start):
     frame = pd.DataFrame(rows, columns=["user", "item", "time"])
     if not (frame["time"] < start).any() or (frame["time"] < start).all():
-        with pytest.raises(ValueError, match="leaves nothing on one side: the times"):
+        with pytest.raises(
+            ValueError, match="leaves no rows before it or no rows after it: the times"
+        ):
             hold_out_after(frame, start)
         return
     past = frame[frame["time"] < start]
     first = frame.sort_values("time", kind="stable").drop_duplicates("user")
     if pairs(frame) == pairs(past) | pairs(first):
-        with pytest.raises(ValueError, match="Nothing is hidden: since"):
+        with pytest.raises(ValueError, match="Nothing is hidden: from"):
             hold_out_after(frame, start)
         return
     visible, hidden = hold_out_after(frame, start)
@@ -226,7 +228,9 @@ def test_a_moment_may_be_a_text(kind, start):
 def test_a_text_that_is_no_date_is_refused():
     listens = pl.DataFrame({"user": ["a", "a"], "item": [1, 2], "time": [1, 2]})
     listens = listens.with_columns(pl.col("time").cast(pl.Date))
-    with pytest.raises(ValueError, match="`start`='soon' is no date, but column 'time' holds Date"):
+    with pytest.raises(
+        ValueError, match="`start`='soon' is not a date, and column 'time' has Date"
+    ):
         hold_out_after(listens, "soon")
 
 

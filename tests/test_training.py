@@ -260,7 +260,7 @@ def interrupts_are_raised():
 def test_an_interrupted_fit_is_a_model_of_so_many_steps(X, monkeypatch):
     interrupting(monkeypatch, 3, _thread.interrupt_main)
     model = quick()
-    with pytest.raises(KeyboardInterrupt, match="The weights are those after step 24 of 100"):
+    with pytest.raises(KeyboardInterrupt, match="The model keeps the weights after step 24 of 100"):
         model.fit(X)
     assert model.n_iter_ == len(model.loss_curve_) == 24
     monkeypatch.undo()
@@ -316,7 +316,7 @@ def test_an_interrupted_pipeline_keeps_what_a_descent_has_learned(solver, monkey
 def test_an_interrupt_with_early_stopping_keeps_the_weights_at_hand(X, monkeypatch):
     interrupting(monkeypatch, 4, _thread.interrupt_main)
     model = quick(early_stopping=True)
-    with pytest.raises(KeyboardInterrupt, match="The weights are those"):
+    with pytest.raises(KeyboardInterrupt, match="The model keeps the weights"):
         model.fit(X)
     assert model.n_iter_ == len(model.loss_curve_)
 

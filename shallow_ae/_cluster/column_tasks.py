@@ -21,7 +21,7 @@ Stack: TypeAlias = "tuple[Batches, list[float]]"  # minibatches, and the loss of
 
 
 class BatchSettings(NamedTuple):
-    """How rows become minibatches."""
+    """The layout and sizes of minibatches."""
 
     layout: str
     batch_size: int
@@ -31,12 +31,12 @@ class BatchSettings(NamedTuple):
 
 
 def taken_rows(part: Part, rows: Array) -> Part:
-    """Return the rows of these numbers."""
+    """Return the rows with the given numbers."""
     return Part(part.X[rows], part.weights[rows])
 
 
-def everyone(parts: list[Part], settings: BatchSettings) -> Stack:
-    """Return the one minibatch of all users."""
+def all_users(parts: list[Part], settings: BatchSettings) -> Stack:
+    """Return the single minibatch of all users."""
     return _stack(stacked(parts), repeat(slice(None)), 1, 1, settings)
 
 
@@ -83,7 +83,7 @@ def loss_at(state: State, first: int, stack: Stack, rates: Array, slack: float) 
 
 
 def finished(state: State, first: int, scale: Array | None) -> tuple[Array, Array]:
-    """Return a block in the form of a solution, scaled and without the diagonal, and the latter."""
+    """Return a block in the form of a solution, scaled with a zero diagonal, and its diagonal."""
     block = state[0].copy()
     columns = np.arange(block.shape[1])
     own = (first + columns, columns)

@@ -2,7 +2,7 @@
 
 A block of columns takes its steps in tasks, each on the minibatches of several steps. Blocks need
 nothing of each other, so that P may be larger than the memory of any one machine. The minibatches
-are those of gradient descent in memory, if the rows have the same order.
+equal the batches of gradient descent in memory, if the rows have the same order.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from shallow_ae._solvers.gradient_descent.step import safe_learning_rate
 from shallow_ae._typing import Array
 
 _BLOCK_BYTES = 2**25
-_MOST_BLOCKS = 256  # then larger ones: each partition is ranked by each block of columns
-_GROUP_BYTES = 2**26  # of rows that one task multiplies, in the search for the learning rate
+_MOST_BLOCKS = 256  # more blocks would slow down ranking, which has a task per partition and block
+_GROUP_BYTES = 2**26  # size of the rows that one task multiplies to find the learning rate
 
 # Steps in a dispatch. Each dispatch reads and writes all of P, which may be on disk. Monitors need
 # to see the weights or losses as often as in memory.

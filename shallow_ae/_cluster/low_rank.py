@@ -6,7 +6,7 @@ row for each user is kept. Let Q be the basis after the last power iteration, T 
 T'Q = E diag(l) E'. The columns of A Q E diag(l)^-1/2 are an orthonormal basis of the range of A Q,
 and the projection of A on it is the transpose of T E diag(l)^-1/2. Its SVD is what `randomized_svd`
 returns from the same random start, up to rounding. With fewer users than items, `randomized_svd`
-starts with a matrix for the users instead, and the results differ as those of two random starts.
+starts with a matrix for the users instead, and the results differ like those of two random starts.
 
 Source: N. Halko, P. G. Martinsson and J. A. Tropp, "Finding Structure with Randomness", SIAM Review
 2011.

@@ -10,7 +10,7 @@ import numpy as np
 
 from shallow_ae._cluster.column_tasks import (
     BatchSettings,
-    everyone,
+    all_users,
     stacked_batches,
     taken_rows,
 )
@@ -22,7 +22,7 @@ from shallow_ae._solvers.gradient_descent.schedule import dispatch_sizes
 from shallow_ae._solvers.gradient_descent.sizes import ENTRIES, likely_entries, rounded_up
 from shallow_ae._typing import Array
 
-_STACK_BYTES = 2**28  # of the minibatches of a task
+_STACK_BYTES = 2**28  # maximum size of the minibatches of a task
 
 
 class Dispatch(NamedTuple):
@@ -34,7 +34,7 @@ class Dispatch(NamedTuple):
 
 
 class PartitionedMinibatches:
-    """The minibatches that a descent in memory draws, if the rows have the same order there."""
+    """The same minibatches as a descent in memory draws from rows in the same order."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class PartitionedMinibatches:
     def dispatches(
         self, users: Iterator[Any], rates: Array, at_once: int, pauses: Sequence[int]
     ) -> Iterator[Dispatch]:
-        """Yield the minibatches of at most `at_once` steps; `users` yields those of each step."""
+        """Yield the minibatches of up to `at_once` steps; `users` yields the users of each step."""
         size, parts = dispatch_sizes(len(rates), at_once, pauses)
         batches: Task = None
         for first, end in parts:
@@ -73,7 +73,7 @@ class PartitionedMinibatches:
             if not isinstance(drawn[0], slice):
                 batches = self._batches(drawn, size)
             elif batches is None:
-                batches = persisted([task(everyone, self._parts, self._settings(None))])[0]
+                batches = persisted([task(all_users, self._parts, self._settings(None))])[0]
             padded = np.zeros(size, self._dtype)
             padded[: end - first] = rates[first:end]
             yield Dispatch(batches, padded, end - first)

@@ -1,10 +1,10 @@
 """The solution on the nearest items, for rows in partitions on Dask workers.
 
-The tasks are those of `_solvers.neighborhood.partial`. The rows are stacked into groups, as few as
-memory allows, and each worker gets a copy of each group. The items are cut into blocks. After the
-nearest items of all blocks are known, the triangle of G is computed in strips of rows, each of them
-once. A strip keeps only the entries that the systems need, an array for each block. The entries of
-all strips exist at the same time, and Dask moves them to disk if necessary.
+The tasks call the functions of `_solvers.neighborhood.partial`. The rows are stacked into groups,
+as few as memory allows, and each worker gets a copy of each group. The items are cut into blocks.
+After the nearest items of all blocks are known, the triangle of G is computed in strips of rows,
+each of them once. A strip keeps only the entries that the systems need, an array for each block.
+The entries of all strips exist at the same time, and Dask moves them to disk if necessary.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts that partitioned rows consist of, and what tasks compute from one part."""
+"""The parts of partitioned rows, and the functions that tasks apply to one part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shallow_ae.data.matrices import checked_block
 
 
 class PartSize(NamedTuple):
-    """What the client knows of one partition of rows."""
+    """Sizes and sums of one partition of rows, which the client keeps."""
 
     n_rows: int
     n_entries: int
@@ -94,7 +94,7 @@ def places_like(
 
 
 def size_of(rows: TrainingRows) -> PartSize:
-    """Return what the client needs to know of a part."""
+    """Return the sizes and sums of a part that the client keeps."""
     return PartSize(
         rows.n_rows,
         rows.n_entries,
@@ -131,7 +131,7 @@ def weigh_part(
 
 
 def rows_of(rows: TrainingRows, own: NDArray[np.intp]) -> sp.csr_array[Any]:
-    """Return the interactions of the rows of these numbers."""
+    """Return the interactions of the rows with the given numbers."""
     return rows.X[own]
 
 

@@ -1,4 +1,4 @@
-"""Random start weights in blocks of columns, with the numbers of a start in memory."""
+"""Random start weights in blocks of columns, with the same numbers as in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shallow_ae._runtime.dask_graphs import Task, constant, task
 from shallow_ae._solvers.gradient_descent.step import DRAWN_ROWS, draw_rows
 from shallow_ae._typing import Array
 
-_ROW_BYTES = 2**26  # of the rows that one task draws
+_ROW_BYTES = 2**26  # maximum size of the rows that one task draws
 
 
 def random_blocks(

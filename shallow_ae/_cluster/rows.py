@@ -143,7 +143,7 @@ class PartitionedRows:
         return layout_of(self.n_entries / (self.n_rows * self.n_items), backend)
 
     def split(self, rows: NDArray[np.intp]) -> tuple[sp.csr_array[Any], PartitionedRows]:
-        """Return the rows of these numbers in memory, in rising order, and the other rows."""
+        """Return the rows with the given numbers, in memory and in order, and the other rows."""
         rows = np.sort(rows)
         ends = np.cumsum([size.n_rows for size in self.sizes])
         cuts = np.searchsorted(rows, ends[:-1])

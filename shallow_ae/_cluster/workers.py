@@ -49,7 +49,7 @@ def check_cluster_memory(n_items: int, dtype: np.dtype[Any]) -> None:
 def check_worker_memory(what: str, n_bytes: int, way: str) -> None:
     """Raise a MemoryError if a task that needs `n_bytes` does not fit on the smallest worker.
 
-    `way` says what else one can do than to start other workers.
+    `way` completes the message: what the user can do instead of starting other workers.
     """
     free = worker_memory()
     if n_bytes > free:

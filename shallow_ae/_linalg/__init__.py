@@ -1,1 +1,1 @@
-"""Linear algebra: csr rows, Gram matrices, inverses. It knows no model."""
+"""Linear algebra: csr rows, Gram matrices, inverses. Independent of models."""

@@ -1,1 +1,1 @@
-"""Model files: JSON and named arrays in one checked file. It knows weights, but no estimator."""
+"""Model files: JSON and named arrays in one checked file. Independent of the estimators."""

@@ -2,7 +2,7 @@
 
 The file is a safetensors file: the length of a JSON header, the header, and the arrays. Any
 safetensors reader can open it. The header's metadata holds the JSON and a SHA-256 checksum. The
-checksum is that of the whole file with zeros in place of the checksum, so that it covers every
+checksum is computed over the whole file with zeros in place of the checksum, so it covers every
 byte. The safetensors package writes the file, but it copies arrays when it reads them. This module
 therefore reads the header itself and maps the arrays.
 """
@@ -48,7 +48,7 @@ _DTYPES = {
 
 
 class ModelFileError(ValueError):
-    """Raised if a model file is damaged, incomplete, too new, or no model file.
+    """Raised if a file is not a model file, or is damaged, incomplete or from a newer version.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class ModelFileError(ValueError):
 
 
 class Contents(NamedTuple):
-    """What a model file holds."""
+    """The contents of a model file."""
 
     document: Any  # JSON
     arrays: dict[str, Array]
@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str], *, mapped: bool = True) -> Contents:
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= _LENGTH:
-            raise ModelFileError(f"{path} has {size} bytes: it is no model file, or truncated.")
+            raise ModelFileError(f"{path} has {size} bytes: it is not a model file, or truncated.")
         buffer: Any = (
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             if mapped
@@ -144,8 +144,8 @@ def _header(buffer: Any) -> bytes:
     n, left = int.from_bytes(buffer[:_LENGTH], "little"), len(buffer) - _LENGTH
     if n > left:
         raise ModelFileError(
-            f"is no model file, or truncated: its header should have {n:,} bytes, and {left:,} are "
-            "there."
+            f"is not a model file, or truncated: its header should have {n:,} bytes, and only "
+            f"{left:,} bytes follow."
         )
     return bytes(buffer[_LENGTH : _LENGTH + n])
 
@@ -155,7 +155,7 @@ def _fields_of(header: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     fields = _parsed(header)
     metadata = fields.pop("__metadata__", None) if isinstance(fields, dict) else None
     if not isinstance(metadata, dict) or not {_DOCUMENT, _CHECKSUM} <= metadata.keys():
-        raise ModelFileError("was not written by `save_model`: its header has no model.")
+        raise ModelFileError("was not written by `save_model`: its header describes no model.")
     return fields, metadata
 
 
@@ -163,7 +163,7 @@ def _parsed(text: Any) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError, TypeError) as error:
-        raise ModelFileError("is no model file, or damaged: it holds no valid JSON.") from error
+        raise ModelFileError("is not a model file, or damaged: its JSON is invalid.") from error
 
 
 def _place_of_checksum(header: bytes) -> int:
@@ -207,7 +207,7 @@ def _array(name: str, field: dict[str, Any], data: memoryview) -> Array:
 @contextmanager
 def _replacement(path: Path) -> Iterator[Path]:
     """Give the name of a new file in the same folder, which replaces `path` at the end."""
-    target = Path(os.path.realpath(path))  # a symbolic link stays one
+    target = Path(os.path.realpath(path))  # a symbolic link is kept, and its target replaced
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: pass the name of a file.")
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")

@@ -26,7 +26,7 @@ def checked_document(document: Any) -> dict[str, Any]:
 
 @contextmanager
 def damage_as_error(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn each error that damaged contents lead to into a ModelFileError with the path."""
+    """Turn errors caused by damaged contents into a ModelFileError that names the path."""
     try:
         yield
     except ModelFileError as error:

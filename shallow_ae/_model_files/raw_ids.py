@@ -76,7 +76,7 @@ def decode_ids(node: dict[str, Any]) -> Array:
 
 
 def _fixed_width(own: Array, kind: np.dtype[Any], n: int) -> Array:
-    """Return bytes as texts of NumPy's types for texts of one width."""
+    """Return bytes as an array of one of NumPy's types for texts of fixed width."""
     if kind.kind not in "US" or own.dtype != np.uint8 or own.size != n * kind.itemsize:
         raise ValueError(f"{own.size:,} bytes for {n:,} texts of {kind}")
     if kind.kind == "U" and (own.view(np.uint32) > sys.maxunicode).any():

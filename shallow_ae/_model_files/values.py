@@ -144,7 +144,7 @@ class Decoder:
         if _FORM not in node:
             return own
         if node[_FORM] == "array":
-            return self._arrays.pop(own["name"])  # once: a value may be larger than its arrays
+            return self._arrays.pop(own["name"])  # each array is used once
         return self._readers[node[_FORM]](**own)
 
 

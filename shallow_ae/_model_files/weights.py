@@ -33,7 +33,7 @@ def check_type(name: str, value: Any, expected: Any) -> None:
 def check_numbers(name: str, array: Any, *shape: int | None) -> None:
     """Raise a ValueError unless an array holds finite floats; None allows any length of an axis."""
     if type(array) is not np.ndarray or array.dtype not in (np.float32, np.float64):
-        raise ValueError(f"`{name}` is no array of floats")
+        raise ValueError(f"`{name}` is not an array of floats")
     if array.ndim != len(shape) or any(
         n not in (None, own) for n, own in zip(shape, array.shape, strict=True)
     ):

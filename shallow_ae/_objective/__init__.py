@@ -1,1 +1,1 @@
-"""The objective, its training data and its solution. It knows no solver."""
+"""The objective, its training data and its solution. Independent of the solvers."""

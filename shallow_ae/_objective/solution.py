@@ -1,4 +1,4 @@
-"""The solution of the objective: weights, and how exact they are."""
+"""The solution of the objective: weights, and measures of their accuracy."""
 
 from __future__ import annotations
 

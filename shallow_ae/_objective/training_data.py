@@ -163,7 +163,7 @@ def rows_to_remove(
         if not found:
             raise ValueError(
                 f"Row {row} of X, with {X.indptr[row + 1] - X.indptr[row]} items and the sample "
-                f"weight {sample_weight[row]:g}, is not among the {n_rows:,} rows learned from, or "
+                f"weight {sample_weight[row]:g}, is not among the {n_rows:,} training rows, or "
                 "X repeats it more often. Pass rows and sample weights exactly as they were passed "
                 "to `fit` or `partial_fit`. Nothing was forgotten."
             )

@@ -20,7 +20,7 @@ GRAM_DTYPE = np.float64  # so that subtracted rows leave almost no rounding erro
 
 @dataclass(frozen=True)
 class TrainingGram:
-    """The sum of w_u x_u' x_u over the rows learned from, and other statistics that a fit needs."""
+    """The sum of w_u x_u' x_u over the training rows, and other statistics that a fit needs."""
 
     matrix: Array  # of shape (n_items, n_items), with weights in units of 2^exponent
     total_weight: float  # sum of the weights w_u, in units of 2^exponent
@@ -79,7 +79,7 @@ class TrainingGram:
         too_small = held & (left < -1e-9 * self.largest)
         if rest.n_rows < 0 or (rest.n_users < 0).any() or too_small.any():
             raise ValueError(
-                "X has rows that were not learned from: some of its items have more users or "
+                "X has rows that are not training rows: some of its items have more users or "
                 "larger values than in all rows so far. Pass rows and sample weights exactly as "
                 "they were passed to `fit` or `partial_fit`. Nothing was forgotten."
             )
@@ -179,7 +179,7 @@ def gram_of(
 
 
 def empty_gram(X: sp.csr_array[Any], user_exponent: float, dtype: Any) -> TrainingGram:
-    """Return a sum over no rows, for rows such as those of X."""
+    """Return a sum over no rows, to which rows with the items and the dtype of X can be added."""
     n_items = X.shape[1]
     return TrainingGram(
         matrix=np.zeros((n_items, n_items), dtype),

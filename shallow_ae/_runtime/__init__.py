@@ -1,1 +1,1 @@
-"""The machine: threads, memory, speed, compiled functions, JAX. It knows no matrix."""
+"""The machine: threads, memory, speed, compiled functions, JAX. Independent of matrices."""

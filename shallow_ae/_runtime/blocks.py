@@ -53,7 +53,7 @@ def share_rows(
 
     `label` holds the operation and the name of a row, which the progress bar shows.
     """
-    if n_rows == 1 and not verbose:  # a single request has no time for what follows
+    if n_rows == 1 and not verbose:  # a single request would wait for the threads to start
         task(slice(0, 1))
         return
     size = _ROWS_PER_TASK

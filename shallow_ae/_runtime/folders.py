@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all."""
+"""Folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import uuid4
 
 
 def check_folder(folder: Path, *, overwrite: bool) -> None:
-    """Raise an OSError unless a folder can be written at `folder`, where none or any may be."""
+    """Raise an OSError unless a folder can be written at `folder`."""
     if not folder.parent.is_dir():
         raise FileNotFoundError(
             f"{folder} cannot be written: there is no folder {folder.parent}. Make it first."

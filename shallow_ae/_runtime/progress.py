@@ -1,4 +1,4 @@
-"""Progress bars. tqdm is imported when the first one is shown."""
+"""Progress bars. tqdm is imported when the first bar is shown."""
 
 from __future__ import annotations
 

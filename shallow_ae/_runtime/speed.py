@@ -25,7 +25,7 @@ COST_LIST_LOOKUP = 150
 # scipy's product, on one thread, of a sparse and a dense matrix; and one in the LU, QR and singular
 # value decompositions of matrices with a few hundred columns. Measured on MovieLens-1M, on Gowalla
 # and on generated data with a million items; between the last two they vary by a factor of three.
-CACHE = 2**25  # bytes
+CACHE = 2**25  # size of the cache in bytes
 COST_SPARSE_PRODUCT = (22, 120)
 COST_DECOMPOSITION = (4, 8)
 

@@ -1,4 +1,4 @@
-"""Worker threads, with BLAS on one thread each, and out of reach of keyboard interrupts."""
+"""Worker threads, each with single-threaded BLAS, which keyboard interrupts do not reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings that point at the caller's line, however deep in the library they arise."""
+"""Warnings that point at the caller's line, at any depth of calls inside the library."""
 
 from __future__ import annotations
 

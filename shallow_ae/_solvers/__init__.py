@@ -1,1 +1,1 @@
-"""Four solvers, independent of each other. They know no estimator and return solutions."""
+"""Four solvers, independent of each other and of the estimators. They return solutions."""

@@ -1,4 +1,4 @@
-"""The cost of each solver, and the errors where memory is short."""
+"""The cost of each solver, and the errors if memory is insufficient."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class MemoryNeed(NamedTuple):
     """The memory of a fit, which includes a matrix of n x n numbers."""
 
     n: int
-    of_what: str  # "users" or "items"
+    of_what: str  # what the rows of the matrix are: "users" or "items"
     itemsize: int
     bytes: int  # in total
 
@@ -154,7 +154,7 @@ def exact_need(shape: tuple[int, int], n_entries: int, itemsize: int) -> MemoryN
     of_gram = keeps_gram(n_entries, n_items)
     dual = is_dual(n_users, n_items) and not of_gram
     n = n_users if dual else n_items
-    # Copies of X as csr, transposed and weighted. If the Gram matrix is kept, they are float64.
+    # Copies of X: as csr, transposed, and weighted. If the Gram matrix is kept, they are float64.
     transposed = n_entries * (itemsize + 4 + 3 * 12 if of_gram else 2 * (itemsize + 4))
     of_products = n_threads() * 2 * block_rows(n_users, n_items) * n_items * itemsize * dual
     beside = transposed + max(gram_bytes(n, itemsize), inverse_bytes(n, itemsize), of_products)

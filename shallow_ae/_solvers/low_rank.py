@@ -18,7 +18,7 @@ _N_OVERSAMPLES = 10  # scikit-learn's default
 
 
 class LowRankSettings(NamedTuple):
-    """The parameters of a low-rank model that decide which weights a spectrum gives."""
+    """The parameters of a low-rank model that scale its rows and filter its spectrum."""
 
     regularization: float
     item_normalization: float
@@ -104,8 +104,8 @@ def n_iterations(shape: tuple[int, int], n_components: int) -> int:
 def low_rank_bytes(shape: tuple[int, int], n_entries: int, n_components: int, itemsize: int) -> int:
     """Return the peak memory of a fit in bytes, including the rows that the model keeps."""
     width = n_vectors(shape, n_components)
-    # randomized_svd holds up to three matrices with a row for each user or each item, whichever are
-    # more, and one with a row for each of the others.
+    # randomized_svd holds up to three matrices with max(n_users, n_items) rows and one matrix with
+    # min(n_users, n_items) rows.
     of_svd = (3 * max(shape) + min(shape)) * width * itemsize
     rows = n_entries * (3 * itemsize + 4) + 20 * sum(shape)
     return rows + of_svd + of_svd // 16

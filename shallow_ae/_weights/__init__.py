@@ -1,1 +1,1 @@
-"""Item weights and the rankings they give. It knows no training."""
+"""Item weights and the rankings computed from them. Independent of training."""

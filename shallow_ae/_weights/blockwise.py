@@ -1,4 +1,4 @@
-"""Weights that are not stored: rows are ranked in blocks of scores, P is computed in columns."""
+"""Weights that are not stored: ranking by blocks of scores, and P computed in blocks of columns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rank_blocks(
 
 
 def product_rows(n_rows: int, n_items: int) -> int:
-    """Return how many rows a block has whose scores are products with the vectors of all items.
+    """Return the number of rows in a block whose scores are products with all items' vectors.
 
     All vectors are read for each block. In small blocks, reading them takes longer than the
     multiplications; a block is therefore larger than the cache.
@@ -56,7 +56,7 @@ def dense_of(weights: WeightMatrix, n_bytes: int) -> DenseWeights:
     Raises
     ------
     MemoryError
-        If fewer than `n_bytes`, the memory that this needs, are free.
+        If less than `n_bytes`, the memory that the computation needs, is free.
     """
     n_items = weights.n_inputs
     check_dense_fits(n_bytes, n_items)
@@ -70,5 +70,5 @@ def dense_of(weights: WeightMatrix, n_bytes: int) -> DenseWeights:
 
 
 def subtract_diagonal(scores: Array, X: sp.csr_array[Any], diagonal: Array) -> None:
-    """Take out of the scores what each item of a row adds to its own score."""
+    """Subtract from the scores the amount that each item of a row adds to its own score."""
     scores[X.tocoo().coords] -= X.data * diagonal[X.indices]

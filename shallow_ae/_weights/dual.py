@@ -26,15 +26,15 @@ from shallow_ae._weights.item_weights import DenseWeights, WeightMatrix, fits
 class DualWeights(NamedTuple):
     """P as a product with M, the inverse of a users x users matrix.
 
-    Let x_j be the column of item j in the interactions learned from. An entry of P is
+    Let x_j be the column of item j in the training data. An entry of P is
     P_ij = input_scale_i x_i' M x_j output_scale_j, and P_jj = 0.
     """
 
     items: sp.csr_array[Any]  # X' of shape (n_items, n_users)
     M: Array  # of shape (n_users, n_users), symmetric
-    input_scale: Array  # of shape (n_items,), like the next two
-    output_scale: Array
-    diagonal: Array  # diagonal of the product above, which P does not include
+    input_scale: Array  # of shape (n_items,)
+    output_scale: Array  # of shape (n_items,)
+    diagonal: Array  # diagonal of the product above, of shape (n_items,); P_jj is 0 instead
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -174,7 +174,7 @@ def rank_by_sparse(
     *,
     verbose: int = 0,
 ) -> None:
-    """Write the best items of each row, for the arrays of a square csr matrix P."""
+    """Write the best items of each row, given the arrays of a square csr matrix P."""
     from shallow_ae._weights.top_k import rank_sparse
 
     n_items = len(P.indptr) - 1
@@ -194,7 +194,7 @@ def rank_by_dense(
     *,
     verbose: int = 0,
 ) -> None:
-    """Do the same for a contiguous array P."""
+    """Write the best items of each row, given a contiguous array P."""
     from shallow_ae._weights.top_k import rank_dense
 
     def rank(part: slice) -> None:

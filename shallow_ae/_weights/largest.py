@@ -14,8 +14,8 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import SparseWeights, WeightMatrix
 from shallow_ae._weights.ranking import best_of_rows
 
-_COLUMNS = 128  # of a P that is not sparse, in one block
-_STORED_COLUMNS = 1024  # of a sparse P
+_COLUMNS = 128  # columns in a block, if P is not sparse
+_STORED_COLUMNS = 1024  # columns in a block of a sparse P
 
 
 def bytes_needed(weights: WeightMatrix, n_neighbors: int) -> int:
@@ -43,9 +43,9 @@ def largest_weights(weights: WeightMatrix, n_neighbors: int) -> sp.csr_array[Any
     def largest(block: slice) -> sp.csc_array[Any]:
         columns = weights.columns(block)
         width = columns.shape[1]
-        nobody = sp.csr_array((width, n_items), dtype=columns.dtype)
+        empty = sp.csr_array((width, n_items), dtype=columns.dtype)
         sizes = np.ascontiguousarray(np.abs(columns).T)
-        items, _ = best_of_rows(sizes, n_neighbors, candidate_filter(nobody, exclude_seen=False))
+        items, _ = best_of_rows(sizes, n_neighbors, candidate_filter(empty, exclude_seen=False))
         values = np.take_along_axis(columns.T, items, axis=1)
         indptr = np.arange(width + 1, dtype=np.int32) * n_neighbors
         indices = items.ravel().astype(np.int32)

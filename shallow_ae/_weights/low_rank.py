@@ -26,7 +26,7 @@ class LowRankWeights(NamedTuple):
     """P_ij = input_scale_i a_i . a_j for different items with the vectors a_i and a_j; P_jj = 0."""
 
     vectors: Array  # a, of shape (n_items, n_components)
-    input_scale: Array  # of shape (n_items,), like the next
+    input_scale: Array  # of shape (n_items,)
     diagonal: Array  # input_scale_j a_j . a_j, which P does not include
 
     @property
@@ -95,5 +95,5 @@ class LowRankWeights(NamedTuple):
         return dense_of(self, n_bytes)
 
     def cheapest_for(self, X: sp.csr_array[Any]) -> WeightMatrix:
-        """Return these weights. P as an array would need more memory and be read more slowly."""
+        """Return these weights. P as an array would need more memory and more time to read."""
         return self

@@ -15,7 +15,7 @@ from shallow_ae._weights.item_weights import WeightMatrix
 
 
 class PopularityScores(NamedTuple):
-    """The score of each item, for all users. It is no product of X and item weights."""
+    """The score of each item, the same for all users. It is not a product of X and item weights."""
 
     popularity: Array  # of shape (n_items,)
 
@@ -74,7 +74,7 @@ class PopularityOrder(NamedTuple):
 
     @classmethod
     def of(cls, popularity: Array) -> PopularityOrder:
-        """Return the items by falling popularity, ties by ascending index."""
+        """Return the items by descending popularity, ties by ascending index."""
         order = np.argsort(-popularity, kind="stable")
         place_of = np.empty(len(order), np.int64)
         place_of[order] = np.arange(len(order))
@@ -83,7 +83,7 @@ class PopularityOrder(NamedTuple):
     def rank(
         self, allowed: CandidateFilter, items: Array, scores: Array, *, verbose: int = 0
     ) -> None:
-        """Write the first allowed items of each row. Nothing is compiled for this."""
+        """Write the first allowed items of each row, without compiled functions."""
 
         def rank(part: slice) -> None:
             places = _first_allowed(self.place_of, allowed, part, items.shape[1])

@@ -26,7 +26,7 @@ class Workspace(NamedTuple):
     every: Array  # the indices of all items
     some: Array  # the indices of a user's candidates
     values: Array  # the scores of these candidates
-    maxima: Array  # of groups of scores
+    maxima: Array  # the maxima of groups of scores
 
 
 @compiled
@@ -153,7 +153,7 @@ def _sum_dense(X: CsrArrays, user: int, P: Array, row: Array) -> None:
     for item in range(len(row)):
         row[item] = 0
     entry, stop = X.indptr[user], X.indptr[user + 1]
-    while entry + 4 <= stop:  # four items at a time: `row` is read and written once for all
+    while entry + 4 <= stop:  # four items at a time, so `row` is read and written once for four
         a, P_a = X.data[entry], P[X.indices[entry]]
         b, P_b = X.data[entry + 1], P[X.indices[entry + 1]]
         c, P_c = X.data[entry + 2], P[X.indices[entry + 2]]

@@ -32,13 +32,14 @@ def weighted_sum(parts: Sequence[ItemWeights], factors: Sequence[float]) -> Item
     Raises
     ------
     ValueError
-        If the parts do not have the same number of items, because one was fitted again on its own.
+        If the parts do not have the same number of items, because a part was later fitted to other
+        data.
     """
     sizes = [part.form.n_inputs for part in parts]
     if len(set(sizes)) > 1:
         raise ValueError(
             f"The parts of the sum have {', '.join(map(str, sizes))} items, expected the same "
-            "number for all: a part was fitted again on its own. Fit the sum."
+            "number for all: a part was later fitted to other data. Call `fit` of the sum."
         )
     left = [(part, factor) for part, factor in zip(parts, factors, strict=True) if factor]
     if len(left) == 1 and left[0][1] == 1:

@@ -14,7 +14,7 @@ from shallow_ae._typing import Array
 def check_sample_weight(
     sample_weight: ArrayLike | None, n_users: int, *, may_be_zero: bool = False
 ) -> Array:
-    """Return one weight >= 0 for each user in float64; None means 1 for everyone."""
+    """Return one weight >= 0 for each user in float64; None means 1 for all users."""
     from sklearn.utils import check_array  # a serving process checks arguments without scikit-learn
 
     if sample_weight is None:

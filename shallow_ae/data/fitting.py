@@ -1,4 +1,4 @@
-"""How estimators learn: on a copy, which they take over in one assignment.
+"""Fits in one assignment: an estimator trains a copy of itself and then takes over its attributes.
 
 An error leaves the estimator unchanged. Other threads see either the previous or the new fit, never
 a mixture of both.

@@ -54,21 +54,21 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         The raw user ids of `fit`, in order of first appearance. Not defined after a fit to a Dask
         DataFrame, whose users stay on the workers.
     items_ : ndarray of shape (n_items,)
-        The raw item ids of `fit`: the columns of every matrix that `transform` returns.
+        The raw item ids of `fit`. The columns of matrices that `transform` returns have this order.
 
     Notes
     -----
     The model has no parameters for users, so new users can be scored: `transform` returns one row
-    for each user *of the given interactions*, in order of first appearance. `users_in` returns the
+    for each user of the given interactions, in order of first appearance. `users_in` returns the
     ids of these users. Sums are computed in float64. The matrix is float64 if the counts are
-    float64 or include a Python float, else float32 (exact for sums up to 2**24).
+    float64 or include a Python float, else float32 (exact for sums up to ``2**24``).
 
-    The cost is that of hashing both id columns and constructing one csr matrix, without a Python
+    The time is spent on hashing both id columns and constructing one csr matrix. There is no Python
     loop over rows.
 
-    The matrix of a Dask DataFrame is a Dask array with blocks of csr matrices. Dask's shuffle
-    brings the rows of each user together, so that the order of the users is Dask's. The numbers of
-    the items do not depend on the partitions.
+    For a Dask DataFrame, the matrix is a Dask array with blocks of csr matrices. Dask's shuffle
+    brings the rows of each user together, and determines the order of the users. The numbers of the
+    items do not depend on the partitions.
 
     Examples
     --------
@@ -105,15 +105,15 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
         y : None
             Ignored.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -143,16 +143,29 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
         y : None
             Ignored.
 
         Returns
         -------
         X : csr_array of shape (n_users, n_items)
-            Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`.
+            Counts: row i belongs to user `users_[i]`, column j to item `items_[j]`. A Dask array
+            for a Dask DataFrame.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As in `fit`.
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> listens = [("ann", "Hey Jude", 3), ("bob", "Kashmir", 1), ("ann", "Kashmir", 2)]
+        >>> IdMapper().fit_transform(listens).toarray()
+        array([[3., 2.],
+               [0., 1.]], dtype=float32)
         """
         if is_dask_frame(interactions):
             return self._fit_partitions(interactions).transform(interactions)
@@ -163,9 +176,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions with raw ids.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions with raw ids. An array has shape (n_interactions, 2 or 3).
 
         Returns
         -------
@@ -177,6 +189,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         ------
         ValueError
             As in `fit`, and if an item is unknown and `unknown` is "error".
+
+        Examples
+        --------
+        >>> from shallow_ae import IdMapper
+        >>> mapper = IdMapper().fit([("ann", "Hey Jude", 3), ("bob", "Kashmir", 1)])
+        >>> mapper.transform([("cleo", "Kashmir", 2)]).toarray()
+        array([[0., 2.]], dtype=float32)
         """
         if is_dask_frame(interactions):
             return self._transform_partitions(interactions)  # type: ignore[no-any-return]
@@ -376,7 +395,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
         Returns
         -------
-        self
+        self : object
+            This mapper.
 
         Examples
         --------

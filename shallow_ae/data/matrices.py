@@ -58,8 +58,8 @@ def checked_block(estimator: Any, block: Any, n_items: int) -> sp.csr_array[Any]
         raise ValueError(f"The block has shape {block.shape}, expected (n_users, {n_items}).")
     if not block.shape[0]:
         is_double = block.dtype == np.float64
-        nobody = np.empty((0, n_items), np.float64 if is_double else np.float32)
-        return sp.csr_array(nobody)
+        no_rows = np.empty((0, n_items), np.float64 if is_double else np.float32)
+        return sp.csr_array(no_rows)
     return sp.csr_array(check_interactions(copy(estimator), block, reset=True))
 
 

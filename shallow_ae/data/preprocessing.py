@@ -46,6 +46,13 @@ class _SparseStaysSparse:
             New array; float64 for float64 input, else float32. A dense result becomes a DataFrame
             if scikit-learn's `set_output` requests it. A sparse result stays sparse. A Dask array
             is weighted and checked block by block, when it is computed.
+
+        Examples
+        --------
+        >>> from shallow_ae import LogCountTransformer
+        >>> transformer = LogCountTransformer().fit([[0, 1]])
+        >>> transformer.transform([[1, 0]])
+        array([[1.6931472, 0.       ]], dtype=float32)
         """
         if is_dask(X):
             weigh = copy(self).transform
@@ -69,6 +76,12 @@ class _SparseStaysSparse:
         -------
         weights : ndarray or csr_array of shape (n_users, n_items)
             As from `transform`.
+
+        Examples
+        --------
+        >>> from shallow_ae import LogCountTransformer
+        >>> LogCountTransformer().fit_transform([[0, 1]])
+        array([[0.       , 1.6931472]], dtype=float32)
         """
         self.fit(X)
         return self.transform(X)
@@ -127,7 +140,8 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -159,6 +173,14 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         -------
         counts : ndarray or csr_array of shape (n_users, n_items)
             Counts of the data type that `transform` would return for `X`.
+
+        Examples
+        --------
+        >>> from shallow_ae import LogCountTransformer
+        >>> transformer = LogCountTransformer()
+        >>> weights = transformer.fit_transform([[0, 1, 3]])
+        >>> transformer.inverse_transform(weights).round(3)
+        array([[0., 1., 3.]], dtype=float32)
         """
         check_is_fitted(self)
         weights = self._check(X, above=1, what="weights", reset=False)

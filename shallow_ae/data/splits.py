@@ -160,8 +160,8 @@ def hold_out_after(
         ) from error
     if is_visible.all() or not is_visible.any():
         raise ValueError(
-            f"`start`={start!r} leaves nothing on one side: the times of column {time!r} go from "
-            f"{times.min()!r} to {times.max()!r}. Choose a `start` between them."
+            f"`start`={start!r} leaves no rows before it or no rows after it: the times of column "
+            f"{time!r} go from {times.min()!r} to {times.max()!r}. Choose a `start` between them."
         )
     by_time = np.argsort(times.to_numpy(), kind="stable")
     by_time = by_time[pairs.is_met_in_rows[by_time]]
@@ -172,9 +172,9 @@ def hold_out_after(
     is_hidden = pairs.is_met_in_rows & ~is_known[pairs.of_rows]
     if not is_hidden.any():
         raise ValueError(
-            f"Nothing is hidden: since `start`={start!r} no user has met an item that is new to "
-            "them, except the first items of users without earlier interactions. Choose an "
-            "earlier `start`."
+            f"Nothing is hidden: from `start`={start!r} on, no user has an interaction with a new "
+            "item, except the first items of users without earlier interactions. "
+            "Choose an earlier `start`."
         )
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
 
@@ -189,7 +189,7 @@ def _are_before(times: Any, start: Any, name: str) -> Any:
         moment = pd.Timestamp(start)
     except ValueError as error:
         raise ValueError(
-            f"`start`={start!r} is no date, but column {name!r} holds {times.dtype}. Pass a date."
+            f"`start`={start!r} is not a date, and column {name!r} has {times.dtype}. Pass a date."
         ) from error
     if is_date:
         times = times.cast(nw.Datetime)

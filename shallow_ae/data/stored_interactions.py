@@ -37,7 +37,7 @@ def is_stored(given: Any) -> bool:
 
 
 class StoredInteractions:
-    """Interactions at a path or in a DuckDB relation. They are found and their columns checked."""
+    """Interactions at a path or in a DuckDB relation, with checked columns."""
 
     def __init__(self, given: Any, columns: tuple[str, str, str]) -> None:
         check_packages(
@@ -148,7 +148,7 @@ def check_packages(needed_for: str, *packages: str) -> None:
 
 
 def _parquet_files(path: Path) -> list[Path]:
-    """Return the Parquet files at a path, without those whose name or folder hides them."""
+    """Return the Parquet files at a path, without files and folders whose name hides them."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -172,7 +172,7 @@ def _parquet_files(path: Path) -> list[Path]:
 
 
 def _check_files(files: Sequence[Path], columns: tuple[str, str, str]) -> None:
-    """Raise a ValueError if a file is no Parquet file, or lacks a column."""
+    """Raise a ValueError if a file is not a Parquet file, or lacks a column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -209,7 +209,7 @@ def _needed(names: list[str], columns: tuple[str, str, str]) -> list[str]:
 
 
 def _selected(relation: Any, columns: tuple[str, str, str]) -> Any:
-    """Return the columns to read, in types that Arrow and pandas have, too."""
+    """Return the columns to read, converted to types that Arrow and pandas also have."""
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     expressions = []
     for name in _needed(relation.columns, columns):
@@ -220,7 +220,7 @@ def _selected(relation: Any, columns: tuple[str, str, str]) -> Any:
 
 
 def _as_count(given: str) -> str | None:
-    """Return DOUBLE for the types of sums, which NumPy has not."""
+    """Return DOUBLE for DuckDB's types of sums, which NumPy does not have."""
     return "DOUBLE" if given.startswith("DECIMAL") or given in ("HUGEINT", "UHUGEINT") else None
 
 

@@ -112,12 +112,14 @@ def recall_score(
 
     Parameters
     ----------
-    y_true, y_rec, k, no_recommendations, per_user
+    y_true, y_rec, k
         As for `ndcg_score`.
     ideal : {"full", "cutoff"}, default="full"
         Denominator of the share. "full" is the number of relevant items, the usual recall.
         "cutoff" is min(k, len(truth)), so that a score of 1 is possible; the papers on variational
         autoencoders and EASE use it.
+    no_recommendations, per_user
+        As for `ndcg_score`.
 
     Returns
     -------
@@ -211,11 +213,13 @@ def map_score(
 
     Parameters
     ----------
-    y_true, y_rec, k, no_recommendations, per_user
+    y_true, y_rec, k
         As for `ndcg_score`.
     ideal : {"full", "cutoff"}, default="full"
         Divisor of the sum. "full" is the number of relevant items, as in trec_eval's `map_cut`.
         "cutoff" is min(k, len(truth)), so that a score of 1 is possible.
+    no_recommendations, per_user
+        As for `ndcg_score`.
 
     Returns
     -------

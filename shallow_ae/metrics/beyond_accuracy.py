@@ -101,13 +101,15 @@ def novelty_score(
 
     Parameters
     ----------
-    y_rec, k
+    y_rec
         As for `coverage_score`. The mean is over all nonempty places.
     item_counts : array-like of shape (n_items,), or mapping of raw id to number
         Number of users of each item. For item indices, pass `item_counts_` of a fitted model.
     n_users : float
         Number of all users: `n_samples_seen_` of a fitted model or, if it was fitted with sample
         weights, the sum of these weights.
+    k : int, default=None
+        As for `coverage_score`.
 
     Returns
     -------

@@ -29,11 +29,11 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
     """A :class:`~shallow_ae.ShallowAutoEncoder` that chooses its parameters by cross-validation.
 
     The search fits the exact solution for each split and all combinations of the listed parameter
-    values. It then fits the combination with the best mean score to all rows. The result is that of
-    :class:`~sklearn.model_selection.GridSearchCV`, but computations that several fits share are
-    done once, as in :class:`~sklearn.linear_model.RidgeCV`: the Gram matrix of all rows is computed
-    once, the Gram matrix of a training part is a difference, and settings that differ only in
-    `diagonal_slack` and `item_exponent` share an inverse.
+    values. It then fits the combination with the best mean score to all rows. The result equals the
+    result of :class:`~sklearn.model_selection.GridSearchCV`, but computations that several fits
+    share are done once, as in :class:`~sklearn.linear_model.RidgeCV`: the Gram matrix of all rows
+    is computed once, the Gram matrix of a training part is a difference, and settings that differ
+    only in `diagonal_slack` and `item_exponent` share an inverse.
 
     Parameters
     ----------
@@ -72,6 +72,11 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_items,)
         Item names. Defined only if X has column names that are all strings.
 
+    See Also
+    --------
+    ShallowAutoEncoder : The model whose parameters are chosen.
+    make_ranking_scorer : A scorer with another metric, cutoff or hold-out fraction.
+
     Notes
     -----
     The search computes one inverse for each split and each combination of `regularization`,
@@ -82,10 +87,11 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
     between one and several threads, so a `regularization` near the limit of the data type may be
     refused by one of the two searches only.
 
-    Memory is that of an exact fit plus two items x items matrices, or three if several values of
-    `diagonal_slack` or `item_exponent` are listed. Each further thread needs one or two more such
-    matrices; if these do not fit, all threads work on one inverse at a time. If a training part has
-    fewer users than items, its solutions are dual, and each setting needs an inverse of its own.
+    The search needs the memory of an exact fit plus two items x items matrices, or three if several
+    values of `diagonal_slack` or `item_exponent` are listed. Each further thread needs one or two
+    more such matrices; if these do not fit, all threads work on one inverse at a time. If a
+    training part has fewer users than items, each setting needs an inverse of its own, of users x
+    users.
 
     Examples
     --------
@@ -138,7 +144,8 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

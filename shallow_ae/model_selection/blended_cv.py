@@ -32,9 +32,9 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
     """A :class:`~shallow_ae.BlendedRecommender` that chooses its weights by cross-validation.
 
     The parts are fitted once for each split, and once to all rows. Each test user is scored once by
-    each part, whatever the number of candidate weights. The result is that of
-    :class:`~sklearn.model_selection.GridSearchCV` over `weights`, which fits and scores the parts
-    again for each candidate.
+    each part, whatever the number of candidate weights. The result equals the result of
+    :class:`~sklearn.model_selection.GridSearchCV` over `weights`, which would fit and score the
+    parts again for each candidate.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
     scoring : str, callable or None, default=None
         A scikit-learn scorer, preferably made by :func:`~shallow_ae.make_ranking_scorer`. It
         receives rows as a csr_array. None means NDCG@100 with a fifth of each user's items held
-        out. Any other scorer scores each candidate on its own.
+        out. Scorers of other origin score each candidate separately, which takes longer.
     verbose : int, default=0
         1 shows a progress bar.
 
@@ -64,8 +64,8 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
     best_estimator_ : BlendedRecommender
         Sum with the selected weights, its parts fitted to all rows.
     cv_results_ : dict of ndarray
-        Scores, ranks and times of all candidates, with the keys of GridSearchCV. The fit time is
-        that of the parts, which all candidates share.
+        Scores, ranks and times of all candidates, with the keys of GridSearchCV. All candidates
+        share one fit of the parts, and `mean_fit_time` is the time of that fit.
     n_splits_ : int
         Number of splits.
     item_weights_, item_counts_, n_samples_seen_
@@ -75,10 +75,15 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
     feature_names_in_ : ndarray of shape (n_items,)
         Item names. Defined only if X has column names that are all strings.
 
+    See Also
+    --------
+    BlendedRecommender : The model whose weights are chosen.
+    make_ranking_scorer : A scorer with another metric, cutoff or hold-out fraction.
+
     Notes
     -----
-    Beside the parts, memory is the recommendations of a test part with each candidate: 12 bytes for
-    each candidate, test user and place, or 16 in float64.
+    Beside the parts, the search keeps the recommendations of each candidate for the users of a test
+    part: 12 bytes for each candidate, test user and recommended item, or 16 in float64.
 
     Examples
     --------
@@ -124,7 +129,8 @@ class BlendedRecommenderCV(SelectedModelMixin, NamedParts):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

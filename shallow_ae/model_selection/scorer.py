@@ -19,7 +19,12 @@ from shallow_ae.serving.servable import working_steps
 
 
 class RankingScorer(HoldoutProtocol):
-    """A scikit-learn scorer of recommendations; `make_ranking_scorer` builds one.
+    """A scikit-learn scorer of recommendations, as `make_ranking_scorer` returns it.
+
+    Parameters
+    ----------
+    metric, k, holdout, random_state
+        As for :func:`~shallow_ae.make_ranking_scorer`.
 
     Examples
     --------
@@ -53,7 +58,10 @@ class RankingScorer(HoldoutProtocol):
         self.check()
         steps = _steps_of(estimator)
         if not isinstance(steps[-1], RecommenderMixin):
-            raise TypeError(f"Expected an estimator that recommends, got {steps[-1]!r}.")
+            raise TypeError(
+                f"Expected a recommender of this library, or a pipeline or search that ends in "
+                f"one, got {steps[-1]!r}."
+            )
         if isinstance(steps[0], IdMapper):
             return score_interactions(steps, X, y, self)
         X, y = (aligned_by_name(steps[0], given) for given in (X, y))

@@ -64,8 +64,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     Parameters
     ----------
     regularization : float, default=0.02
-        Strength of the penalty, >= 0. The data term is a mean over users, so a value means the
-        same for any number of users. The unscaled lambda of the literature (EASE [1]_) is
+        Strength of the penalty, >= 0. The data term is a mean over users, so the same value suits
+        any number of users. The unscaled lambda of the literature (EASE [1]_) is
         `n * regularization`.
     solver : {"sgd", "exact"}, default="sgd"
         "sgd" is gradient descent on minibatches of users. `max_iter` and `learning_rate_decay`
@@ -124,9 +124,9 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     Attributes
     ----------
     item_weights_ : ndarray of shape (n_items, n_items)
-        P: entry (i, j) is what a unit of item i adds to the score of item j. Not symmetric;
-        the diagonal is 0. If the fit inverted a users x users matrix, P is computed on first
-        access.
+        P: entry (i, j) is the amount that one unit of item i adds to the score of item j. Not
+        symmetric; the diagonal is 0. If the fit inverted a users x users matrix, P is computed on
+        first access.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
     residual_ : float
@@ -155,6 +155,13 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Number of items seen in `fit`.
     feature_names_in_ : ndarray of shape (n_items,)
         Item names. Defined only if X has column names that are all strings.
+
+    See Also
+    --------
+    ShallowAutoEncoderCV : The exact solution, with its parameters chosen by cross-validation.
+    SparseShallowAutoEncoder : Weights between each item and its nearest items only.
+    LowRankAutoEncoder : Weights between all items, as products of item vectors.
+    make_recommender : A pipeline that accepts and returns raw ids.
 
     Notes
     -----
@@ -265,7 +272,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -337,7 +345,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -385,7 +394,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         """Remove users from the training data and update the weights.
 
         The result equals a `fit` on the remaining rows. An exact model keeps its training rows, or
-        their Gram matrix if that is no larger (n_items^2 <= number of interactions). If it keeps
+        their Gram matrix if it is not larger (n_items^2 <= number of interactions). If it keeps
         rows, the result is equal bit for bit. If it keeps the Gram matrix, the result is equal up
         to float64 rounding relative to the largest sum that the matrix has held. A warning reports
         an accuracy of less than eight digits.
@@ -400,7 +409,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -432,10 +442,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     def sparsify(self, n_neighbors: int = 100) -> SparseShallowAutoEncoder:
         """Return a sparse model with the largest weights only, for recommending.
 
-        Only models fitted with "exact" have this method. The retained weights are those of the
-        exact solution and do not compensate for the removed weights.
-        :class:`~shallow_ae.SparseShallowAutoEncoder` instead fits the same number of weights, and
-        these do compensate.
+        Only models fitted with "exact" have this method. The retained weights keep their values
+        from the exact solution and do not compensate for the removed weights.
+        :class:`~shallow_ae.SparseShallowAutoEncoder` instead fits `n_neighbors` weights for each
+        item, so its weights need no compensation.
 
         Parameters
         ----------
@@ -488,11 +498,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         costs : dict of str to named tuple (form, bytes, kept_bytes, multiplications, seconds)
-            By solver: the form of the computation ("sparse" or "dense" batches with "sgd", an
-            inverse of items x items, "primal", or of users x users, "dual", with "exact"); the peak
-            memory beside `X`; the part of that memory that the fitted model keeps, before
-            `item_weights_` is read; the number of multiplications, for all `max_iter` steps with
-            "sgd"; and the estimated time on this machine.
+            The cost with each solver, under the solver's name. `form` is the form of the
+            computation: "sparse" or "dense" batches with "sgd"; with "exact", the inverse of an
+            items x items matrix ("primal") or of a users x users matrix ("dual"). `bytes` is the
+            peak memory beside `X`. `kept_bytes` is the part of it that the fitted model keeps,
+            before `item_weights_` is read. `multiplications` is the number of multiplications, for
+            all `max_iter` steps with "sgd". `seconds` is the estimated time on this machine.
 
         Examples
         --------

@@ -34,6 +34,7 @@ class NamedParts(_BaseComposition):
         Returns
         -------
         parameters : dict
+            The parameters by name.
 
         Examples
         --------
@@ -55,7 +56,8 @@ class NamedParts(_BaseComposition):
 
         Returns
         -------
-        self
+        self : object
+            This estimator, with the new parameters.
 
         Examples
         --------
@@ -71,30 +73,32 @@ class NamedParts(_BaseComposition):
 class BlendedRecommender(RecommenderMixin, NamedParts):
     """Recommend by a weighted sum of the scores of several models.
 
-    Models that are wrong about different users are better together. Weights between near items
-    (:class:`~shallow_ae.SparseShallowAutoEncoder`) and weights through shared tastes
-    (:class:`~shallow_ae.LowRankAutoEncoder`) are such models. The interface is that of
-    scikit-learn's :class:`~sklearn.ensemble.VotingRegressor`.
+    A weighted sum can be more accurate than each of its models if the models are inaccurate for
+    different users. Two such models are weights between near items
+    (:class:`~shallow_ae.SparseShallowAutoEncoder`) and weights of low rank
+    (:class:`~shallow_ae.LowRankAutoEncoder`). The interface follows scikit-learn's
+    :class:`~sklearn.ensemble.VotingRegressor`.
 
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Name and model of each part. Any recommender of this library, another sum included. Clones
-        are fitted. A part can be set to "drop" by `set_params`.
+        Name and model of each part. A part is any recommender of this library, including another
+        BlendedRecommender. `fit` fits clones of the parts. `set_params` can replace a part by
+        "drop", which leaves it out.
     weights : sequence of float, default=None
-        Factor of each part's scores; None means 1 for all. They apply when scores are computed: a
-        change by `set_params` needs no other fit.
+        Factor of each part's scores; None means 1 for all. The factors apply when scores are
+        computed: after a change by `set_params`, the parts need not be fitted again.
 
     Attributes
     ----------
     estimators_ : list of estimators
-        The fitted parts, without those that are dropped.
+        The fitted parts, without the dropped parts.
     named_estimators_ : Bunch
         The fitted parts by name.
     item_weights_ : ndarray or csr_array of shape (n_items, n_items)
-        Weighted sum of the parts' item weights: a csr_array if those of all parts are. It is
-        computed when it is read; the model does not need it. Not defined if a part has none, as
-        PopularityRecommender.
+        Weighted sum of the parts' item weights: a csr_array if the weights of all parts are
+        csr_arrays. The sum is computed each time the attribute is read; the model does not need
+        it. Not defined if a part has no item weights, such as PopularityRecommender.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
     n_samples_seen_ : int
@@ -110,13 +114,13 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
     Notes
     -----
-    The scores of the sum are the weighted sum of what the parts' `predict` returns, and the
-    contributions that `explain` returns are the weighted sums of theirs. Their scale is that of the
-    parts: they are not normalized.
+    `predict` returns the weighted sum of the scores that the parts' `predict` returns, and
+    `explain` the weighted sum of the contributions that the parts' `explain` returns. The parts'
+    scores are not normalized before they are added.
 
-    Ranking takes the time of all parts. Memory beside the result is a block of scores for each part
-    and one more, on each thread. If the weights of all parts are sparse, their sum is computed once
-    and ranked as one sparse model.
+    Ranking takes as much time as ranking with each part in turn. Beside the result, each thread
+    needs memory for one block of scores for each part and one block for the sum. If the weights of
+    all parts are sparse, the sum of the weights is computed once and ranked as one sparse model.
 
     Examples
     --------
@@ -151,7 +155,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
     @property
     def item_weights_(self) -> Any:
-        """P, of shape (n_items, n_items). It is computed in each access and not kept.
+        """P, of shape (n_items, n_items), computed on each access and not kept.
 
         Examples
         --------
@@ -181,14 +185,15 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
         TypeError, ValueError
-            If `estimators` is not a list of named recommenders, if `weights` does not have a number
-            for each of them, or if the fit of a part raises it. A note on the error names the part.
-            The estimator is then unchanged.
+            If `estimators` is not a list of named recommenders, if `weights` does not have one
+            number for each of them, or if the fit of a part raises this error; a note on the error
+            then names the part. The estimator is unchanged.
         """
         self._checked_weights(self.weights)
         trial = copy(self)
@@ -224,9 +229,10 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         Returns
         -------
         costs : dict of str to cost
-            What `plan` of each part returns, by name. Parts without a plan, such as
-            PopularityRecommender, are left out. The parts are fitted one after the other:
-            the peak memory is the `bytes` of a part and the `kept_bytes` of those before it.
+            For each part, under its name, the result of the part's `plan`. Parts without the
+            method, such as PopularityRecommender, are left out. The parts are fitted one after
+            another, so the memory during the fit of a part is its `bytes` plus the `kept_bytes` of
+            the parts before it.
 
         Examples
         --------
@@ -256,7 +262,7 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
         return FittedParts([name for name, _ in self.estimators], models)
 
     def _checked_weights(self, weights: Any) -> list[float]:
-        """Check `estimators` and the weights of the parts, and return those of the kept parts."""
+        """Check `estimators` and `weights`, and return the factors of the kept parts."""
         kept = [name for name, _ in self._checked_parts()]
         return factors_of(weights, [name for name, _ in self.estimators], kept)
 
@@ -282,10 +288,10 @@ class BlendedRecommender(RecommenderMixin, NamedParts):
 
 
 class FittedParts:
-    """The fitted parts of a sum, and the state of the sum that was asked for last."""
+    """The fitted parts of a sum, and the state of the sum for the most recent factors."""
 
     def __init__(self, names: list[str], models: dict[str, Any]) -> None:
-        self.names = names  # of all parts, those that are dropped included
+        self.names = names  # of all parts, including the dropped parts
         self.models = models
         self._last: tuple[list[float], list[ItemWeights], FittedState] | None = None
 

@@ -1,4 +1,4 @@
-"""Callbacks: functions of the caller that see the model while it is trained."""
+"""Callbacks: functions of the caller that are called with the model during training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_callback(callback: Any, callback_every: int) -> None:
 
 
 class Callback:
-    """Calls a function with the model as trained so far; the function ends the fit with True."""
+    """Calls a function with the model as trained so far. The fit ends if it returns True."""
 
     def __init__(self, function: Callable[[Any], object], model: RecommenderMixin) -> None:
         self._function = function

@@ -1,4 +1,4 @@
-"""The rows of a fit by gradient descent in memory, which may be an array or a sparse matrix."""
+"""The rows of a fit by gradient descent in memory, as an array or a sparse matrix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DescentRows(NamedTuple):
         return choose_layout(self.X, backend)
 
     def split(self, rows: NDArray[np.intp]) -> tuple[Interactions, DescentRows]:
-        """Return the rows of these numbers, in rising order, and the other rows."""
+        """Return the rows with the given numbers, in ascending order, and the other rows."""
         is_taken = np.zeros(self.n_rows, np.bool_)
         is_taken[rows] = True
         return self.X[is_taken], DescentRows(self.X[~is_taken], self.sample_weight[~is_taken])

@@ -21,7 +21,8 @@ from shallow_ae.models.fitted import AutoEncoderState, solved_state
 def check_fit_fits(X: Interactions, batch_size: int, max_iter: int) -> None:
     """Raise a MemoryError if a fit to checked rows needs more than the free memory.
 
-    The error names gradient descent if that fits, for which the other arguments are needed.
+    The error suggests gradient descent if a fit by gradient descent fits in memory; the estimate
+    for it needs `batch_size` and `max_iter`.
     """
 
     def by_descent() -> MemoryNeed:

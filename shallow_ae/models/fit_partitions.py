@@ -26,8 +26,8 @@ from shallow_ae.data.matrices import check_interactions, check_width
 from shallow_ae.models import fit_exact
 from shallow_ae.models.fitted import AutoEncoderState, solved_state
 
-_VECTORS = 20  # with a number for each item, in the fit of a model of nearest items
-_COPIES_OF_ROWS = 4  # while the rows of a partition are sorted and transposed
+_VECTORS = 20  # vectors of n_items numbers in the fit of a model of nearest items
+_COPIES_OF_ROWS = 4  # copies in memory while the rows of a partition are sorted and transposed
 
 
 def read_partitions(
@@ -129,8 +129,8 @@ def fit_nearest(rows: PartitionedRows, objective: Objective, n_neighbors: int) -
 def fit_gram(rows: PartitionedRows, objective: Objective, *, verbose: int = 0) -> AutoEncoderState:
     """Return the state of a model fitted with "exact" to these rows.
 
-    The workers add up the Gram matrix, and the client inverts it. The model keeps the matrix or the
-    rows, whichever is smaller.
+    The workers add up the Gram matrix, and this process inverts it. The model keeps the matrix or
+    the rows, whichever is smaller.
 
     Raises
     ------

@@ -47,8 +47,8 @@ def fit(
 ) -> tuple[AutoEncoderState, KeyboardInterrupt | None]:
     """Return the state after at most `max_iter` steps on checked rows, and an interrupt or None.
 
-    `before` is the state to continue from. `on_state` gets the state every so many steps, and ends
-    the fit by returning True.
+    `before` is the state to continue from. `on_state` is called with the state after every `every`
+    steps, and ends the fit by returning True.
 
     A keyboard interrupt ends the descent between two steps. The caller stores the state first and
     then raises the returned interrupt.
@@ -82,7 +82,7 @@ def fit(
     interrupt = None
     if is_interrupted:
         interrupt = KeyboardInterrupt(
-            f"The weights are those after step {n_steps} of {parameters.max_iter}."
+            f"The model keeps the weights after step {n_steps} of {parameters.max_iter}."
         )
     return training.state(found.weights, found.diagonal, losses, n_steps), interrupt
 
@@ -180,7 +180,7 @@ class _Training:
 
 
 class _StateMonitor:
-    """Passes the state of the model to a function, every so many steps."""
+    """Passes the state of the model to a function after every `every` steps."""
 
     def __init__(
         self, on_state: Callable[[AutoEncoderState], bool], every: int, training: _Training

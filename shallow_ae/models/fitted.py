@@ -1,4 +1,4 @@
-"""FittedState: what a fitted model consists of."""
+"""FittedState: the weights, counts and training data of a fitted model."""
 
 from __future__ import annotations
 

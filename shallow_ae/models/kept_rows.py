@@ -22,7 +22,7 @@ from shallow_ae.models.recommender import RecommenderMixin
 
 
 class KeptRowsMixin(RecommenderMixin):
-    """A recommender that keeps its training rows and is fitted again when rows come or go."""
+    """A recommender that keeps its training rows, and is fitted again to add or remove rows."""
 
     def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
         """Fit to the given rows only, or raise a MemoryError if `free` bytes are too few.
@@ -46,8 +46,8 @@ class KeptRowsMixin(RecommenderMixin):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Update the model with the interactions of further users.
 
-        The result equals a `fit` on all rows so far, and costs as much as that fit. A model with a
-        `random_state` needs an int there.
+        The result equals a `fit` on all rows so far, and costs as much as that fit. If the model
+        has a parameter `random_state`, it must be an int for this equality.
 
         Parameters
         ----------
@@ -60,7 +60,8 @@ class KeptRowsMixin(RecommenderMixin):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -90,7 +91,7 @@ class KeptRowsMixin(RecommenderMixin):
         """Remove users from the training data and update the weights.
 
         The result equals, bit for bit, a `fit` on the remaining rows, and costs as much as that
-        fit. A model with a `random_state` needs an int there.
+        fit. If the model has a parameter `random_state`, it must be an int for this equality.
 
         Parameters
         ----------
@@ -103,7 +104,8 @@ class KeptRowsMixin(RecommenderMixin):
 
         Returns
         -------
-        self
+        self : object
+            The updated estimator.
 
         Raises
         ------
@@ -141,7 +143,7 @@ class KeptRowsMixin(RecommenderMixin):
         kept = self._fitted.training_data
         if not isinstance(kept, TrainingRows | PartitionedRows):
             raise ValueError(
-                "This model keeps no training rows, so that it cannot be updated: it was loaded "
+                "This model keeps no training rows, so it cannot be updated: it was loaded "
                 "from a file without them (save it with `keep='all'`), returned by `sparsify`, or "
                 "fitted to a Dask array and then pickled. Update the original model, or call `fit`."
             )

@@ -38,10 +38,10 @@ class LowRankAutoEncoder(
 ):
     """Recommend with weights between all items through a few hundred components.
 
-    The model describes each item by a vector of `n_components` numbers, its place among the tastes
-    that users share. The weight between two items is the product of their vectors. Time and memory
-    grow with the number of items, not with the number of pairs of items. The closed form is a
-    truncated singular value decomposition (SVD).
+    The model describes each item by a vector of `n_components` numbers. The weight between two
+    items is the product of their vectors. Time and memory grow with the number of items, not with
+    the number of pairs of items. The vectors come from a truncated singular value decomposition
+    (SVD).
 
     Let X be the matrix of interactions, with row u multiplied by the square root of the user's
     weight and column i divided by ``(users of i) ** item_normalization``, and let V hold the right
@@ -56,16 +56,15 @@ class LowRankAutoEncoder(
     Parameters
     ----------
     n_components : int, default=512
-        Number of components. More components describe rarer tastes, and describe the training users
-        more exactly.
+        Number of components. More components reproduce the training data more exactly, including
+        items with few users.
     regularization : float, default=0.1
-        Strength of the filter f, relative to the largest singular value. At 0, every component
-        counts fully, and `n_components` alone decides what is left out (a hard cut). A larger value
-        reduces the components with small singular values (a soft cut). The value does not depend on
-        the number of users.
+        Strength of the filter f, relative to the largest singular value. At 0, f is 1 for all
+        `n_components` components and the other components are left out. A larger value reduces the
+        components with small singular values gradually. The same value suits any number of users.
     item_normalization : float, default=0.4
-        Exponent of an item's number of users in the division of its column. 0 divides by nothing,
-        so that popular items decide the components. 0.5 gives each item the same weight.
+        Exponent of an item's number of users in the division of its column. At 0, the columns are
+        not divided, and popular items dominate the components. 0.5 gives each item the same weight.
     user_exponent : float, default=1.0
         The weight of a user is multiplied by ``(number of items) ** -user_exponent``, as in
         ShallowAutoEncoder. 1 gives each user the same weight.
@@ -73,7 +72,7 @@ class LowRankAutoEncoder(
         Multiplies P_ij by ``(users of j / users of i) ** item_exponent``, as in
         ShallowAutoEncoder. A larger value recommends popular items more often.
     random_state : int, RandomState instance or None, default=None
-        Determines the start of the randomized SVD. With an int, two fits are equal.
+        Determines the start of the randomized SVD. Pass an int for reproducible fits.
 
     Attributes
     ----------
@@ -84,8 +83,8 @@ class LowRankAutoEncoder(
     singular_values_ : ndarray of shape (n_components,)
         Singular values of the scaled matrix relative to the first, s / s_1, in descending order.
     item_weights_ : ndarray of shape (n_items, n_items)
-        P: entry (i, j) is what a unit of item i adds to the score of item j. Computed when it is
-        read; the model does not need it.
+        P: entry (i, j) is the amount that one unit of item i adds to the score of item j. Computed
+        each time it is read; the model does not need it.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
     n_samples_seen_ : int
@@ -103,9 +102,10 @@ class LowRankAutoEncoder(
     Notes
     -----
     The SVD is scikit-learn's :func:`~sklearn.utils.extmath.randomized_svd`. It costs 16
-    multiplications for each component and interaction and some ten for each pair of components and
-    each user and item. It is an approximation: components that hardly differ in their singular
-    values are mixed, and the least of them may be missed in favor of slightly smaller ones.
+    multiplications for each component and interaction, and about ten for each pair of components
+    and each user and item. It is an approximation: components with nearly equal singular values are
+    mixed, and a component near the cut may be replaced by one with a slightly smaller singular
+    value.
 
     The model is a linear autoencoder of low rank, and includes published models:
 
@@ -165,7 +165,7 @@ class LowRankAutoEncoder(
 
     @property
     def item_weights_(self) -> Array:
-        """P, of shape (n_items, n_items). It is computed in each access and not kept.
+        """P, of shape (n_items, n_items), computed on each access and not kept.
 
         Examples
         --------
@@ -200,7 +200,8 @@ class LowRankAutoEncoder(
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -223,6 +224,7 @@ class LowRankAutoEncoder(
         Returns
         -------
         user_vectors : ndarray of shape (n_users, n_components)
+            One vector for each row of `X`, in the data type of the model.
 
         Examples
         --------

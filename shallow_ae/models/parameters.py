@@ -68,7 +68,7 @@ def objective_of(estimator: Any) -> Objective:
 
 
 def low_rank_settings_of(estimator: Any) -> LowRankSettings:
-    """Return the parameters of an estimator that turn its rows into weights of low rank."""
+    """Return the parameters of an estimator that scale the rows and filter the components."""
     return LowRankSettings(*(float(getattr(estimator, n)) for n in LowRankSettings._fields))
 
 

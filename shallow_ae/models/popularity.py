@@ -1,4 +1,4 @@
-"""PopularityRecommender: the items with the most users, the same scores for everyone."""
+"""PopularityRecommender: the items with the most users, with the same scores for all users."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from shallow_ae.models.recommender import RecommenderMixin
 class PopularityRecommender(RecommenderMixin, BaseEstimator):
     """Recommend the items with the most users that a user has not seen.
 
-    The score of an item is its share of the users in training, for every user. As a baseline, it
-    shows what a model adds. As a part of a :class:`~shallow_ae.BlendedRecommender`, it decides
-    where a user's few items say little.
+    The score of an item is the share of the training users who have seen it. It is the same for
+    every user. The model is a baseline for other models. As a part of a
+    :class:`~shallow_ae.BlendedRecommender`, it mainly affects users with few items, for whom the
+    scores of the other parts are small.
 
     Attributes
     ----------
@@ -39,9 +40,13 @@ class PopularityRecommender(RecommenderMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_items,)
         Item names. Defined only if X has column names that are all strings.
 
+    See Also
+    --------
+    BlendedRecommender : A weighted sum of models.
+
     Notes
     -----
-    The scores do not come from the items of a user. There is no `item_weights_`, and all
+    The scores do not depend on the items of a user. The model has no `item_weights_`, and all
     contributions that `explain` returns are 0.
 
     Examples
@@ -71,7 +76,8 @@ class PopularityRecommender(RecommenderMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

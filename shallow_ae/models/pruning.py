@@ -1,4 +1,4 @@
-"""The largest weights of any model, and of an exact model as a sparse model, for `sparsify`."""
+"""The largest weights of a model, and the sparse model of them that `sparsify` returns."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _PRODUCTS = 2**18  # maximum entries of the product of a block of rows and the w
 
 
 def pruned_weights(weights: WeightMatrix, n_neighbors: int | None) -> sp.csr_array[Any]:
-    """Return the `n_neighbors` largest weights of each column; None returns all of them.
+    """Return the `n_neighbors` largest weights of each column; None means all nonzero weights.
 
     Raises
     ------
     MemoryError
-        If they do not fit in the free memory. The message names a number that fits.
+        If the weights do not fit in the free memory. The message states a number that fits.
     """
     n_items = weights.n_inputs
-    # For no rows at all, a product is not evaluated, and a sum of sparse matrices is added up.
+    # With zero rows, `cheapest_for` does not compute P of a product, and adds up sparse matrices.
     form = weights.cheapest_for(sp.csr_array((0, n_items), dtype=weights.dtype))
     n_kept = max(1, n_items - 1)
     if n_neighbors is not None:

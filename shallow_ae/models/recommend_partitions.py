@@ -60,8 +60,8 @@ def unfitted(model: Any) -> Any:
 def _checked_blocks(model: Any, X: Any) -> list[Task]:
     blocks = row_blocks(X)
     check_width(model, X.shape[1])
-    of_whom = constant(unfitted(model))
-    return [task(_check, of_whom, place, block, X.shape[1]) for place, block in enumerate(blocks)]
+    estimator = constant(unfitted(model))
+    return [task(_check, estimator, place, block, X.shape[1]) for place, block in enumerate(blocks)]
 
 
 def _check(model: Any, place: int, block: Any, n_items: int) -> sp.csr_array[Any]:

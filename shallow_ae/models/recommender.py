@@ -154,13 +154,14 @@ class RecommenderMixin:
         Notes
         -----
         A user costs one multiplication for each nonzero weight of each of their items; with
-        LowRankAutoEncoder, one for each component and item. Memory beside the result is one row of
-        scores for each thread. With a low-rank model, with a sum of models and after a fit that
-        inverted a users x users matrix, it is a few blocks of scores for each thread. In the last
-        case, `item_weights_` is computed first and used instead if there are many users. A user's
-        result does not depend on the other users in the call, on the number of threads or on JAX's
-        backend, because JAX is not used here. Scores that are products with an inverse or with item
-        vectors have this property only up to rounding.
+        LowRankAutoEncoder, one for each component and item. Beside the result, each thread needs
+        memory for one row of scores. With a low-rank model, with a sum of models and after a fit
+        that inverted a users x users matrix, each thread needs a few blocks of scores. After such a
+        fit, a call for many users first computes `item_weights_` and then uses it.
+
+        A user's result does not depend on the other users in the call, on the number of threads or
+        on JAX's backend, because this method does not use JAX. Scores that are products with an
+        inverse or with item vectors have this property only up to rounding.
 
         Examples
         --------
@@ -251,9 +252,10 @@ class RecommenderMixin:
     def explain(self, X: Any, items: Any, k: int = 10) -> tuple[NDArray[np.int64], Array]:
         """Return the items of a user that contribute most to given scores.
 
-        A score is a sum over the user's items, so the contributions are exact. Scores by popularity
-        are the exception: they do not come from the user's items. If `k` is at least
-        the number of a user's items, the contributions sum to the score that `predict` returns.
+        A score is a sum over the user's items, so the contributions are exact. If `k` is at least
+        the number of a user's items, they sum to the score that `predict` returns. Scores by
+        popularity are the exception: they do not depend on the user's items, and have
+        contributions of 0.
 
         Parameters
         ----------
@@ -315,8 +317,8 @@ class RecommenderMixin:
         Returns
         -------
         weights : csr_array of shape (n_items, n_items)
-            P without its other entries: row i is the item that a user has seen, column j the item
-            that is scored. No zeros are stored; the data type is that of the model.
+            P with its other entries set to 0: row i is the item that a user has seen, column j the
+            item that is scored. No zeros are stored. The data type is the data type of the model.
 
         Raises
         ------
@@ -327,11 +329,11 @@ class RecommenderMixin:
 
         Notes
         -----
-        The memory is three times that of the result, plus blocks of 128 columns for each thread;
-        for sparse weights, it is twice that of the result and of these weights. Weights that the
-        model does not store are computed block by block, without computing `item_weights_`. The
-        time is that of computing each entry of P once. Of sparse weights, only the stored entries
-        are read.
+        The method needs three times the memory of the result, plus a few blocks of 128 columns for
+        each thread. A model with sparse weights needs twice the memory of the result and of its
+        weights. Weights that the model does not store are computed block by block, without
+        computing `item_weights_`. Each entry of P is computed once; of sparse weights, only the
+        stored entries are read.
 
         See Also
         --------

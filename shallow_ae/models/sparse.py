@@ -49,15 +49,15 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
     Attributes
     ----------
     item_weights_ : csr_array of shape (n_items, n_items)
-        P: entry (i, j) is what a unit of item i adds to the score of item j. A column has at most
-        `n_neighbors` entries.
+        P: entry (i, j) is the amount that one unit of item i adds to the score of item j. A column
+        has at most `n_neighbors` entries.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
     residual_ : float
         Relative residual ||A w - g|| / ||g|| over the systems A w = g of all items. It measures
-        whether the systems were solved. It does not measure how much rounding of ill-conditioned
-        data changes the weights; `fit` warns of that. After `sparsify`, the residual of the exact
-        model.
+        how accurately the systems were solved. It does not measure how much the rounding of
+        ill-conditioned data changes the weights; `fit` warns if that effect is large. After
+        `sparsify`, the residual of the exact model.
     loss_curve_ : list of float
         Objective at the minimum. After `sparsify`, the objective before and after pruning.
     n_samples_seen_ : int
@@ -70,6 +70,8 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
     See Also
     --------
     ShallowAutoEncoder : Weights between all items, by gradient descent or in closed form.
+    LowRankAutoEncoder : Weights between all items, as products of item vectors.
+    BlendedRecommender : A weighted sum of models.
 
     Notes
     -----
@@ -141,7 +143,8 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------

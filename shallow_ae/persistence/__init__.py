@@ -1,4 +1,4 @@
-"""Model files: save_model, load_model and the error of damaged files."""
+"""Model files: save_model, load_model, and the error for damaged files."""
 
 from shallow_ae._model_files.container import ModelFileError
 from shallow_ae.persistence.model_file import load_model, save_model

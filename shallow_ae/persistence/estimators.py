@@ -1,4 +1,4 @@
-"""The estimators of this library in model files: their parameters, and what they have learned."""
+"""Estimators of this library in model files: their parameters and their learned attributes."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ _STATES: dict[type, type[FittedState]] = {
 
 
 def is_known(estimator: Any) -> bool:
-    """Return whether an estimator is one of this library, and no subclass of another."""
+    """Return whether an estimator has a class of this library, and not a subclass of one."""
     return type(estimator) in _LEARNED
 
 
 def encode_other(value: Any, place: str, encoder: Encoder) -> Any:
-    """Return the JSON of a value that is no number, container or named type."""
+    """Return the JSON of a value that is not a number, a container or a named type."""
     if is_known(value):
         return _encode_estimator(value, place, encoder)
     if isinstance(value, ItemWeights):
@@ -77,8 +77,8 @@ def encode_other(value: Any, place: str, encoder: Encoder) -> Any:
         )
     if isinstance(value, RecommenderMixin):
         raise TypeError(
-            f"`{place}` is a {type(value).__name__}, a subclass that `load_model` would not know. "
-            "Save it by joblib or skops."
+            f"`{place}` is a {type(value).__name__}, a subclass that `load_model` cannot make. "
+            "Save it with joblib or skops."
         )
     return encode_by_skops(value, place, encoder)
 
@@ -90,8 +90,8 @@ def _encode_estimator(estimator: Any, place: str, encoder: Encoder) -> dict[str,
     learned = {k: v for k, v in state.items() if k not in params and k not in _LEFT_OUT}
     if unknown := set(learned) - set(_LEARNED[kind]):
         raise TypeError(
-            f"`{place}` is a {kind.__name__} with the attributes {sorted(unknown)}, which no file "
-            "keeps. Delete them."
+            f"`{place}` is a {kind.__name__} with the attributes {sorted(unknown)}, which model "
+            "files do not store. Delete these attributes before saving."
         )
     if kind is RecommenderPipeline:
         steps = [
@@ -119,7 +119,7 @@ def read_estimator(kind: str, params: dict[str, Any], learned: dict[str, Any]) -
 
 
 def _check(estimator: Any) -> None:
-    """Raise a ValueError unless what an estimator has learned belongs together."""
+    """Raise a ValueError unless the learned attributes of an estimator fit each other."""
     learned = vars(estimator)
     expected = _STATES.get(type(estimator), FittedState)
     if "_fitted" in learned and type(learned["_fitted"]) is not expected:

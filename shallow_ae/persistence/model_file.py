@@ -27,44 +27,44 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
     """Save an estimator, or a whole RecommenderPipeline, as one file.
 
     The file is a safetensors file: arrays, and JSON for everything else. It holds no pickle, and
-    reading it executes nothing. An earlier file of this name is replaced in one step: a reader, or
-    a process that is killed, sees the old file or the new file, each whole.
+    reading it executes no code from it. An earlier file of this name is replaced in one step: there
+    is always either the whole old file or the whole new file, even if the process is killed.
 
     Parameters
     ----------
     model : estimator
         A model, search, IdMapper, LogCountTransformer or RecommenderPipeline of this library,
         fitted or not. Steps and parameters of other libraries are saved by skops, if it is
-        installed. What these hold of the data is saved with them.
+        installed, including any data that they hold.
     path : str or path
         Name of the file, such as ``"songs.safetensors"``.
     keep : {"serving", "all"}, default="serving"
-        "serving" keeps the weights, the item ids and the number of users of each item: what
-        recommendations for any history need. No user id and no row of a user is in the file, and
-        the loaded model cannot be updated. "all" also keeps the user ids and the training data, so
-        that `partial_fit` and `forget` go on where they were.
+        "serving" keeps the weights, the item ids and the number of users of each item. These
+        suffice to recommend for any history. The file holds no user id and no user's row, and the
+        loaded model cannot be updated. "all" also keeps the user ids and the training data, which
+        `partial_fit` and `forget` need.
 
     Raises
     ------
     TypeError
-        If the model is not of this library, or a parameter or an id cannot be saved. The message
-        names it.
+        If the model's class is not in this library, or a parameter or an id cannot be saved. The
+        message names the class, parameter or id.
     ImportError
         If safetensors is not installed, or skops is needed and not installed.
     MemoryError
-        If an exact model is in the form of a users x users matrix, and its item weights, which
-        "serving" keeps instead of the users' rows, do not fit in memory.
+        If `keep` is "serving", the model is an exact model that stores users' rows and a
+        users x users matrix, and its item weights, which are saved instead, do not fit in memory.
     OSError
         If the file cannot be written. An earlier file is then unchanged.
 
     Notes
     -----
-    The file is as large as the arrays in it. Time is that of writing and reading it once. A copy
-    of the weights in memory is made only if they are not contiguous.
+    The file is as large as the arrays in it, and is written once and read once, for its checksum.
+    The weights are copied in memory only if they are not contiguous.
 
-    An exact model of fewer users than items keeps a small matrix of users instead of the weights of
-    all pairs of items. For "serving", all pairs are computed and saved: 4 bytes for each in
-    float32. The `sparsify` method of the model keeps the largest weights only.
+    An exact model with fewer users than items stores a users x users matrix instead of one weight
+    for each pair of items. With "serving", the weights of all pairs are computed and saved: 4 bytes
+    each in float32. To save the largest weights only, save the model that `sparsify` returns.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
 
 
 def _check_loads(node: Any, arrays: dict[str, Array]) -> None:
-    """Raise a TypeError if `load_model` would not make a model of this."""
+    """Raise a TypeError if `load_model` could not make a model from this JSON and these arrays."""
     readers: dict[str, Callable[..., Any]] = {**READERS, NAME: read_estimator}
     readers[foreign.NAME] = lambda **_: _Foreign()
     try:
@@ -104,7 +104,7 @@ def _check_loads(node: Any, arrays: dict[str, Array]) -> None:
 
 
 class _Foreign:
-    """Stands for a value of another library, which only a consenting reader makes."""
+    """Stands for a value of another library. Only `load_model` makes it, from trusted types."""
 
     transform = fit = get_params = None
 
@@ -132,21 +132,21 @@ def load_model(
         its memory. The file must not be changed in place while a model uses it; `save_model`
         replaces files instead. False reads the arrays into memory of the process.
     trusted : list of str, default=None
-        Types of other libraries that skops may make, for steps that are not scikit-learn's. The
-        error that needs it names them.
+        Names of types that skops may make, for steps from libraries other than scikit-learn. If a
+        file needs further types, the error names them.
 
     Returns
     -------
     model : estimator
         A new estimator with the parameters and the learned attributes of the saved estimator.
-        Its recommendations are equal to the bit.
+        It returns the same recommendations and scores as the saved estimator, bit for bit.
 
     Raises
     ------
     ModelFileError
-        If the file is no model file, is truncated or changed, was written by a newer version, or
-        holds arrays that do not belong together. Nothing in the file is executed, and no memory is
-        allocated by a size that the file states.
+        If the file is not a model file, is truncated or changed, was written by a newer version, or
+        holds arrays that do not fit each other. No code in the file is executed, and the sizes that
+        it states are checked before memory is allocated.
     ImportError
         If the file holds a step that skops has saved, and skops is not installed.
     FileNotFoundError
@@ -154,7 +154,7 @@ def load_model(
 
     Notes
     -----
-    The checksum is verified, which reads the file once.
+    `load_model` verifies the checksum, which reads the whole file once.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What fitted models consist of, in model files: names, and checks after reading."""
+"""Fitted states in model files: the names of their types, and checks after reading."""
 
 from __future__ import annotations
 

@@ -18,8 +18,13 @@ from shallow_ae.persistence.estimators import is_known
 def without_users(estimator: Any) -> Any:
     """Return a copy of a fitted estimator that can recommend, but not be updated.
 
-    Arrays are shared with the estimator. Weights that consist of users' rows become an array, or a
-    MemoryError says that it does not fit.
+    Arrays are shared with the estimator. Weights that are stored as users' rows are computed as an
+    array of items x items.
+
+    Raises
+    ------
+    MemoryError
+        If that array does not fit in memory.
     """
     copied = copy(estimator)
     learned = vars(copied)

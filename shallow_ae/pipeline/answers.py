@@ -1,4 +1,4 @@
-"""Answers of fitted steps: the rows of interactions, best items, reasons, scores, weights."""
+"""Results of a fitted pipeline's steps: best items, contributions, scores, tables of weights."""
 
 from __future__ import annotations
 

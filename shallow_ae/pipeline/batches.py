@@ -58,7 +58,7 @@ class _InMemory:
 
     @contextmanager
     def opened(self) -> Iterator[Self]:
-        """Yield what is open already."""
+        """Yield the interactions themselves, which are in memory and need not be opened."""
         yield self
 
     def n_users(self) -> int:
@@ -76,7 +76,7 @@ class _InMemory:
 
 
 class _Stored:
-    """Interactions at a path or in a DuckDB relation, read while they are answered."""
+    """Interactions at a path or in a DuckDB relation, read in batches of users."""
 
     _opened: OpenedInteractions
 
@@ -153,7 +153,7 @@ def request_of(
 
 
 def _source_of(steps: list[Any], interactions: Any) -> _Source:
-    """Find and check the interactions of users in any form but Dask's."""
+    """Return the interactions of users in any form except a Dask DataFrame, checked."""
     if is_dask(interactions):
         raise TypeError(
             "A Dask DataFrame is answered by its workers, in partitions: call `recommend`, and "
@@ -218,7 +218,7 @@ def check_can_write() -> None:
 
 
 def _answers(steps: list[Any], source: _Source, request: Request) -> Iterator[_Answer]:
-    """Yield the answers to one batch of users after the other, with a progress bar."""
+    """Yield the recommendations of each batch of users in turn, with a progress bar."""
     n_users = source.n_users() if request.verbose else None
     with progress_bar(n_users, "recommend", "user", verbose=request.verbose) as bar:
         for interactions, rows in source.batches(request.batch_size):
@@ -264,5 +264,5 @@ def _arrow_type(name: str, ids: Array) -> Any:
 
 
 def _plain(values: Array) -> Any:
-    """Return an array of objects as a list, whose values Arrow looks at."""
+    """Return an array of objects as a list, so that Arrow finds the type of the values."""
     return values.tolist() if values.dtype == object else np.ascontiguousarray(values)

@@ -25,7 +25,7 @@ from shallow_ae.models.recommend_partitions import unfitted
 
 
 class _Request(NamedTuple):
-    """What a task needs to know of the pipeline and of the arguments of `recommend`."""
+    """The parts of the pipeline and the arguments of `recommend` that a task needs."""
 
     mapper: IdMapper
     between: list[Any]  # the fitted steps between the mapper and the model
@@ -95,7 +95,7 @@ def recommend_partitions(
 
 
 def _prepare(request: _Request, part: UserRows) -> _Users:
-    """Return the rows of the users as the model takes them, and the allowed items."""
+    """Return the rows of the users, transformed for the model, and the allowed items."""
     X: Any = part.X
     for step in request.between:
         X = step.transform(X) if X.shape[0] else X
@@ -136,7 +136,7 @@ def _plain(dtype: Any) -> Any:
 
 
 def _dtype_of_items(items: Array, given: Any) -> Any:
-    """Return a data type that holds all fitted items: the one of the frame if it is for strings."""
+    """Return a data type for all fitted items: the frame's data type if that is for strings."""
     if items.dtype != object:
         return items.dtype
     is_text = isinstance(given, pd.StringDtype) and all(isinstance(item, str) for item in items)

@@ -47,22 +47,28 @@ class RecommenderPipeline(Pipeline):
     """A scikit-learn pipeline from interactions with raw ids to recommendations with raw ids.
 
     The first step is an :class:`~shallow_ae.IdMapper`, the last step is a recommender, and the
-    steps between them weight the interactions. The pipeline has all methods of
-    :class:`~sklearn.pipeline.Pipeline`. `make_recommender` builds one.
+    steps between them weight the interactions. The class is a subclass of
+    :class:`~sklearn.pipeline.Pipeline`. :func:`~shallow_ae.make_recommender` builds an instance.
 
     Interactions have any form that IdMapper reads. Results are DataFrames of the same kind (polars
     for polars, pandas for lists and arrays); their user and item columns are named as in IdMapper.
     Users need not have been in `fit`: their recommendations are computed from the interactions that
     are passed. Items that `fit` did not see are left out, and a warning counts them.
 
-    A Dask DataFrame is fitted and answered by its workers, without a warning for unknown items.
+    With a Dask DataFrame, Dask's workers fit the model and compute the recommendations. There is
+    then no warning for unknown items.
 
     Parameters
     ----------
     steps : list of (name, estimator)
         The steps in order.
-    memory, transform_input, verbose
+    transform_input, memory, verbose
         As in scikit-learn's pipeline.
+
+    See Also
+    --------
+    make_recommender : Builds a pipeline from a model and optional transformers.
+    shallow_ae.serving.ServingRecommender : Recommendations for single requests.
 
     Examples
     --------
@@ -101,7 +107,8 @@ class RecommenderPipeline(Pipeline):
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -146,9 +153,8 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3)
-            or Dask DataFrame
-            Interactions of each user so far.
+        interactions : DataFrame, list of tuples, ndarray or Dask DataFrame
+            Interactions of each user so far. An array has shape (n_interactions, 2 or 3).
         k : int, default=100
             Number of items for each user.
         exclude_seen : bool, default=True
@@ -176,6 +182,21 @@ class RecommenderPipeline(Pipeline):
             `fit`, or the sum of the users' sample weights. Users with fewer than `k` candidates
             have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
             Dask's shuffle, computed when it is written.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is out of range, or an interaction has a missing id or a bad count.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> recommender.recommend([("dan", "Kashmir")], k=1)[["user", "item", "rank"]]
+          user      item  rank
+        0  dan  Hey Jude     1
         """
         check_is_fitted(self)
         k = check_integer("k", k, low=1)
@@ -216,16 +237,16 @@ class RecommenderPipeline(Pipeline):
     ) -> Iterator[Any]:
         """Return an iterator of the recommendations for `batch_size` users at a time.
 
-        The frames, one below the other, are the result of `recommend`.
+        The frames, concatenated, equal the result of `recommend` for all users.
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
-            or DuckDB relation
-            Interactions of each user so far. A path is that of a Parquet file, or of a folder of
-            Parquet files in any depth; names that start with "." or "_" are left out. A relation
-            is the result of `duckdb.sql`. A user's rows may lie anywhere in the files. The columns
-            of files and relations are named as in IdMapper.
+        interactions : DataFrame, list of tuples, ndarray, path or DuckDB relation
+            Interactions of each user so far. An array has shape (n_interactions, 2 or 3). A path
+            names a Parquet file, or a folder whose Parquet files are read, including files in
+            subfolders; names that start with "." or "_" are skipped. A relation is the result of
+            `duckdb.sql`. A user's rows may lie anywhere in the files. The columns of files and
+            relations are named as in IdMapper.
         k : int, default=100
             Number of items for each user.
         batch_size : int, default=10_000
@@ -233,15 +254,15 @@ class RecommenderPipeline(Pipeline):
         exclude_seen, candidates, exclude, no_history
             As for `recommend`.
         verbose : int, default=0
-            1 shows a progress bar. The users of a path or relation are counted for it first.
+            1 shows a progress bar. For a path or relation, the users are first counted for the bar.
 
         Returns
         -------
         frames : iterator of DataFrame
             Each frame has all rows of its users, with the columns of the result of `recommend`.
-            Users are in order of first appearance, and those of a path or relation in ascending
-            order. The frames are of the library of `interactions` if they are a DataFrame, else
-            of pandas. A frame may be empty, if no user of a batch has recommendations.
+            Users are in order of first appearance; the users of a path or relation are in ascending
+            order. The frames are made with the library of `interactions` if that is a DataFrame,
+            else with pandas. A frame is empty if no user of its batch has recommendations.
 
         Raises
         ------
@@ -251,19 +272,20 @@ class RecommenderPipeline(Pipeline):
             If a path or relation is passed, and the packages of the extra `parquet` are not
             installed.
         ValueError, TypeError
-            If an argument is out of range, a column is missing, an id is missing or a count is bad.
-            All interactions are checked before the first frame, and columns and arguments in
-            this call.
+            If an argument is out of range, a column or an id is missing, or a count is not a
+            finite number >= 0. This call checks the arguments and the columns. The iterator checks
+            all interactions of a path or relation before it returns the first frame.
 
         Notes
         -----
-        Of a path or relation, this process holds `batch_size` users at a time, and DuckDB sorts
-        the interactions by user in at most half a GiB, with the rest in temporary files, which
-        take about as much space as the interactions. `TMPDIR` names their folder. A relation is
-        computed once, at the first frame. Each frame takes the memory of `k * batch_size` rows.
+        For a path or relation, this process holds the interactions of `batch_size` users at a time.
+        DuckDB sorts the interactions by user with at most half a GiB of memory, and with temporary
+        files that take about as much space as the interactions. The environment variable `TMPDIR`
+        names the folder of these files. A relation is computed once, for the first frame. Each
+        frame has at most `k * batch_size` rows.
 
-        The items of DataFrames that `fit` did not see are counted in a warning of this call, and
-        those of a path or relation in one warning after the last frame.
+        A warning counts the interactions with items that `fit` did not see. For a path or relation,
+        it is issued after the last frame, else by this call.
 
         Examples
         --------
@@ -302,16 +324,16 @@ class RecommenderPipeline(Pipeline):
 
         Parameters
         ----------
-        interactions : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3), path
-            or DuckDB relation
+        interactions : DataFrame, list of tuples, ndarray, path or DuckDB relation
             Interactions of each user so far, as for `recommend_batches`.
         path : path
-            The folder to write. It is written under another name beside it and renamed at the end:
-            after an error or an interrupt, there is no folder, or the one that was there before.
+            The folder to write. The files are written to a temporary folder beside it, which is
+            renamed at the end. After an error or an interrupt, `path` is as it was before the call.
         k : int, default=100
             Number of items for each user.
         overwrite : bool, default=False
-            Replace the folder, with all that it holds, if there is one that is not empty.
+            Replace an existing folder and delete all files in it. If False, only an empty folder is
+            replaced.
         batch_size : int, default=10_000
             Number of users in a file.
         exclude_seen, candidates, exclude, no_history, verbose
@@ -499,16 +521,16 @@ class RecommenderPipeline(Pipeline):
         AttributeError
             If the scores, or a part of a sum of scores, come from popularity.
         ValueError
-            If the items are named "similar" or "weight" in IdMapper.
+            If the item column is named "similar" or "weight" in IdMapper.
 
         Notes
         -----
-        The values that meet the weights are not the counts but the output of the steps before the
-        model. With :class:`~shallow_ae.LogCountTransformer`, a program that reads the table weights
-        the sum of a user's counts of an item by 1 + log(1 + count).
+        The weights are multiplied by the output of the steps before the model, not by the counts.
+        With :class:`~shallow_ae.LogCountTransformer`, a program that reads the table must first add
+        up a user's counts of an item, and replace the sum by 1 + log(1 + sum).
 
-        The memory is that of the model's `largest_weights`, or that of the table plus 20 bytes for
-        each row, whichever is larger.
+        The method needs the memory of the model's `largest_weights`, or the memory of the table
+        plus 20 bytes for each row, whichever is larger.
 
         Examples
         --------
@@ -565,7 +587,7 @@ class RecommenderPipeline(Pipeline):
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
 
     def _servable(self) -> Servable:
-        """Return what ServingRecommender needs of the fitted pipeline."""
+        """Return the parts of the fitted pipeline that ServingRecommender needs."""
         check_is_fitted(self)
         mapper, *between, model = working_steps(self.steps)
         steps = [log_counts if type(step) is LogCountTransformer else step for step in between]
@@ -608,6 +630,7 @@ def make_recommender(
     Returns
     -------
     recommender : RecommenderPipeline
+        The pipeline, not fitted.
 
     Examples
     --------
@@ -635,7 +658,9 @@ def check_steps(first: Any, last: Any) -> None:
             "`make_recommender` puts one there."
         )
     if not isinstance(last, RecommenderMixin):
-        raise TypeError(f"The last step must recommend, as ShallowAutoEncoder does, got {last!r}.")
+        raise TypeError(
+            f"The last step must be a recommender such as ShallowAutoEncoder, got {last!r}."
+        )
 
 
 def _name_items(mapper: IdMapper, model: Any) -> None:
@@ -647,7 +672,7 @@ def _name_items(mapper: IdMapper, model: Any) -> None:
     if model.n_features_in_ != len(names):
         raise ValueError(
             f"The steps between IdMapper and {type(model).__name__} must keep the items: there "
-            f"are {len(names):,} before and {model.n_features_in_:,} after them."
+            f"are {len(names):,} items before and {model.n_features_in_:,} items after these steps."
         )
     if len(set(names)) == len(names):
         model.feature_names_in_ = names

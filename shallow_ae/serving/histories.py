@@ -33,7 +33,7 @@ class Catalogue:
         return len(self.ids)
 
     def known_column(self, item: Any) -> int:
-        """Return the column of an item; raise a ValueError if the model does not know it."""
+        """Return the column of an item; raise a ValueError if `fit` did not see it."""
         (found,) = _hashable("item", [item])
         if found not in self.column_of:
             raise ValueError(f"The item {item!r} was not seen in fit.")
@@ -116,7 +116,7 @@ def filter_of(
 
 def checked_list(name: str, given: Any) -> Iterable[Any]:
     """Return a list of item ids, or raise a TypeError for a string, a mapping or another type."""
-    # A Series or a frame is no list of its values: its ids may lie in its index.
+    # A Series or a frame is not accepted as a list of its values: the ids may be in its index.
     is_list = isinstance(given, Iterable) and not hasattr(given, "items")
     if isinstance(given, np.ndarray):
         is_list, given = given.ndim == 1, given.tolist()
@@ -134,7 +134,9 @@ def _hashable(name: str, items: Iterable[Any]) -> list[Any]:
     try:
         set(map(hash, listed))
     except TypeError as error:
-        raise TypeError(f"`{name}` holds what is no item id: {error}. Ids are hashable.") from error
+        raise TypeError(
+            f"`{name}` holds a value that is not an id: {error}. Ids are hashable."
+        ) from error
     return listed
 
 

@@ -29,7 +29,7 @@ from shallow_ae.serving.histories import Histories
 
 
 class PreparedWeights:
-    """Weights in the form that answers a single request fastest.
+    """Weights in the form in which single requests are fastest.
 
     A product with a matrix of users is computed once, as an array. A sum of sparse parts is one
     sparse matrix. The arrays of a sparse matrix are converted once for compiled functions, and

@@ -1,4 +1,4 @@
-"""A model file as what serving needs, without making estimators of it."""
+"""Reading of model files for serving, without making the estimators."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class _State(NamedTuple):
 def read_servable(
     path: str | os.PathLike[str], *, memory_map: bool, trusted: Sequence[str] | None
 ) -> Servable:
-    """Return what serving needs from a file of a model or a RecommenderPipeline.
+    """Return the parts of a saved model or RecommenderPipeline that serving needs.
 
-    Errors are those of :func:`damage_as_error`, which the caller puts around this.
+    Damaged contents raise errors that :func:`damage_as_error`, in which callers wrap this call,
+    turns into ModelFileErrors.
     """
     contents = read(path, mapped=memory_map)
     node = checked_document(contents.document)["model"]

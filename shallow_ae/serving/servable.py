@@ -1,4 +1,4 @@
-"""Servable: what recommendations are computed from. The working steps of a pipeline."""
+"""Servable: the items, weights and steps for recommendations. The working steps of a pipeline."""
 
 from __future__ import annotations
 

@@ -33,8 +33,7 @@ class Recommendations(NamedTuple):
     scores : list of float
         Scores of `items`. If `by_popularity`, the number of users of each item in `fit`.
     by_popularity : bool
-        Whether the history holds no known item, so that the items with the most users are
-        recommended.
+        True if the history holds no known item. The items with the most users are then recommended.
     unknown : list
         Items of the history that `fit` did not see. They are left out.
 
@@ -88,13 +87,19 @@ class ServingRecommender:
     """Recommend to one user in a request, or to many at once, from histories with raw ids.
 
     A history is a mapping of item ids to counts, ``{"Kashmir": 3, "Clocks": 1}``, or a list of item
-    ids, in which an id that occurs twice counts twice. The results are those of
+    ids, in which an id that occurs twice counts twice. The results equal the results of
     :class:`~shallow_ae.RecommenderPipeline`. Unlike the pipeline, this class reads and returns no
-    data frames, and answers a request in the thread that asks. All methods may be called by many
-    threads at the same time; the ranking runs without the global interpreter lock. JAX is not
-    imported, nor are scikit-learn and pandas, unless a step of another library needs them.
+    data frames, and computes a request in the thread that calls the method. All methods may be
+    called by many threads at the same time; the ranking runs without the global interpreter lock.
+    The class does not import JAX. It imports scikit-learn and pandas only if a step of another
+    library needs them.
 
-    Make one by `load`, from a model file, or by `from_pipeline`, from a fitted pipeline.
+    `load` makes an instance from a model file, and `from_pipeline` from a fitted pipeline.
+
+    Parameters
+    ----------
+    servable : Servable
+        Internal. Call `load` or `from_pipeline` instead of the constructor.
 
     Attributes
     ----------
@@ -105,11 +110,12 @@ class ServingRecommender:
 
     Notes
     -----
-    Weights of an exact fit with fewer users than items are computed for all pairs of items, which
-    takes n_items^2 numbers; `ShallowAutoEncoder.sparsify` keeps the largest weights only. All other
-    weights are shared with the pipeline, or mapped from the file.
+    The weights of an exact fit with fewer users than items are computed for all pairs of items,
+    which takes n_items^2 numbers. To avoid this, serve the model that
+    `ShallowAutoEncoder.sparsify` returns, which keeps the largest weights only. All other weights
+    are shared with the pipeline, or mapped from the file.
 
-    Compiled code is loaded or compiled at the first request; `warm_up` does so before.
+    The first request loads the compiled code, or compiles it. Call `warm_up` to do so in advance.
 
     Examples
     --------
@@ -137,7 +143,7 @@ class ServingRecommender:
         if servable.weights.n_inputs != len(self.items):
             raise ValueError(
                 f"There are {len(self.items):,} ids for {servable.weights.n_inputs:,} items. If "
-                "the model was fitted again on its own, fit the pipeline."
+                "the model was later fitted without the pipeline, call `fit` of the pipeline."
             )
         self._weights = PreparedWeights(servable.weights)
         self._popularity = PopularityOrder.of(self.item_counts)
@@ -151,7 +157,7 @@ class ServingRecommender:
         memory_map: bool = True,
         trusted: Sequence[str] | None = None,
     ) -> Self:
-        """Read a file that `save_model` has made of a RecommenderPipeline or a model.
+        """Read a RecommenderPipeline or a model from a file that `save_model` has written.
 
         Parameters
         ----------
@@ -170,8 +176,8 @@ class ServingRecommender:
         ModelFileError, ImportError, FileNotFoundError
             As from :func:`shallow_ae.load_model`.
         MemoryError
-            If a file with ``keep="all"`` has a matrix of users, and the weights of all pairs of
-            items, which are computed from it, do not fit in memory.
+            If the file was saved with ``keep="all"`` from an exact fit with fewer users than items,
+            and the weights of all pairs of items, which must be computed, do not fit in memory.
 
         Examples
         --------
@@ -205,13 +211,25 @@ class ServingRecommender:
         Returns
         -------
         serving : ServingRecommender
+            A recommender with the items and weights of the pipeline.
 
         Raises
         ------
         TypeError
-            If `recommender` is no fitted RecommenderPipeline.
+            If `recommender` is not a RecommenderPipeline.
+        NotFittedError
+            If the pipeline is not fitted.
         MemoryError
-            If the weights of all pairs of items must be computed and do not fit.
+            If the weights of all pairs of items must be computed and do not fit in memory.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Kashmir"), ("bob", "Kashmir"), ("bob", "Clocks")]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> ServingRecommender.from_pipeline(recommender).recommend(["Kashmir"], k=1).items
+        ['Clocks']
         """
         make = getattr(recommender, "_servable", None)
         if make is None:
@@ -257,8 +275,21 @@ class ServingRecommender:
         Raises
         ------
         TypeError, ValueError
-            If an argument has another form, or a count is not finite and >= 0. Also if the history
+            If an argument has another type, or a count is not finite and >= 0. Also if the history
             holds an unknown item and the IdMapper has ``unknown="error"``.
+
+        Examples
+        --------
+        >>> from shallow_ae import ShallowAutoEncoder, make_recommender
+        >>> from shallow_ae.serving import ServingRecommender
+        >>> listens = [("ann", "Hey Jude", 3), ("ann", "Kashmir", 1), ("bob", "Kashmir", 5),
+        ...            ("bob", "Hey Jude", 2), ("bob", "Clocks", 1), ("cleo", "Clocks", 2)]
+        >>> recommender = make_recommender(ShallowAutoEncoder(solver="exact")).fit(listens)
+        >>> serving = ServingRecommender.from_pipeline(recommender)
+        >>> serving.recommend({"Kashmir": 2}, k=1).items
+        ['Hey Jude']
+        >>> serving.recommend({"Kashmir": 2}, candidates=["Clocks"]).items
+        ['Clocks']
         """
         filters = ([own] if own is not None else None for own in (candidates, exclude))
         return self._recommend([history], k, exclude_seen, *filters)[0]
@@ -288,6 +319,7 @@ class ServingRecommender:
         Returns
         -------
         recommendations : list of n_users Recommendations
+            The recommendations for each history, in order.
 
         Raises
         ------
@@ -410,7 +442,8 @@ class ServingRecommender:
 
         Returns
         -------
-        self
+        self : object
+            This recommender.
 
         Examples
         --------
@@ -490,7 +523,7 @@ class ServingRecommender:
 
 
 def _transformed(step: Any, X: sp.csr_array[Any]) -> sp.csr_array[Any]:
-    """Return the rows that a step makes of rows, checked."""
+    """Return the checked output of a step for the rows."""
     if step is log_counts:
         return sp.csr_array((log_counts(X.data), X.indices, X.indptr), shape=X.shape)
     from shallow_ae.data.matrices import checked_block  # imports scikit-learn, as the step did

@@ -33,7 +33,7 @@ _COLUMNS, _PARTS, _EVERYWHERE = _spec(None, _AXIS), _spec(_AXIS), _spec()
 
 
 class DeviceWeights:
-    """The n_items^2 weights of a descent on `devices`, and a copy on the host when it is asked.
+    """The n_items^2 weights of a descent on `devices`, and on request a copy on the host.
 
     All processes that share the devices call the same methods in the same order. Each process then
     has the same losses, and the same weights on its host.

@@ -82,7 +82,7 @@ class MinibatchStream:
         self._regularization = regularization
         self._dropout = dropout
         self._zero_losses = user_weights * row_squares(X)
-        self._everyone: Batches | None = None
+        self._all_users: Batches | None = None
         self._put = put
         self._expected = n_stored
         self._n_stored = n_stored or 0
@@ -98,8 +98,8 @@ class MinibatchStream:
         zero_losses = [float(self._zero_losses[chosen].mean()) for chosen in users]
         if not isinstance(users[0], slice):
             return self._stack(users, size), zero_losses
-        self._everyone = self._everyone or self._stack(users[:1], 1)
-        return self._everyone, zero_losses
+        self._all_users = self._all_users or self._stack(users[:1], 1)
+        return self._all_users, zero_losses
 
     def _stack(self, users: list[Any], size: int) -> Batches:
         rows, weights, penalties = [], [], []

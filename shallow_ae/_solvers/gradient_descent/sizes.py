@@ -1,4 +1,4 @@
-"""Sizes of minibatches and column blocks, and what steps on them cost."""
+"""Sizes of minibatches and column blocks, and the memory and multiplications of steps on them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def expected_entries(X: Interactions, n_rows: int) -> int:
 def likely_entries(n_rows: int, mean: float, deviation: float) -> int:
     """Return a number of entries that `n_rows` random rows hardly ever exceed.
 
-    The mean and the standard deviation are those of the number of entries of a row.
+    The arguments are the mean and the standard deviation of the number of entries of a row.
     """
     return int(n_rows * mean + _DEVIATIONS * np.sqrt(n_rows) * deviation)
 

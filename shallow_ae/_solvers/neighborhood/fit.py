@@ -25,8 +25,8 @@ from shallow_ae._typing import Array
 if TYPE_CHECKING:
     from shallow_ae._solvers.neighborhood.systems import Solutions, Systems
 
-_PER_TASK = 4096  # items; each task allocates scratch arrays of the size of the catalogue
-_ROWS_PER_TASK = 2048  # of the lower triangle of G
+_PER_TASK = 4096  # items in a task; each task allocates scratch arrays of n_items numbers
+_ROWS_PER_TASK = 2048  # rows of the lower triangle of G in a task
 
 # Reading the entries of an array is faster than searching a list. A row is therefore an array if
 # the array takes at most this many times the memory of the list.

@@ -64,7 +64,7 @@ def statistics_of(X: sp.csr_array[Any], weights: Array) -> ItemStatistics:
 
 
 def rank(statistics: ItemStatistics, objective: Objective, n: float, dtype: Any) -> Ranking:
-    """Return the items by falling number of users."""
+    """Return the items by descending number of users."""
     gram_diagonal = statistics.gram_diagonal(dtype)
     diagonal = diagonal_of(gram_diagonal, objective.penalty(gram_diagonal, n))
     return ranking_of(diagonal, np.argsort(-statistics.n_users, kind="stable"))
@@ -169,7 +169,7 @@ def solve_block(
 
 
 def join(blocks: Sequence[Nearest]) -> Nearest:
-    """Return the nearest items of several blocks of ranks as those of one block."""
+    """Return the nearest items of several blocks of ranks, joined as one block."""
     if len(blocks) == 1:
         return blocks[0]
     return type(blocks[0])(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))

@@ -54,7 +54,7 @@ def bound_columns(users: CsrArrays, items: CsrArrays, first: int, bounds: Array)
 def add_columns(
     users: CsrArrays, items: CsrArrays, first: int, before: CsrArrays, after: CsrArrays
 ) -> None:
-    """Write columns of G, from the rank `first` on: those in `before` plus these users' share."""
+    """Write columns of G, from the rank `first` on: the columns `before` plus these users' sum."""
     n_items = len(items.indptr) - 1
     row, is_reached = np.zeros(n_items, after.data.dtype), np.zeros(n_items, np.bool_)
     reached, place = np.empty(n_items, np.int32), 0
@@ -143,8 +143,8 @@ def solve_stored(
     """Solve the systems of a block.
 
     The strips begin with the ranks `firsts`, which fall. In each strip, the entries of a system
-    follow those of the system before. The entries of a strip begin at its place in `places`, which
-    is then overwritten.
+    follow the previous system's entries. The entries of a strip begin at its place in `places`,
+    which is then overwritten.
     """
     for row in range(len(nearest.counts)):
         m, strip = nearest.counts[row], 0

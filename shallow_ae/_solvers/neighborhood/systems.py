@@ -28,7 +28,7 @@ class Triangle(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The items by rank, and what of each item does not depend on other items."""
+    """The items by rank, and the numbers of each item that do not depend on other items."""
 
     diagonal: Array  # of A, by rank
     nearness: Array  # 1 / sqrt(A_ii) by rank; the nearest items have the largest |G_ij| times it
