@@ -142,7 +142,9 @@ def served(row: dict) -> str:
 
 def explained(rows: list[dict]) -> list[str]:
     """Return what stopped rows of a data set, where the table has no place for it."""
-    return [f"{named(row)}: {row['note']}." for row in rows if row.get("note", "").startswith("failed")]
+    return [
+        f"{named(row)}: {row['note']}." for row in rows if row.get("note", "").startswith("failed")
+    ]
 
 
 def absent(results: Results) -> str:
