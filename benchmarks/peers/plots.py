@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from suite import OURS
 from tables import NAMES, named, of
@@ -51,7 +52,7 @@ def unfinished(results: dict[str, Any], data: str) -> str:
     for row in of(results, data):
         if "ndcg" not in row:
             reasons.setdefault(row.get("note", "not finished"), []).append(label(row))
-    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return "\n".join(f"{reason}:\n{', '.join(names)}" for reason, names in reasons.items())
 
 
 def styled(axes: Axes, colors: dict[str, str]) -> None:
@@ -72,16 +73,18 @@ def scatter(axes: Axes, results: dict[str, Any], data: str, colors: dict[str, st
     axes.set_xlabel("seconds of a fit")
     axes.set_ylabel("NDCG@20")
     rows = [r for r in of(results, data) if "ndcg" in r and r["label"] != FLOOR]
-    rows.sort(key=lambda row: (not is_ours(row), -row["ndcg"]))
+    rows.sort(key=lambda row: -row["fit_s"])
     for row in rows:
         color = colors["ours"] if is_ours(row) else colors["muted"]
         axes.plot(row["fit_s"], row["ndcg"], "o", color=color, markersize=8 if is_ours(row) else 6)
     axes.margins(0.12, 0.14)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + (high - low) * 0.1)  # room for labels above the best
     place(axes, rows, colors)
     note = unfinished(results, data)
     if note:
         axes.annotate(
-            "not finished\n" + note,
+            "Not finished\n" + note,
             (1, 0.02),
             xycoords="axes fraction",
             ha="right",
@@ -98,7 +101,7 @@ def place(axes: Axes, rows: list[dict[str, Any]], colors: dict[str, str]) -> Non
     scale = figure.dpi / 72
     frame = axes.get_window_extent()
     points = [axes.transData.transform((row["fit_s"], row["ndcg"])) for row in rows]
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in points]
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
     for row, (x, y) in zip(rows, points, strict=True):
         color = colors["ours"] if is_ours(row) else colors["muted"]
         text = axes.annotate(
@@ -111,18 +114,24 @@ def place(axes: Axes, rows: list[dict[str, Any]], colors: dict[str, str]) -> Non
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.7, "shrinkB": 4},
             va="center",
         )
-        size = text.get_window_extent()
-        width, height = size.width, size.height
+        size = Text.get_window_extent(text)  # without its line to the point
+        width, height = size.width + 4, size.height
         options = [
             Bbox.from_bounds(x + right, y + up - height / 2, width, height)
-            for up in (0, *(s * reach for reach in range(16, 130, 8) for s in (1, -1)))
+            for up in (0, *(s * reach for reach in range(15, 130, 5) for s in (1, -1)))
             for right in (11, -11 - width, *([-width / 2] if up else []))
         ]
-        best = min(options, key=lambda box: cost(box, taken, frame))
-        taken.append(best)
-        text.set_position(((best.x0 - x) / scale, (best.y0 + height / 2 - y) / scale))
+        best = min(options, key=lambda box: far(box, x, y, taken, frame))
+        taken += [best, *way(x, y, best)]
+        text.set_position(((best.x0 + 2 - x) / scale, (best.y0 + height / 2 - y) / scale))
         if abs(best.y0 + height / 2 - y) < 20 and text.arrow_patch is not None:
             text.arrow_patch.set_visible(False)
+
+
+def far(box: Bbox, x: float, y: float, taken: list[Bbox], frame: Bbox) -> float:
+    """Return the cost of a label, with its distance and what its line to the point crosses."""
+    crossed = sum(area(part, other) for part in way(x, y, box) for other in taken)
+    return cost(box, taken, frame) + abs((box.y0 + box.y1) / 2 - y) + crossed
 
 
 def cost(box: Bbox, taken: list[Bbox], frame: Bbox) -> float:
@@ -130,6 +139,18 @@ def cost(box: Bbox, taken: list[Bbox], frame: Bbox) -> float:
     return sum(area(box, other) for other in taken) + 3 * (
         box.width * box.height - area(box, frame)
     )
+
+
+def way(x: float, y: float, box: Bbox) -> list[Bbox]:
+    """Return small boxes along the line from a point to its label, none if the label is near."""
+    to_x, to_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    if abs(to_y - y) < 20:
+        return []
+    parts = [n / 20 for n in range(4, 17)]
+    return [
+        Bbox.from_bounds(x + part * (to_x - x) - 2, y + part * (to_y - y) - 2, 4, 4)
+        for part in parts
+    ]
 
 
 def area(one: Bbox, other: Bbox) -> float:
@@ -140,7 +161,7 @@ def area(one: Bbox, other: Bbox) -> float:
 
 def headline(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return one panel: quality against fit seconds on Gowalla."""
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained", dpi=72)
     axes = figure.subplots()
     size = results["data"][HEADLINE]
     title = f"{NAMES[HEADLINE]}: {size['n_users']:,} users, {size['n_items']:,} items"
@@ -153,7 +174,7 @@ def headline(results: dict[str, Any], colors: dict[str, str]) -> Figure:
 def quality(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return NDCG@20 against fit seconds, a panel for each data set."""
     sets = order(results)
-    figure = Figure(figsize=(WIDTH, 4.4 * len(sets)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.4 * len(sets)), layout="constrained", dpi=72)
     for axes, data in zip(figure.subplots(len(sets), squeeze=False)[:, 0], sets, strict=True):
         axes.set_title(NAMES[data], color=colors["text"], loc="left", weight="bold")
         scatter(axes, results, data, colors)
@@ -163,7 +184,7 @@ def quality(results: dict[str, Any], colors: dict[str, str]) -> Figure:
 def memory(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return peak memory, a panel for each data set."""
     sets = order(results)
-    figure = Figure(figsize=(WIDTH, 4.6 * len(sets)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.6 * len(sets)), layout="constrained", dpi=72)
     for axes, data in zip(figure.subplots(len(sets), squeeze=False)[:, 0], sets, strict=True):
         styled(axes, colors)
         axes.set_title(NAMES[data], color=colors["text"], loc="left", weight="bold")
@@ -184,7 +205,7 @@ def memory(results: dict[str, Any], colors: dict[str, str]) -> Figure:
                 va="center",
                 color=colors["muted"],
             )
-        axes.margins(x=0.12)
+        axes.margins(x=0.15)
     return figure
 
 
