@@ -79,7 +79,7 @@ $(VENV)/runtime: pyproject.toml
 	touch $@
 
 $(VENV)/bench: $(VENV)/runtime
-	$(BIN)/python -m pip install --quiet --editable ".[files]"
+	$(BIN)/python -m pip install --quiet --editable ".[files,plot]"
 	touch $@
 
 $(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml

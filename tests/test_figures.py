@@ -43,9 +43,22 @@ def test_tables_of_the_documents_are_what_is_recorded(page, results):
     assert text == report.with_block(text, report.PAGES[page](results))
 
 
-def test_plots_are_what_is_recorded(results):
-    for name, text in plots.all_plots(results).items():
-        assert (report.IMAGES / name).read_text(encoding="utf-8") == text
+@pytest.mark.parametrize("name", plots.names())
+def test_plots_are_what_is_recorded(name, results):
+    assert plots.fingerprint(results) in (report.IMAGES / name).read_text(encoding="utf-8")
+
+
+def test_a_changed_result_changes_the_fingerprint(results):
+    first, *others = results["rows"]
+    changed = results | {"rows": [first | {"fit_s": first["fit_s"] + 1}, *others]}
+    assert plots.fingerprint(changed) != plots.fingerprint(results)
+
+
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_a_plot_is_drawn_twice_the_same_with_its_fingerprint(name, results):
+    text = plots.draw(results, name, "light")
+    assert plots.fingerprint(results) in text
+    assert text == plots.draw(results, name, "light")
 
 
 def test_figures_in_sentences_are_what_is_recorded(results):
