@@ -30,7 +30,7 @@ def test_a_stranger_is_refused(program, capsys):
     assert "nobody is called '?'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/recommending.md"])
+@pytest.mark.parametrize("page", ["docs/lastfm.md", "docs/recommending.md"])
 def test_the_output_shown_is_real(program, lastfm_folder, capsys, page):
     program.main(["--lastfm", str(lastfm_folder), "--listener", "2"])
     told = capsys.readouterr().out.lstrip("\n")
