@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PEERS = BENCHMARKS / "peers"
@@ -43,6 +45,7 @@ def results():
     return {
         "machine": {"processor": "a processor", "cores": 2, "threads": 2, "python": "3.11"},
         "limit_s": 300,
+        "k": 20,
         "minutes": 1.5,
         "versions": {"shallow_ae": "0.1", "Peer": "2.0"},
         "absent": {"SANSA": "no headers"},
@@ -87,20 +90,28 @@ def test_an_absent_peer_is_named_with_the_reason(results):
 
 
 @pytest.mark.parametrize("theme", plots.COLORS)
-def test_plots_are_images_without_a_background(theme, results):
-    for draw in (plots.quality, plots.memory):
-        image = ET.fromstring(draw(results, theme))
-        texts = [part.text for part in image.iter("{http://www.w3.org/2000/svg}text")]
-        assert "near" in texts
-        assert "EASE" not in texts
-        assert not list(image.iter("{http://www.w3.org/2000/svg}rect"))
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_plots_are_images_without_a_background(name, theme, results):
+    image = ET.fromstring(plots.draw(results, name, theme))
+    svg = "{http://www.w3.org/2000/svg}"
+    background = image.find(f".//{svg}g[@id='patch_1']/{svg}path")
+    assert "fill: none" in background.get("style")
 
 
 def test_labels_do_not_cover_each_other():
     rng = np.random.default_rng(0)
-    points = [tuple(point) for point in rng.uniform((60, 40), (450, 330), (16, 2))]
-    boxes = plots.labels([{"label": "implicit cosine"}] * 16, points)
-    assert all(one.shared(other) == 0 for one, other in combinations(boxes, 2))
+    rows = [
+        row("Peer", "a long name", fit_s=seconds, ndcg=ndcg)
+        for seconds, ndcg in zip(rng.uniform(1, 100, 16), rng.uniform(0.1, 0.2, 16), strict=True)
+    ]
+    figure = Figure((8, 6))
+    axes = figure.subplots()
+    axes.plot([each["fit_s"] for each in rows], [each["ndcg"] for each in rows], "o")
+    plots.place(axes, rows, plots.COLORS["light"])
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert len(boxes) == len(rows)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_fit_that_is_over_the_limit_by_far_is_not_tried(results):

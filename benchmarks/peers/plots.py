@@ -6,8 +6,10 @@ Each file holds the fingerprint of the results that it shows.
 import hashlib
 import io
 import json
+from functools import partial
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +17,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from suite import OURS
 from tables import NAMES, named, of
+
+Array = np.ndarray
 
 COLORS = {
     "light": {"text": "#1f2328", "muted": "#59636e", "grid": "#d8dee4", "ours": "#0969da"},
@@ -99,9 +103,9 @@ def place(axes: Axes, rows: list[dict[str, Any]], colors: dict[str, str]) -> Non
     figure = axes.get_figure()
     figure.draw_without_rendering()
     scale = figure.dpi / 72
-    frame = axes.get_window_extent()
+    frame = axes.get_window_extent().extents
     points = [axes.transData.transform((row["fit_s"], row["ndcg"])) for row in rows]
-    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]
+    taken = np.array([(x - 5, y - 5, x + 5, y + 5) for x, y in points])
     for row, (x, y) in zip(rows, points, strict=True):
         color = colors["ours"] if is_ours(row) else colors["muted"]
         text = axes.annotate(
@@ -117,46 +121,43 @@ def place(axes: Axes, rows: list[dict[str, Any]], colors: dict[str, str]) -> Non
         size = Text.get_window_extent(text)  # without its line to the point
         width, height = size.width + 4, size.height
         options = [
-            Bbox.from_bounds(x + right, y + up - height / 2, width, height)
+            Bbox.from_bounds(x + right, y + up - height / 2, width, height).extents
             for up in (0, *(s * reach for reach in range(15, 130, 5) for s in (1, -1)))
             for right in (11, -11 - width, *([-width / 2] if up else []))
         ]
-        best = min(options, key=lambda box: far(box, x, y, taken, frame))
-        taken += [best, *way(x, y, best)]
-        text.set_position(((best.x0 + 2 - x) / scale, (best.y0 + height / 2 - y) / scale))
-        if abs(best.y0 + height / 2 - y) < 20 and text.arrow_patch is not None:
+        best = min(options, key=partial(far, x=x, y=y, taken=taken, frame=frame))
+        taken = np.concatenate([taken, best[None], way(x, y, best)])
+        text.set_position(((best[0] + 2 - x) / scale, (best[1] + height / 2 - y) / scale))
+        if abs(best[1] + height / 2 - y) < 20 and text.arrow_patch is not None:
             text.arrow_patch.set_visible(False)
 
 
-def far(box: Bbox, x: float, y: float, taken: list[Bbox], frame: Bbox) -> float:
+def far(box: Array, x: float, y: float, taken: Array, frame: Array) -> float:
     """Return the cost of a label, with its distance and what its line to the point crosses."""
-    crossed = sum(area(part, other) for part in way(x, y, box) for other in taken)
-    return cost(box, taken, frame) + abs((box.y0 + box.y1) / 2 - y) + crossed
+    x0, y0, x1, y1 = box
+    outside = (x1 - x0) * (y1 - y0) - shared(box, frame)
+    crossed = shared(way(x, y, box)[:, None], taken)
+    return float(shared(box, taken) + 3 * outside + abs((y0 + y1) / 2 - y) + crossed)
 
 
-def cost(box: Bbox, taken: list[Bbox], frame: Bbox) -> float:
-    """Return the area of a box that others cover or that lies outside the frame."""
-    return sum(area(box, other) for other in taken) + 3 * (
-        box.width * box.height - area(box, frame)
-    )
-
-
-def way(x: float, y: float, box: Bbox) -> list[Bbox]:
+def way(x: float, y: float, box: Array) -> Array:
     """Return small boxes along the line from a point to its label, none if the label is near."""
-    to_x, to_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    to_x, to_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if abs(to_y - y) < 20:
-        return []
-    parts = [n / 20 for n in range(4, 17)]
-    return [
-        Bbox.from_bounds(x + part * (to_x - x) - 2, y + part * (to_y - y) - 2, 4, 4)
-        for part in parts
-    ]
+        return np.empty((0, 4))
+    part = np.arange(4, 17) / 20
+    at_x, at_y = x + part * (to_x - x), y + part * (to_y - y)
+    return np.stack([at_x - 2, at_y - 2, at_x + 2, at_y + 2], axis=1)
 
 
-def area(one: Bbox, other: Bbox) -> float:
-    """Return the area that two boxes share."""
-    shared = Bbox.intersection(one, other)
-    return float(shared.width * shared.height) if shared is not None else 0.0
+def shared(one: Array, other: Array) -> float:
+    """Return the area that boxes share with other boxes, summed over all pairs.
+
+    A box is x0, y0, x1, y1 along the last axis.
+    """
+    low = np.maximum(one[..., :2], other[..., :2])
+    high = np.minimum(one[..., 2:], other[..., 2:])
+    return float(np.clip(high - low, 0, None).prod(axis=-1).sum())
 
 
 def headline(results: dict[str, Any], colors: dict[str, str]) -> Figure:

@@ -90,16 +90,26 @@ def short(results: Results) -> str:
             line.append(" / ".join(text.replace(" (estimated)", "") for text in cells))
         lines.append(line)
     pairs = " / ".join(NAMES[data] for data in sets)
-    own = [row for row in of(results, sets[-1]) if "serving_ms" in row]
-    served = ""
-    if own:
-        least, most = (seconds(pick(row["serving_ms"] for row in own)) for pick in (min, max))
-        served = (
-            f" `ServingRecommender` answers the same requests on {NAMES[sets[-1]]} in {least} to "
-            f"{most} ms."
-        )
     gone = f" Absent: {', '.join(results['absent'])}." if results["absent"] else ""
-    return f"{table(head, lines)}\n\nPairs are {pairs}. {setting(results)}{served}{gone}"
+    words = (
+        f"Times and memory are pairs: {pairs}. *rank all*: the best {results['k']} items for all "
+        f"users. *request*: the best {results['k']} items for one user. *peak*: the memory of the "
+        f'whole process. *exact*: `solver="exact"`. {NONE}: not finished.'
+    )
+    return f"{words}\n\n{table(head, lines)}\n\n{setting(results)}{served_fastest(results)}{gone}"
+
+
+def served_fastest(results: Results) -> str:
+    """Return a sentence on requests to ServingRecommender."""
+    data = [data for data in SHORT_DATA if data in results["data"]][-1]
+    own = [row for row in of(results, data) if "serving_ms" in row]
+    if not own:
+        return ""
+    best = min(own, key=lambda row: row["serving_ms"])
+    return (
+        f" `ServingRecommender` answers a request to `{best['model']}` on {NAMES[data]} in "
+        f"{seconds(best['serving_ms'])} ms."
+    )
 
 
 def setting(results: Results) -> str:
