@@ -98,11 +98,18 @@ def test_plots_are_images_without_a_background(name, theme, results):
     assert "fill: none" in background.get("style")
 
 
+def test_there_is_no_headline_without_its_data(results):
+    results["data"]["ml-1m"] = results["data"].pop("gowalla")
+    for each in results["rows"]:
+        each["data"] = "ml-1m"
+    assert len(plots.all_plots(results)) == 2 * len(plots.COLORS)
+
+
 def test_labels_do_not_cover_each_other():
     rng = np.random.default_rng(0)
     rows = [
         row("Peer", "a long name", fit_s=seconds, ndcg=ndcg)
-        for seconds, ndcg in zip(rng.uniform(1, 100, 16), rng.uniform(0.1, 0.2, 16), strict=True)
+        for seconds, ndcg in zip(rng.uniform(1, 100, 12), rng.uniform(0.1, 0.2, 12), strict=True)
     ]
     figure = Figure((8, 6))
     axes = figure.subplots()

@@ -76,7 +76,11 @@ def scatter(axes: Axes, results: dict[str, Any], data: str, colors: dict[str, st
     styled(axes, colors)
     axes.set_xlabel("seconds of a fit")
     axes.set_ylabel("NDCG@20")
-    rows = [r for r in of(results, data) if "ndcg" in r and r["label"] != FLOOR]
+    rows = [
+        row | {"fit_s": max(row["fit_s"], 0.01)}  # an axis of logarithms has no 0
+        for row in of(results, data)
+        if "ndcg" in row and row["label"] != FLOOR
+    ]
     rows.sort(key=lambda row: -row["fit_s"])
     for row in rows:
         color = colors["ours"] if is_ours(row) else colors["muted"]
@@ -229,6 +233,10 @@ def names() -> list[str]:
 
 
 def all_plots(results: dict[str, Any]) -> dict[str, str]:
-    """Return the name and the text of each plot."""
-    drawn = [draw(results, name, theme) for name in PLOTS for theme in COLORS]
-    return dict(zip(names(), drawn, strict=True))
+    """Return the name and the text of each plot that the results have data for."""
+    return {
+        f"peers_{name}-{theme}.svg": draw(results, name, theme)
+        for name in PLOTS
+        if name != "headline" or HEADLINE in results["data"]
+        for theme in COLORS
+    }
