@@ -234,7 +234,7 @@ def test_lastfm_without_a_network_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_lastfm_is_not_downloaded_where_that_is_not_wanted(tmp_path):
-    with pytest.raises(OSError, match="download_if_missing is False"):
+    with pytest.raises(OSError, match="`download_if_missing` is False"):
         fetch_lastfm(tmp_path, download_if_missing=False)
 
 

@@ -191,7 +191,7 @@ def test_updates_are_a_fit_on_what_is_there():
     np.testing.assert_array_equal(model.item_vectors_, rest.item_vectors_)
     assert model.n_samples_seen_ == 60
     before = pickle.dumps(model)
-    with pytest.raises(ValueError, match="is not among the 60 rows"):
+    with pytest.raises(ValueError, match="is not among the 60 training rows"):
         model.forget(X[10:11])
     assert pickle.dumps(model) == before
 

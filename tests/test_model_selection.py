@@ -229,7 +229,7 @@ def test_bad_settings_are_refused_at_once(arguments, message):
 
 
 def test_a_truth_of_another_shape_is_refused(X):
-    with pytest.raises(ValueError, match="y has shape"):
+    with pytest.raises(ValueError, match="`y` has shape"):
         make_ranking_scorer()(exact().fit(X), X, sp.csr_array((3, X.shape[1])))
 
 

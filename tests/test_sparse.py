@@ -249,7 +249,7 @@ def test_what_a_model_keeps_is_its_own(kind):
     model.forget(kind(dense)[:10] if kind is not pd.DataFrame else kind(dense[:10]), given[:10])
     expected = SparseShallowAutoEncoder(n_neighbors=20).fit(dense[left], None, given[left])
     assert_same(model, expected)
-    with pytest.raises(ValueError, match="is not among the 290 rows"):
+    with pytest.raises(ValueError, match="is not among the 290 training rows"):
         model.forget(dense[gone], given[gone])
 
 
@@ -330,7 +330,7 @@ def test_to_forget_what_is_unknown_changes_nothing():
     X = listens()
     model = SparseShallowAutoEncoder(n_neighbors=3).fit(X)
     before = pickle.dumps(model)
-    with pytest.raises(ValueError, match="is not among the 300 rows"):
+    with pytest.raises(ValueError, match="is not among the 300 training rows"):
         model.forget(X[[0]] * 3)
     with pytest.raises(ValueError, match="Nobody would be left"):
         model.forget(X)
