@@ -1,7 +1,6 @@
 """Sphinx configuration of the documentation site: `make docs` builds it without network access."""
 
 import inspect
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +11,7 @@ import shallow_ae
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 REPOSITORY = "https://github.com/shallow-ae/shallow_ae"
-sys.path[:0] = [str(DOCS / "_ext"), str(ROOT / "examples")]
+sys.path.insert(0, str(DOCS / "_ext"))
 
 project = "shallow_ae"
 author = "The shallow_ae developers"
@@ -77,7 +76,6 @@ html_sidebars = {
     page: [] for page in ("index", "get_started", "jukebox", "model", "peers", "changelog")
 }
 
-
 sphinx_gallery_conf = {
     "examples_dirs": str(ROOT / "examples"),
     "gallery_dirs": "gallery",
@@ -125,5 +123,4 @@ def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
         path = file.relative_to(ROOT.resolve()).as_posix()
     except (TypeError, OSError, ValueError):  # a constant, or an inherited method of scikit-learn
         return None
-    revision = os.environ.get("DOCS_REVISION", "main")
-    return f"{REPOSITORY}/blob/{revision}/{path}#L{first}-L{first + len(lines) - 1}"
+    return f"{REPOSITORY}/blob/main/{path}#L{first}-L{first + len(lines) - 1}"

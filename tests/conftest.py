@@ -4,6 +4,7 @@ import os
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 # Both are read by Numba at import. An index out of bounds is an error instead of any number, and
 # what is compiled so is not kept for those who import the library.
@@ -62,6 +63,24 @@ def pytest_xdist_make_scheduler(config, log):
 DATA = Path(
     os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return a headless Chromium, or skip."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(names)} is installed")
+    flags = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+    flags += "disable-component-update disable-sync"
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=program, args=[f"--{flag}" for flag in flags.split()]
+        )
+        with closing(browser):
+            yield browser
 
 
 @pytest.fixture(scope="session")

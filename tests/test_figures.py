@@ -43,9 +43,11 @@ def test_tables_of_the_documents_are_what_is_recorded(page, results):
     assert text == report.with_block(text, report.PAGES[page](results))
 
 
-@pytest.mark.parametrize("name", plots.names())
-def test_plots_are_what_is_recorded(name, results):
-    assert plots.fingerprint(results) in (report.IMAGES / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("theme", plots.COLORS)
+@pytest.mark.parametrize("name", plots.PLOTS)
+def test_plots_are_what_is_recorded(name, theme, results):
+    file = report.IMAGES / plots.file_name(name, theme)
+    assert plots.fingerprint(results) in file.read_text(encoding="utf-8")
 
 
 def test_a_changed_result_changes_the_fingerprint(results):

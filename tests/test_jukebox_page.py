@@ -4,7 +4,6 @@ import functools
 import http.server
 import json
 import random
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -15,10 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "jukebox"
 
-pytestmark = [
-    pytest.mark.skipif(not FOLDER.is_dir(), reason="the docs are not beside the package"),
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
-]
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the docs are not beside the package")
 
 RECOMMEND = """async ([file, histories, k]) => {
   const { read } = await import("./model.js");
@@ -67,17 +63,6 @@ def address(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as own:
-        chromium = own.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

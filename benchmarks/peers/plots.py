@@ -6,6 +6,7 @@ Each file holds the fingerprint of the results that it shows.
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,13 +32,9 @@ WIDTH = 8.0  # inches
 
 def fingerprint(results: dict[str, Any]) -> str:
     """Return the digest of everything that the plots show."""
-    shown = json.dumps({key: results[key] for key in ("data", "limit_s", "rows")}, sort_keys=True)
+    keys = ("data", "limit_s", "machine", "rows")
+    shown = json.dumps({key: results[key] for key in keys}, sort_keys=True)
     return "sha256:" + hashlib.sha256(shown.encode()).hexdigest()
-
-
-def order(results: dict[str, Any]) -> list[str]:
-    """Return the data sets with the two of the README first."""
-    return [data for data in ("ml-1m", "gowalla", "lastfm-2k") if data in results["data"]]
 
 
 def label(row: dict[str, Any]) -> str:
@@ -166,52 +163,65 @@ def shared(one: Array, other: Array) -> float:
 
 def headline(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return one panel: quality against fit seconds on Gowalla."""
-    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained", dpi=72)
-    axes = figure.subplots()
     size = results["data"][HEADLINE]
-    title = f"{NAMES[HEADLINE]}: {size['n_users']:,} users, {size['n_items']:,} items"
     cores = {2: "two"}.get(results["machine"]["cores"], results["machine"]["cores"])
-    axes.set_title(f"{title}, {cores} cores", color=colors["text"], loc="left", weight="bold")
-    scatter(axes, results, HEADLINE, colors)
-    return figure
+    title = f"{size['n_users']:,} users, {size['n_items']:,} items, {cores} cores"
+    return panels({HEADLINE: f"{NAMES[HEADLINE]}: {title}"}, scatter, 4.2, results, colors)
 
 
 def quality(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return NDCG@20 against fit seconds, a panel for each data set."""
-    sets = order(results)
-    figure = Figure(figsize=(WIDTH, 4.4 * len(sets)), layout="constrained", dpi=72)
-    for axes, data in zip(figure.subplots(len(sets), squeeze=False)[:, 0], sets, strict=True):
-        axes.set_title(NAMES[data], color=colors["text"], loc="left", weight="bold")
-        scatter(axes, results, data, colors)
-    return figure
+    return panels(titles(results), scatter, 4.4, results, colors)
 
 
 def memory(results: dict[str, Any], colors: dict[str, str]) -> Figure:
     """Return peak memory, a panel for each data set."""
-    sets = order(results)
-    figure = Figure(figsize=(WIDTH, 4.6 * len(sets)), layout="constrained", dpi=72)
-    for axes, data in zip(figure.subplots(len(sets), squeeze=False)[:, 0], sets, strict=True):
-        styled(axes, colors)
-        axes.set_title(NAMES[data], color=colors["text"], loc="left", weight="bold")
-        axes.set_xlabel("peak memory, MiB")
-        rows = [row for row in of(results, data) if "peak_mib" in row]
-        rows.sort(key=lambda row: -row["peak_mib"])
-        axes.set_yticks(range(len(rows)), [label(row) for row in rows])
-        for n, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
-            color = colors["ours"] if is_ours(row) else colors["muted"]
-            axes.plot(row["peak_mib"], n, "o", color=color)
-            tick.set_color(color if is_ours(row) else colors["text"])
-            tick.set_weight("bold" if is_ours(row) else "normal")
-            axes.annotate(
-                f"{row['peak_mib']:,.0f}",
-                (row["peak_mib"], n),
-                (7, 0),
-                textcoords="offset points",
-                va="center",
-                color=colors["muted"],
-            )
-        axes.margins(x=0.15)
+    return panels(titles(results), peaks, 4.6, results, colors)
+
+
+def titles(results: dict[str, Any]) -> dict[str, str]:
+    """Return the data sets and their names, with the two of the README first."""
+    sets = ("ml-1m", "gowalla", "lastfm-2k")
+    return {data: NAMES[data] for data in sets if data in results["data"]}
+
+
+def panels(
+    titles: dict[str, str],
+    draw_panel: Callable[..., None],
+    height: float,
+    results: dict[str, Any],
+    colors: dict[str, str],
+) -> Figure:
+    """Return a figure with a panel for each data set, one below the other."""
+    figure = Figure(figsize=(WIDTH, height * len(titles)), layout="constrained", dpi=72)
+    column = figure.subplots(len(titles), squeeze=False)[:, 0]
+    for axes, (data, title) in zip(column, titles.items(), strict=True):
+        axes.set_title(title, color=colors["text"], loc="left", weight="bold")
+        draw_panel(axes, results, data, colors)
     return figure
+
+
+def peaks(axes: Axes, results: dict[str, Any], data: str, colors: dict[str, str]) -> None:
+    """Draw the peak memory of each row."""
+    styled(axes, colors)
+    axes.set_xlabel("peak memory, MiB")
+    rows = [row for row in of(results, data) if "peak_mib" in row]
+    rows.sort(key=lambda row: -row["peak_mib"])
+    axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+    for n, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
+        color = colors["ours"] if is_ours(row) else colors["muted"]
+        axes.plot(row["peak_mib"], n, "o", color=color)
+        tick.set_color(color if is_ours(row) else colors["text"])
+        tick.set_weight("bold" if is_ours(row) else "normal")
+        axes.annotate(
+            f"{row['peak_mib']:,.0f}",
+            (row["peak_mib"], n),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colors["muted"],
+        )
+    axes.margins(x=0.15)
 
 
 PLOTS = {"headline": headline, "quality": quality, "memory": memory}
@@ -227,16 +237,16 @@ def draw(results: dict[str, Any], name: str, theme: str) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def names() -> list[str]:
-    """Return the names of the files."""
-    return [f"peers_{name}-{theme}.svg" for name in PLOTS for theme in COLORS]
-
-
 def all_plots(results: dict[str, Any]) -> dict[str, str]:
     """Return the name and the text of each plot that the results have data for."""
     return {
-        f"peers_{name}-{theme}.svg": draw(results, name, theme)
+        file_name(name, theme): draw(results, name, theme)
         for name in PLOTS
         if name != "headline" or HEADLINE in results["data"]
         for theme in COLORS
     }
+
+
+def file_name(name: str, theme: str) -> str:
+    """Return the name of the file of a plot."""
+    return f"peers_{name}-{theme}.svg"

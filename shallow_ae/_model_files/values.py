@@ -144,7 +144,7 @@ class Decoder:
         if _FORM not in node:
             return own
         if node[_FORM] == "array":
-            return self._arrays.pop(own["name"])  # each array is used once
+            return self._arrays.pop(own["name"])  # once: a forged file could repeat it without end
         return self._readers[node[_FORM]](**own)
 
 

@@ -13,7 +13,14 @@ def best_unseen(scores: np.ndarray, seen, k: int) -> np.ndarray:
     return np.take_along_axis(best, order, axis=1)
 
 
-def in_blocks(rank, X, users: np.ndarray) -> np.ndarray:
-    """Rank blocks of rows, where one call for all would have the scores of all in memory."""
-    blocks = [users[start : start + BLOCK] for start in range(0, len(users), BLOCK)]
-    return np.concatenate([rank(X[block]) for block in blocks])
+class RankedInBlocks:
+    """A library that ranks rows: `_ranked(rows, k)` returns the best items of each row of `X`."""
+
+    def rank(self, users, k):
+        """Rank blocks of rows, so that the scores of all users are not in memory together."""
+        blocks = [users[start : start + BLOCK] for start in range(0, len(users), BLOCK)]
+        return np.concatenate([self._ranked(self.X[block], k) for block in blocks])
+
+    def request(self, row, user, k):
+        """Rank one row."""
+        return self._ranked(row, k)[0]

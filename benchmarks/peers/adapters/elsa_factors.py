@@ -3,10 +3,10 @@
 import numpy as np
 import scipy.sparse as sp
 
-from adapters.blocks import BLOCK, in_blocks
+from adapters.blocks import BLOCK, RankedInBlocks
 
 
-class ELSA:
+class ELSA(RankedInBlocks):
     """ELSA on the processor."""
 
     def __init__(self, factors: int, epochs: int, batch_size: int, learning_rate: float) -> None:
@@ -29,14 +29,6 @@ class ELSA:
         self.model.fit(
             self.X, epochs=self.epochs, batch_size=self.batch_size, shuffle=True, verbose=False
         )
-
-    def rank(self, users, k):
-        """Rank blocks of rows by ELSA's predictions and torch's topk."""
-        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
-
-    def request(self, row, user, k):
-        """Rank one row."""
-        return self._ranked(row, k)[0]
 
     def _ranked(self, rows, k):
         import torch

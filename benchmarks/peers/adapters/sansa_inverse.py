@@ -2,10 +2,10 @@
 
 import scipy.sparse as sp
 
-from adapters.blocks import best_unseen, in_blocks
+from adapters.blocks import RankedInBlocks, best_unseen
 
 
-class SANSA:
+class SANSA(RankedInBlocks):
     """SANSA by its factorizer: ICF, or CHOLMOD for catalogues of some thousand items."""
 
     def __init__(self, factorizer: str, penalty: float, density: float) -> None:
@@ -28,15 +28,7 @@ class SANSA:
         """Fit the factors of the weights."""
         self.model.fit(self.X)
 
-    def rank(self, users, k):
-        """Rank blocks of rows: SANSA's scores of a call are one sparse matrix."""
-        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
-
-    def request(self, row, user, k):
-        """Rank one row."""
-        return self._ranked(row, k)[0]
-
-    def _ranked(self, rows, k):
+    def _ranked(self, rows, k):  # SANSA's scores of a call are one sparse matrix
         try:
             return self.model.recommend(rows, k=k, mask_input=True)[0]
         except ValueError:  # SANSA refuses rows of users with fewer than k items that have a score

@@ -2,10 +2,10 @@
 
 import scipy.sparse as sp
 
-from adapters.blocks import best_unseen, in_blocks
+from adapters.blocks import RankedInBlocks, best_unseen
 
 
-class Factors:
+class Factors(RankedInBlocks):
     """Scores are the product of a user's factors and the components."""
 
     def __init__(self, kind: str, **settings) -> None:
@@ -22,14 +22,6 @@ class Factors:
     def fit(self) -> None:
         """Fit the components."""
         self.model.fit(self.X)
-
-    def rank(self, users, k):
-        """Rank blocks of rows."""
-        return in_blocks(lambda rows: self._ranked(rows, k), self.X, users)
-
-    def request(self, row, user, k):
-        """Rank one row."""
-        return self._ranked(row, k)[0]
 
     def _ranked(self, rows, k):
         return best_unseen(self.model.transform(rows) @ self.model.components_, rows, k)
