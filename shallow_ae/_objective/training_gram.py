@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
@@ -73,6 +74,54 @@ class TrainingGram:
         before = self._in_units(self._common_exponent(other))
         return before._checked(before._combined(other, sign=-1))
 
+    def exchanged(
+        self,
+        removed: tuple[sp.csr_array[Any], Array],
+        columns: NDArray[np.intp],
+        added: tuple[sp.csr_array[Any], Array],
+    ) -> TrainingGram | None:
+        """Return the data without rows that are known to be in it, and with others.
+
+        `columns` holds, for each column of the added rows, the column of the removed rows with the
+        same item, or -1. The result is None if rounding leaves less than eight digits.
+        """
+        weights = np.concatenate([removed[1], added[1]])
+        rest = self._in_units_for(weights)
+        if len(removed[1]):
+            rest = rest._plus(*removed, sign=-1)
+            if rest._loses_digits():
+                return None
+            rest._clear(rest.n_users <= 0)
+        rest = rest._of_columns(columns)
+        return rest._plus(*added, sign=1) if len(added[1]) else rest
+
+    def _loses_digits(self) -> bool:
+        left = self.matrix.diagonal()
+        return bool(((self.n_users > 0) & (left < 1e-8 * self.largest)).any())
+
+    def _of_columns(self, columns: NDArray[np.intp]) -> TrainingGram:
+        """Return the data of the given columns; -1 stands for an item without users."""
+        n_items = len(columns)
+        if np.array_equal(columns, np.arange(len(self.matrix))):
+            return self
+        is_known = columns >= 0
+        known = columns[is_known]
+        matrix = np.zeros((n_items, n_items), self.matrix.dtype)
+        matrix[np.ix_(is_known, is_known)] = self.matrix[np.ix_(known, known)]
+
+        def taken(values: Array) -> Array:
+            chosen = np.zeros(n_items, values.dtype)
+            chosen[is_known] = values[known]
+            return chosen
+
+        return replace(
+            self,
+            matrix=matrix,
+            item_counts=taken(self.item_counts),
+            largest=taken(self.largest),
+            n_users=taken(self.n_users),
+        )
+
     def _checked(self, rest: TrainingGram) -> TrainingGram:
         """Return the rest of this sum, or raise an error if it is not a part of this sum."""
         left, held = rest.matrix.diagonal().copy(), rest.n_users > 0
@@ -84,7 +133,7 @@ class TrainingGram:
                 "they were passed to `fit` or `partial_fit`. Nothing was forgotten."
             )
         check_some_left(rest.n_rows > 0 and rest.total_weight > 1e-9 * self.total_weight)
-        if (held & (left < 1e-8 * self.largest)).any():
+        if rest._loses_digits():
             warn_caller(
                 "The forgotten rows were so large that, after rounding, the sum over the remaining "
                 "rows is exact to less than eight digits. Call `fit` on the remaining rows."

@@ -19,7 +19,7 @@ from shallow_ae.data.tables import encode, is_frame, pairs_in
 
 def known_items(mapper: IdMapper, items: Iterable[Any]) -> NDArray[np.intp]:
     """Return the column of each item; raise a ValueError if `fit` did not see an item."""
-    asked = _checked_list("items", items)
+    asked = check_ids("items", items)
     return _all_found(mapper.item_index(asked), asked, "items", "were not seen in fit")
 
 
@@ -40,9 +40,9 @@ def lists_of_items(name: str, given: Any, users: Array, mapper: IdMapper) -> Any
     if given is None:
         return None
     if not isinstance(given, Mapping) and not is_frame(given):
-        return _seen_in_fit(name, mapper.item_index(_checked_list(name, given)))
+        return _seen_in_fit(name, mapper.item_index(check_ids(name, given)))
     if isinstance(given, Mapping):
-        lists = {user: _checked_list(name, items) for user, items in given.items()}
+        lists = {user: check_ids(name, items) for user, items in given.items()}
         of_users = np.repeat(np.arange(len(lists)), [len(items) for items in lists.values()])
         rows = index_of(users).get_indexer(index_of(list(lists)))[of_users]
         listed = list(chain.from_iterable(lists.values()))
@@ -81,7 +81,8 @@ def lists_by_user(name: str, given: Any, mapper: IdMapper) -> UserLists:
     return UserLists(columns, listed)
 
 
-def _checked_list(name: str, given: Any) -> Any:
+def check_ids(name: str, given: Any) -> Any:
+    """Return ids as array or list; raise a TypeError if they are a str or no sequence."""
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise TypeError(f"`{name}` must be a list of item ids, got {given!r}.")
     return given if isinstance(given, np.ndarray) else list(given)

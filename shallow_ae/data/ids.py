@@ -17,9 +17,11 @@ from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
+from shallow_ae.data.decay import decayed
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
-from shallow_ae.data.tables import IndexedInteractions, encode, of_one_type, to_csr
+from shallow_ae.data.tables import IndexedInteractions, encode, framed, of_one_type, to_csr
+from shallow_ae.data.times import times_in
 
 # A function of the mapper, the number of interactions with unknown items, the number of all
 # interactions, and the distinct unknown items.
@@ -44,6 +46,16 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     ----------
     user, item, count : str, default="user", "item", "count"
         Column names, for DataFrames only.
+    time : str, default=None
+        Name of the column with the time of each interaction: dates of any type, or numbers such as
+        years. Read only if `half_life` is set.
+    half_life : timedelta, str or float, default=None
+        Age at which the count of an interaction is halved. The age is measured from
+        `reference_time_`. For dates, a timedelta or a str such as "90D" that pandas.Timedelta
+        reads; for numbers, a number in their unit. None means no decay.
+    weight : str, default=None
+        Name of a column with the weight of each interaction, finite and >= 0, by which its count is
+        multiplied. None means 1.
     unknown : {"ignore", "error"}, default="ignore"
         How `transform` handles items that `fit` did not see: "ignore" leaves them out and warns
         with their number, "error" raises a ValueError.
@@ -55,9 +67,16 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         DataFrame, whose users stay on the workers.
     items_ : ndarray of shape (n_items,)
         The raw item ids of `fit`. The columns of matrices that `transform` returns have this order.
+    reference_time_ : int or float
+        The latest time in `fit`, for dates in nanoseconds since 1970. Defined only with
+        `half_life`.
 
     Notes
     -----
+    Each interaction decays before the counts of a pair are summed. In `transform`, interactions
+    later than `reference_time_` do not decay, and a user's row does not depend on other users. The
+    share that remains of a count is at least ``2**-60``, so an item stays seen for ever.
+
     The model has no parameters for users, so new users can be scored: `transform` returns one row
     for each user of the given interactions, in order of first appearance. `users_in` returns the
     ids of these users. Sums are computed in float64. The matrix is float64 if the counts are
@@ -93,11 +112,17 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         item: str = "item",
         count: str = "count",
         *,
+        time: str | None = None,
+        half_life: Any = None,
+        weight: str | None = None,
         unknown: str = "ignore",
     ) -> None:
         self.user = user
         self.item = item
         self.count = count
+        self.time = time
+        self.half_life = half_life
+        self.weight = weight
         self.unknown = unknown
 
     def fit(self, interactions: Any, y: None = None) -> Self:
@@ -265,7 +290,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         >>> mapper.users_in([("cleo", "Kashmir"), ("ann", "Hey Jude")])
         array(['cleo', 'ann'], dtype=object)
         """
-        return encode(interactions, self.user, self.item, self.count).user_ids
+        return read_columns(self, interactions).user_ids
 
     def user_index(self, users: Iterable[Any]) -> NDArray[np.intp]:
         """Return the row index of each user in the matrix of `fit`.
@@ -417,18 +442,28 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
-        columns = encode(interactions, self.user, self.item, self.count)
-        self._store(columns.user_ids, columns.item_ids)
-        return columns
+        self._check_half_life()
+        columns = read_columns(self, interactions)
+        latest = None if columns.times is None else columns.times.values.max().item()
+        weighted = decayed(columns, latest, self.half_life)
+        self._store(columns.user_ids, columns.item_ids, latest)
+        return weighted
 
-    def _store(self, users: Array | None, items: Array) -> Self:
+    def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
         trial = copy(self)
-        trial.__dict__.pop("users_", None)
-        if users is not None:
-            trial.users_ = users
+        for name, value in (("users_", users), ("reference_time_", latest)):
+            trial.__dict__.pop(name, None)
+            if value is not None:
+                setattr(trial, name, value)
         trial.items_ = items
         trial._index = index_of(items)  # kept, so that its hash table is built once
         return take_over(self, trial)
+
+    def _check_half_life(self) -> None:
+        if self.half_life is not None and self.time is None:
+            raise ValueError(
+                f"`half_life`={self.half_life!r} needs the name of a column of times: set `time`."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
@@ -445,6 +480,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """Fit to a Dask DataFrame. Its users stay on the workers."""
         from shallow_ae.data.dask_tables import distinct_items
 
+        check_plain_counts(self)
         check_choice("unknown", self.unknown, ("ignore", "error"))
         return self._store(None, distinct_items(frame, (self.user, self.item, self.count)))
 
@@ -453,6 +489,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         from shallow_ae.data.dask_tables import array_of_counts
 
         check_is_fitted(self)
+        check_plain_counts(self)
         columns = (self.user, self.item, self.count)
         return array_of_counts(frame, columns, self.items_, self.unknown)
 
@@ -466,6 +503,30 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return self.users_
 
 
+def check_plain_counts(mapper: IdMapper) -> None:
+    """Raise a ValueError if the mapper weights interactions, which a Dask DataFrame cannot be."""
+    named = [name for name in ("half_life", "weight") if getattr(mapper, name) is not None]
+    if named:
+        raise ValueError(
+            f"`{named[0]}` is not available for a Dask DataFrame: multiply its column of counts by "
+            "the weights, and name no other columns."
+        )
+
+
+def read_columns(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
+    """Return the interactions with the columns that the mapper names.
+
+    Interactions that were read before are returned unchanged.
+    """
+    if isinstance(interactions, IndexedInteractions):
+        return interactions
+    columns = encode(interactions, mapper.user, mapper.item, mapper.count, mapper.weight)
+    if mapper.time is None or mapper.half_life is None:
+        return columns
+    times = times_in(framed(interactions, "time", mapper.time), mapper.time)
+    return columns._replace(times=times)
+
+
 def rows_and_users(
     mapper: IdMapper, interactions: Any, *, report: ReportUnknown | None
 ) -> tuple[sp.csr_array[Any], Array]:
@@ -474,7 +535,9 @@ def rows_and_users(
     `report` is called if there are items that `fit` did not see.
     """
     check_is_fitted(mapper)
-    columns = encode(interactions, mapper.user, mapper.item, mapper.count)
+    columns = read_columns(mapper, interactions)
+    if mapper.half_life is not None:
+        columns = decayed(columns, getattr(mapper, "reference_time_", None), mapper.half_life)
     fitted = mapper.item_index(columns.item_ids)  # one look-up for each item, not for each row
     columns = columns._replace(items=fitted[columns.items])
     known = columns.items >= 0

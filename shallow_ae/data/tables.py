@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import compress
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
 from shallow_ae.data.matrices import as_frame, native_order
+
+if TYPE_CHECKING:
+    from shallow_ae.data.times import Times
 
 NO_INTERACTIONS = (
     "Found no interactions: 0 rows, where a minimum of 1 is required. "
@@ -30,18 +33,26 @@ _NO_NUMBERS = (complex, np.complexfloating, np.datetime64, np.timedelta64, date,
 class IndexedInteractions(NamedTuple):
     """Interactions whose ids are numbered in order of first appearance."""
 
-    users: NDArray[np.intp]  # one code for each interaction
-    items: NDArray[np.intp]
+    users: NDArray[Any]  # one integer code for each interaction
+    items: NDArray[Any]
     counts: NDArray[np.float64]
     dtype: type[np.floating[Any]]  # of the matrix: float64 if the counts were given as float64
     user_ids: Array  # one raw id for each code
     item_ids: Array
+    times: Times | None = None  # None if no column of times is named
 
 
-def encode(interactions: Any, user: str, item: str, count: str) -> IndexedInteractions:
+def encode(
+    interactions: Any,
+    user: str,
+    item: str,
+    count: str,
+    weight: str | None = None,
+) -> IndexedInteractions:
     """Read, check and number the interactions of a frame, a list of tuples or an array.
 
-    `user`, `item` and `count` are the column names of a frame. The errors are documented in
+    The other arguments are the column names of a frame. With `weight`, the counts of the result are
+    the products of counts and weights. The errors are documented in
     :meth:`shallow_ae.IdMapper.fit`.
     """
     users, items, counts = _columns(interactions, user, item, count)
@@ -49,6 +60,12 @@ def encode(interactions: Any, user: str, item: str, count: str) -> IndexedIntera
     item_codes, item_ids = numbered(items, item)
     numbers, dtype = _check_counts(counts, len(user_codes), count)
     columns = IndexedInteractions(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
+    if weight is not None:
+        weights = _native(column_in(framed(interactions, "weight", weight), weight))
+        factors, own = _check_counts(weights, len(user_codes), weight)
+        wide = np.float64 if np.float64 in (dtype, own) else np.float32
+        with np.errstate(over="ignore"):
+            columns = columns._replace(counts=numbers * factors, dtype=wide)
     check_sums(columns)
     return columns
 
@@ -111,6 +128,16 @@ def column_in(frame: Any, name: str) -> nw.Series[Any]:
     if column.is_null().any() or (column.dtype.is_float() and column.is_nan().any()):
         raise ValueError(f"Column {name!r} holds missing values. Drop those rows.")
     return column
+
+
+def framed(interactions: Any, argument: str, name: str) -> Any:
+    """Return interactions if they are a DataFrame, which has named columns; else raise an error."""
+    if not is_frame(interactions):
+        raise TypeError(
+            f"`{argument}`={name!r} names a column, and interactions in the form of "
+            f"{type(interactions).__name__} have none. Pass a DataFrame."
+        )
+    return interactions
 
 
 def take_rows(interactions: Any, chosen: NDArray[np.bool_]) -> Any:

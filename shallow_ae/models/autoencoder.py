@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import scipy.sparse as sp
@@ -18,7 +19,7 @@ from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._solvers.costs import Cost, dense_costs
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_sample_weight
-from shallow_ae.data.fitting import copy_names, take_over
+from shallow_ae.data.fitting import copy_names, forget_names, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.callbacks import Callback, check_callback
@@ -29,6 +30,7 @@ from shallow_ae.models.parameters import check_parameters, descent_parameters_of
 from shallow_ae.models.pruning import prune
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
+from shallow_ae.models.updates import RowChange, exchanged, with_columns
 
 
 def _has_training_data(model: Any) -> bool:
@@ -377,11 +379,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             rows, weights = self._checked_rows(X, sample_weight)
             fit_exact.check_update_fits(kept, rows, is_added=True)
             return self._solve(copy(self), kept.learn(rows, weights, self.user_exponent))
-        if self.early_stopping:
-            raise ValueError(
-                "`partial_fit` makes one pass over the rows and cannot stop early. Set "
-                "`early_stopping`=False."
-            )
+        self._check_single_pass()
         trial = copy(self)
         data = _descent_rows(trial, X, sample_weight, reset=not is_fitted)
         before = self._fitted if is_fitted else None
@@ -517,6 +515,41 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         check_parameters(self)
         X = check_interactions(copy(self), X, reset=True)
         return dense_costs(X, self.batch_size, self.max_iter)
+
+    def _relearn(self, change: RowChange) -> Self:
+        if self.solver == "exact":
+            check_parameters(self)
+            kept = exchanged(self._fitted.training_data, change, self.user_exponent)
+            if kept is not None:
+                trial = copy(self)
+                forget_names(trial, len(kept.matrix))
+                return self._solve(trial, kept)
+        elif change.is_added and self._fitted.training_data is None:
+            return self._descend(change)
+        return super()._relearn(change)
+
+    def _descend(self, change: RowChange) -> Self:
+        """Make one pass of gradient descent over the rows with new interactions."""
+        self._check_single_pass()
+        trial, rows = copy(self), change.touched()
+        forget_names(trial, change.after.X.shape[1])
+        state = fit_sgd.single_pass(
+            descent_parameters_of(self),
+            objective_of(self),
+            DescentRows(rows.X, rows.sample_weight),
+            with_columns(self._fitted, change),
+            change.after.item_counts,
+        )
+        trial._fitted = replace(state, n_samples_seen=change.after.n_rows)
+        return take_over(self, trial)
+
+    def _check_single_pass(self) -> None:
+        check_parameters(self)
+        if self.early_stopping:
+            raise ValueError(
+                "`partial_fit` makes one pass over the rows and cannot stop early. Set "
+                "`early_stopping`=False."
+            )
 
     def _solve(self, trial: Self, data: TrainingData | PartitionedRows) -> Self:
         """Fit in closed form to the given training data only."""

@@ -92,9 +92,14 @@ def single_pass(
     objective: Objective,
     data: DescentRows | PartitionedRows,
     before: AutoEncoderState | None,
+    item_counts: Array | None = None,
 ) -> AutoEncoderState:
-    """Return the state after one pass over the users of checked rows."""
-    training = _Training(parameters, objective, data, before, is_stream=True)
+    """Return the state after one pass over the users of checked rows.
+
+    `item_counts` are the numbers of users in all training rows. None means that the users of
+    `before` are others than the users of the rows.
+    """
+    training = _Training(parameters, objective, data, before, item_counts, is_stream=True)
     found = training.descent.single_pass(training.learning_rate)
     if found.is_interrupted:  # drop the weights: the caller cannot know which users they cover
         raise KeyboardInterrupt
@@ -110,6 +115,7 @@ class _Training:
         objective: Objective,
         data: DescentRows | PartitionedRows,
         before: AutoEncoderState | None,
+        item_counts: Array | None = None,
         *,
         is_stream: bool = False,
     ) -> None:
@@ -131,7 +137,10 @@ class _Training:
         self._layout = data.batch_layout(backend())
         check_item_exponent(counts, objective.item_exponent, dtype)
         check_regularization(objective.regularization, objective.regularization, dtype)
-        self._counts = counts + before.item_counts if before and is_stream else counts
+        if item_counts is not None:
+            self._counts = item_counts
+        else:
+            self._counts = counts + before.item_counts if before and is_stream else counts
         if isinstance(data, DescentRows):
             self._check_memory(parameters, data.X)
         options = DescentOptions(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,11 +21,13 @@ from shallow_ae._weights.candidates import (
 )
 from shallow_ae._weights.ranking import all_scores, best_items, explain_scores
 from shallow_ae.data.arguments import check_integer
+from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models import recommend_partitions
 from shallow_ae.models.fitted import FittedAttribute, FittedState
 from shallow_ae.models.pruning import pruned_weights
+from shallow_ae.models.updates import RowChange
 
 
 class RecommenderMixin:
@@ -53,6 +56,15 @@ class RecommenderMixin:
                [ 0.2,  0.2, -0.1,  0. ]], dtype=float32)
         """
         return self._fitted.weights.materialized().P
+
+    def _relearn(self, change: RowChange) -> Self:
+        """Update the model with changed training rows. The result equals a fit to all rows."""
+        fresh: Any = copy(self)
+        vars(fresh).pop("_fitted", None)  # a warm start would keep what is forgotten
+        weights = change.after.sample_weight
+        fresh.fit(change.after.X, sample_weight=None if (weights == 1).all() else weights)
+        taken: Self = take_over(self, fresh)
+        return taken
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_fitted")
