@@ -531,16 +531,16 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     def _descend(self, change: RowChange) -> Self:
         """Make one pass of gradient descent over the rows with new interactions."""
         self._check_single_pass()
-        trial, rows = copy(self), change.touched()
-        forget_names(trial, change.after.X.shape[1])
+        trial, rows, after = copy(self), change.touched(), change.after()
+        forget_names(trial, len(change.columns))
         state = fit_sgd.single_pass(
             descent_parameters_of(self),
             objective_of(self),
             DescentRows(rows.X, rows.sample_weight),
-            with_columns(self._fitted, change),
-            change.after.item_counts,
+            with_columns(self._fitted, change.columns),
+            after.item_counts,
         )
-        trial._fitted = replace(state, n_samples_seen=change.after.n_rows)
+        trial._fitted = replace(state, n_samples_seen=after.n_rows)
         return take_over(self, trial)
 
     def _check_single_pass(self) -> None:

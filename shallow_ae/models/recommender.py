@@ -61,8 +61,8 @@ class RecommenderMixin:
         """Update the model with changed training rows. The result equals a fit to all rows."""
         fresh: Any = copy(self)
         vars(fresh).pop("_fitted", None)  # a warm start would keep what is forgotten
-        weights = change.after.sample_weight
-        fresh.fit(change.after.X, sample_weight=None if (weights == 1).all() else weights)
+        X, weights = change.after()
+        fresh.fit(X, sample_weight=None if (weights == 1).all() else weights)
         taken: Self = take_over(self, fresh)
         return taken
 

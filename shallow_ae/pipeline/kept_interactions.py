@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._typing import Array
 from shallow_ae.data.ids import IdMapper, index_of
-from shallow_ae.data.interaction_log import compact
+from shallow_ae.data.interaction_log import compact, of_users
 from shallow_ae.data.matrices import checked_block
+from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.times import Times
 from shallow_ae.models.updates import RowChange
@@ -60,57 +63,56 @@ def kept(given: IndexedInteractions, sample_weight: Array | None) -> KeptInterac
     )
 
 
-def row_change(
-    steps: tuple[list[Any], list[Any]],
-    before: tuple[IndexedInteractions, Array | None],
-    after: tuple[IndexedInteractions, Array | None],
-    touched: Array,
-    *,
-    is_added: bool,
-) -> RowChange:
-    """Fit the new steps but the last to the interactions after an update; return what it changes.
+class Training(NamedTuple):
+    """The steps of a pipeline, the interactions of its fit, and the weight of each user."""
 
-    Parameters
-    ----------
-    steps : pair of lists
-        The fitted steps before the update, and copies of them, which are fitted.
-    before, after : pairs
-        The interactions and the sample weight of each user.
-    touched : ndarray
-        Raw ids of the users with new interactions.
-    is_added : bool
-        Whether interactions were only added.
+    steps: list[Any]
+    columns: IndexedInteractions
+    sample_weight: Array | None
+
+    def rows(self, users: Array | None = None) -> TrainingRows:
+        """Return the input of the model for all users, or for those of the given users it has."""
+        columns, weights = self.columns, self.sample_weight
+        if users is not None:
+            places = index_of(columns.user_ids).get_indexer(index_of(users))
+            columns = of_users(columns, users[places >= 0])
+            weights = None if weights is None else weights[places[places >= 0]]
+        X: Any = columns
+        for step in self.steps[:-1]:
+            X = step.transform(X) if len(columns.user_ids) else _no_rows(self.columns)
+        rows = checked_block(self.steps[-1], X, len(columns.item_ids))
+        return TrainingRows(rows, np.ones(rows.shape[0]) if weights is None else weights)
+
+
+def row_change(before: Training, after: Training, touched: Array, *, is_added: bool) -> RowChange:
+    """Fit the steps of `after` but the last, and return the change of the last step's input.
+
+    `touched` are the raw ids of the users whose interactions have changed.
     """
-    old_steps, new_steps = steps
-    X: Any = after[0]
-    for step in new_steps[:-1]:
-        X = step.fit_transform(X) if hasattr(step, "fit_transform") else step.fit(X).transform(X)
-    old, new = before[0], after[0]
-    rows_after = _training_rows(new_steps[-1], X, after)
-
-    def rows_before() -> TrainingRows:
-        X: Any = old
-        for step in old_steps[:-1]:
-            X = step.transform(X)
-        return _training_rows(old_steps[-1], X, before)
-
+    mapper, *between, _ = after.steps
+    mapper.fit(after.columns)
+    is_by_row = all(type(step) is LogCountTransformer for step in between)
+    if is_by_row:
+        for step in between:
+            step.fit(_no_rows(after.columns, 1))
+    else:
+        X = mapper.transform(after.columns)
+        for step in between:
+            is_short = hasattr(step, "fit_transform")
+            X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
+    has_times = before.columns.times is not None or after.columns.times is not None
+    items = index_of(before.columns.item_ids)
     return RowChange(
-        rows_before,
-        rows_after,
-        index_of(old.user_ids).get_indexer(index_of(new.user_ids)),
-        index_of(old.item_ids).get_indexer(index_of(new.item_ids)),
-        index_of(touched).get_indexer(index_of(new.user_ids)) >= 0,
+        after.rows,
+        partial(after.rows, touched),
+        items.get_indexer(index_of(after.columns.item_ids)),
         is_added,
+        partial(before.rows, touched) if is_by_row and not has_times else None,
     )
 
 
-def _training_rows(
-    model: Any, X: Any, given: tuple[IndexedInteractions, Array | None]
-) -> TrainingRows:
-    """Return the output of the steps before the model, checked, with the weights of its rows."""
-    columns, weights = given
-    rows = checked_block(model, X, len(columns.item_ids))
-    return TrainingRows(rows, np.ones(rows.shape[0]) if weights is None else weights)
+def _no_rows(columns: IndexedInteractions, n_rows: int = 0) -> sp.csr_array[Any]:
+    return sp.csr_array((n_rows, len(columns.item_ids)), dtype=columns.dtype)
 
 
 def with_bytes(costs: Any, beside: int) -> Any:

@@ -42,7 +42,13 @@ from shallow_ae.pipeline.batches import (
     request_of,
     write_folder,
 )
-from shallow_ae.pipeline.kept_interactions import KeptInteractions, kept, row_change, with_bytes
+from shallow_ae.pipeline.kept_interactions import (
+    KeptInteractions,
+    Training,
+    kept,
+    row_change,
+    with_bytes,
+)
 from shallow_ae.pipeline.partitions import recommend_partitions
 from shallow_ae.serving.servable import Servable, working_steps
 
@@ -254,7 +260,8 @@ class RecommenderPipeline(Pipeline):
         else:
             gone = rows_like(before, read_columns(self[0], _in_memory(X)))
         after = without(before, gone)
-        return self._relearn(before, after, after.user_ids[:0], None, is_added=False)
+        touched = before.user_ids[np.unique(before.users[gone])]
+        return self._relearn(before, after, touched, None, is_added=False)
 
     def _relearn(
         self,
@@ -271,9 +278,8 @@ class RecommenderPipeline(Pipeline):
             known, before.user_ids, after.user_ids, sample_weight, touched
         )
         change = row_change(
-            (working_steps(self.steps), working_steps(trial.steps)),
-            (before, known),
-            (after, weights),
+            Training(working_steps(self.steps), before, known),
+            Training(working_steps(trial.steps), after, weights),
             touched,
             is_added=is_added,
         )

@@ -1,0 +1,345 @@
+"""Pipelines that learn on: each update equals a fit to all interactions so far."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import Normalizer
+
+from shallow_ae import (
+    BlendedRecommender,
+    LogCountTransformer,
+    LowRankAutoEncoder,
+    PopularityRecommender,
+    ShallowAutoEncoder,
+    SparseShallowAutoEncoder,
+    make_recommender,
+)
+from shallow_ae._objective.training_data import TrainingRows
+from shallow_ae._objective.training_gram import TrainingGram
+
+EQUAL = {"rtol": 0, "atol": 1e-8}  # in float64
+EXACT = ShallowAutoEncoder(0.3, solver="exact")
+NEAREST = SparseShallowAutoEncoder(0.3, n_neighbors=5)
+MODELS = {
+    "exact": EXACT,
+    "nearest": NEAREST,
+    "low rank": LowRankAutoEncoder(3, random_state=0),
+    "sum": BlendedRecommender([("near", NEAREST), ("tastes", LowRankAutoEncoder(2))]),
+}
+
+
+def events_of(n_users, n_items, n_events, seed=0, first_user=0, first_item=0):
+    """Return made-up events with float64 counts."""
+    rng = np.random.default_rng(seed)
+    users = first_user + rng.integers(n_users, size=n_events)
+    items = first_item + (n_items * rng.random(n_events) ** 2).astype(int)
+    names = {"user": [f"u{n}" for n in users], "item": [f"s{n}" for n in items]}
+    return pd.DataFrame(names | {"count": rng.integers(1, 4, n_events) * 0.5})
+
+
+def learner(model, *between, **params):
+    return make_recommender(*between, model, keep_interactions=True, **params)
+
+
+def weights_by_id(recommender):
+    """Return the weights as a frame whose rows and columns are sorted item ids."""
+    P, items = recommender[-1].item_weights_, recommender[0].items_
+    P = P.toarray() if hasattr(P, "toarray") else P
+    return pd.DataFrame(P, index=items, columns=items).sort_index(axis=0).sort_index(axis=1)
+
+
+def assert_same(recommender, interactions, **fit_params):
+    """Check that the recommender equals one that is fitted to the interactions."""
+    whole = clone(recommender).fit(interactions, **fit_params)
+    found, expected = weights_by_id(recommender), weights_by_id(whole)
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, **EQUAL)
+    assert list(recommender[0].users_) == list(whole[0].users_)
+    assert list(recommender[0].items_) == list(whole[0].items_)
+    np.testing.assert_array_equal(recommender[-1].item_counts_, whole[-1].item_counts_)
+    assert recommender[-1].n_samples_seen_ == whole[-1].n_samples_seen_
+    asked = list(whole[0].users_[:3])
+    left, right = (r.recommend(users=asked, k=4) for r in (recommender, whole))
+    pd.testing.assert_frame_equal(left, right, check_exact=False, **EQUAL)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("between", [(), (LogCountTransformer(),), (TfidfTransformer(),)])
+def test_three_days(name, between):
+    first = events_of(30, 9, 300, seed=1)
+    second = pd.concat(
+        [
+            events_of(30, 9, 20, seed=2),  # new plays of known users
+            events_of(5, 9, 20, seed=3, first_user=30),  # new users
+            events_of(35, 3, 25, seed=4, first_item=9),  # new items
+        ]
+    ).sample(frac=1, random_state=0)
+    recommender = learner(MODELS[name], *between).fit(first)
+    assert_same(recommender, first)
+    recommender = pickle.loads(pickle.dumps(recommender)).partial_fit(second)
+    both = pd.concat([first, second])
+    assert {"s9", "s10"} <= set(recommender[0].items_)
+    assert_same(recommender, both)
+    gone = ["u4", "u31"]
+    recommender = pickle.loads(pickle.dumps(recommender)).forget(users=gone)
+    assert_same(recommender, both[~both["user"].isin(gone)])
+
+
+def events():
+    one = st.tuples(
+        st.sampled_from(["ann", "bob", "cleo", "dan", "eve"]),
+        st.sampled_from(["Help!", "Clocks", "Yellow", "Kashmir"]),
+        st.sampled_from([0.5, 1.0, 2.0]),
+    )
+    return st.lists(one, min_size=1, max_size=12)
+
+
+@pytest.mark.parametrize("name", ["exact", "nearest"])
+@given(data=st.data())
+def test_any_events_in_any_order(name, data):
+    left = [("ann", "Help!", 1.0), ("bob", "Clocks", 1.0), ("bob", "Help!", 2.0)]
+    recommender = learner(MODELS[name], LogCountTransformer()).fit(left)
+    for _ in range(data.draw(st.integers(1, 4))):
+        kind = data.draw(st.sampled_from(["learn", "forget users", "forget events"]))
+        if kind == "learn":
+            added = data.draw(events())
+            left = left + added
+            recommender.partial_fit(added)
+        elif kind == "forget users":
+            users = sorted({user for user, _, _ in left})
+            gone = data.draw(st.lists(st.sampled_from(users), max_size=len(users) - 1, unique=True))
+            left = [event for event in left if event[0] not in gone]
+            recommender.forget(users=gone)
+        else:
+            rows = data.draw(st.sets(st.integers(0, len(left) - 1), max_size=len(left) - 1))
+            gone = data.draw(st.permutations([left[row] for row in sorted(rows)]))
+            if gone:
+                recommender.forget(gone)
+            for event in gone:  # the last of equal events
+                del left[len(left) - 1 - left[::-1].index(event)]
+        if data.draw(st.booleans()):
+            recommender = pickle.loads(pickle.dumps(recommender))
+    assert_same(recommender, left)
+
+
+@pytest.mark.parametrize("model", [EXACT, NEAREST], ids=["exact", "nearest"])
+def test_a_kept_gram_matrix_is_updated_and_rows_are_fitted_again(model, monkeypatch):
+    first, second = events_of(200, 6, 3000, seed=1), events_of(8, 8, 30, seed=2)
+    recommender = learner(model, LogCountTransformer()).fit(first)
+    is_gram = isinstance(recommender[-1]._fitted.training_data, TrainingGram)
+    fits = []
+    fit = type(model).fit
+    monkeypatch.setattr(type(model), "fit", lambda *args, **kw: fits.append(1) or fit(*args, **kw))
+    recommender.partial_fit(second)
+    recommender.forget(users=["u3"])
+    recommender.forget(second[second["user"] != "u3"].iloc[:4])
+    assert is_gram == (model is EXACT)
+    assert len(fits) == (0 if is_gram else 3)
+    monkeypatch.undo()
+    left = pd.concat([first, second])
+    left = list(left[left["user"] != "u3"].itertuples(index=False, name=None))
+    for event in second[second["user"] != "u3"].iloc[:4].itertuples(index=False, name=None):
+        del left[len(left) - 1 - left[::-1].index(event)]  # the last of equal events
+    assert_same(recommender, left)
+
+
+def test_rounding_that_loses_digits_leads_to_a_fit():
+    first = events_of(100, 5, 1500, seed=1)
+    huge = pd.DataFrame({"user": "huge", "item": ["s0", "s1"], "count": [1e6, 1e6]})
+    model = ShallowAutoEncoder(1e4, solver="exact")
+    recommender = learner(model).fit(pd.concat([first, huge]))
+    assert isinstance(recommender[-1]._fitted.training_data, TrainingGram)
+    assert_same(recommender.forget(users=["huge"]), first)
+
+
+def test_gradient_descent_continues_with_new_items_and_forgets_by_a_fit():
+    first, second = events_of(60, 9, 900, seed=1), events_of(80, 12, 400, seed=2)
+    model = ShallowAutoEncoder(max_iter=30, random_state=0)
+    recommender = learner(model, LogCountTransformer()).fit(first)
+    before = weights_by_id(recommender)
+    recommender.partial_fit(second)
+    both, after = pd.concat([first, second]), weights_by_id(recommender)
+    assert recommender[-1].n_samples_seen_ == both["user"].nunique()
+    whole = learner(model, LogCountTransformer()).fit(both)
+    np.testing.assert_array_equal(recommender[-1].item_counts_, whole[-1].item_counts_)
+    new = sorted(set(after) - set(before))
+    assert new
+    assert (after.loc[new] != 0).any(axis=None)
+    moved = np.abs(after.loc[before.index, before.columns] - before)
+    assert 0 < moved.max(axis=None) < np.abs(before).max(axis=None)
+    recommender.forget(users=["u2", "u70"])
+    assert_same(recommender, both[~both["user"].isin(["u2", "u70"])])
+
+
+def test_a_warm_start_does_not_keep_what_is_forgotten():
+    first = events_of(30, 6, 300)
+    model = ShallowAutoEncoder(max_iter=5, warm_start=True, random_state=0)
+    recommender = learner(model).fit(first).forget(users=["u1"])
+    assert_same(recommender, first[first["user"] != "u1"])
+
+
+def test_popularity_learns_on():
+    first, second = events_of(30, 6, 100, seed=1), events_of(40, 8, 30, seed=2)
+    recommender = learner(PopularityRecommender()).fit(first).partial_fit(second)
+    expected = learner(PopularityRecommender()).fit(pd.concat([first, second]))
+    np.testing.assert_array_equal(recommender[-1].item_counts_, expected[-1].item_counts_)
+
+
+def test_steps_that_look_at_all_rows_are_fitted_again():
+    first, second = events_of(40, 6, 500, seed=1), events_of(44, 7, 60, seed=2)
+    recommender = learner(EXACT, LogCountTransformer(), Normalizer()).fit(first)
+    recommender[2].set_params(norm="max")
+    recommender.partial_fit(second)
+    assert_same(recommender, pd.concat([first, second]))
+
+
+def test_without_an_earlier_fit_it_is_a_fit():
+    first = events_of(10, 4, 50)
+    assert_same(learner(EXACT).partial_fit(first), first)
+
+
+# What is kept
+
+
+def test_nothing_is_kept_unless_asked(tmp_path):
+    recommender = make_recommender(EXACT).fit(events_of(10, 4, 50))
+    assert "_kept" not in vars(recommender)
+    for call in (
+        lambda: recommender.partial_fit([("ann", "s1")]),
+        lambda: recommender.forget(users=["u1"]),
+        lambda: recommender.recommend(users=["u1"]),
+        lambda: make_recommender(EXACT).partial_fit([("ann", "s1")]),
+    ):
+        with pytest.raises(ValueError, match="`keep_interactions`=True before `fit`"):
+            call()
+    recommender.set_params(keep_interactions=True)
+    with pytest.raises(ValueError, match="fitted before `keep_interactions` was set"):
+        recommender.partial_fit([("ann", "s1")])
+
+
+def test_plan_counts_what_is_kept():
+    first = events_of(40, 6, 500)
+    with_it, without = learner(EXACT), make_recommender(EXACT)
+    costs, fewer = with_it.plan(first), without.plan(first)
+    kept = with_it.fit(first)._kept
+    assert kept.n_bytes == 16 * len(first)
+    for solver in ("sgd", "exact"):
+        assert costs[solver].kept_bytes - fewer[solver].kept_bytes == kept.n_bytes
+        assert costs[solver].bytes - fewer[solver].bytes == kept.n_bytes
+
+
+def test_ids_and_interactions_of_forgotten_users_are_gone():
+    first = events_of(30, 6, 200)
+    own = pd.DataFrame({"user": "secret listener", "item": ["secret song", "s1"], "count": 1.0})
+    recommender = learner(EXACT, LogCountTransformer()).fit(pd.concat([first, own]))
+    assert b"secret" in pickle.dumps(recommender)
+    recommender.forget(users=["secret listener"])
+    assert b"secret" not in pickle.dumps(recommender)
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [
+        ({"users": ["u1", "nobody"]}, "1 of 2 users are not among the kept .* 'nobody'"),
+        ({"X": [("u1", "s1", 77.0)]}, "of 'u1' and 's1' with a count of 77"),
+        ({"X": [("nobody", "s1", 1.0)]}, "of 'nobody' and 's1'"),
+        ({"users": [f"u{n}" for n in range(10)]}, "Nobody would be left"),
+        ({"users": "u1"}, "list of item ids|list of ids"),
+        ({}, "Pass either interactions or `users`"),
+    ],
+)
+def test_an_error_changes_nothing(forget, message):
+    recommender = learner(EXACT).fit(events_of(10, 4, 80))
+    before = pickle.dumps(recommender)
+    with pytest.raises((ValueError, TypeError), match=message):
+        recommender.forget(**forget)
+    assert pickle.dumps(recommender) == before
+
+
+def test_an_event_is_taken_back_once():
+    listens = [("ann", "Help!"), ("bob", "Help!"), ("ann", "Help!"), ("bob", "Clocks")]
+    recommender = learner(EXACT).fit(listens)
+    with pytest.raises(ValueError, match="1 of 3 interactions .* given more often"):
+        recommender.forget([("ann", "Help!")] * 3)
+    recommender.forget([("ann", "Help!")])
+    assert_same(recommender, listens[:2] + listens[3:])
+    recommender.forget([("ann", "Help!")])
+    assert list(recommender[0].users_) == ["bob"]
+
+
+# Asking for people
+
+
+def test_users_are_asked_for_by_their_ids():
+    first = events_of(20, 8, 120)
+    recommender = learner(EXACT, LogCountTransformer()).fit(first)
+    whole = recommender.recommend(first, k=3)
+    asked = ["u7", "u2", "u11"]
+    answer = recommender.recommend(users=asked, k=3)
+    expected = pd.concat([whole[whole["user"] == user] for user in asked], ignore_index=True)
+    pd.testing.assert_frame_equal(answer, expected)
+    given = recommender.recommend(first, users=asked, k=3)
+    pd.testing.assert_frame_equal(given, expected)
+    pd.testing.assert_frame_equal(recommender.recommend(k=3), whole)
+
+
+def test_a_user_without_history_gets_popularity():
+    first = events_of(20, 8, 120)
+    recommender = learner(EXACT, LogCountTransformer()).fit(first)
+    answer = recommender.recommend(users=["zoe", "u2"], k=3)
+    by_user = answer.groupby("user", sort=False)["by_popularity"].all()
+    assert by_user.to_dict() == {"zoe": True, "u2": False}
+    best = recommender[0].items_[np.argsort(-recommender[-1].item_counts_, kind="stable")[:3]]
+    assert list(answer[answer["user"] == "zoe"]["item"]) == list(best)
+    assert set(recommender.recommend(users=["zoe", "u2"], no_history="omit")["user"]) == {"u2"}
+    alone = make_recommender(EXACT).fit(first).recommend(first, users=["zoe"], k=3)
+    assert list(alone["item"]) == list(best)
+    with pytest.raises(TypeError, match="list of"):
+        recommender.recommend(users="ann")
+
+
+# Weights of users
+
+
+def test_weights_by_user():
+    first, second = events_of(20, 6, 120, seed=1), events_of(26, 7, 40, seed=2)
+    weights = {f"u{n}": 1.0 + n % 3 for n in range(26)}
+    known = pd.Series(weights)[first["user"].unique()].sample(frac=1, random_state=0)
+    recommender = learner(EXACT, LogCountTransformer()).fit(first, sample_weight=known)
+    in_order = known[recommender[0].users_].to_numpy()
+    plain = make_recommender(LogCountTransformer(), EXACT)
+    plain.fit(first, shallowautoencoder__sample_weight=in_order)
+    np.testing.assert_array_equal(weights_by_id(recommender), weights_by_id(plain))
+    recommender.partial_fit(second, sample_weight=weights)
+    assert_same(recommender, pd.concat([first, second]), sample_weight=weights)
+    recommender.forget(users=["u3", "u9"])
+    both = pd.concat([first, second])
+    left = both[~both["user"].isin(["u3", "u9"])]
+    assert_same(recommender, left, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"u0": 1.0}, "no weight for .* users"),
+        (pd.Series(1.0, index=["u0", "u0"]), "several weights for 'u0'"),
+        (pd.Series(-1.0, index=[f"u{n}" for n in range(20)]), "must be >= 0"),
+    ],
+)
+def test_bad_weights_by_user(weights, message):
+    with pytest.raises(ValueError, match=message):
+        make_recommender(EXACT).fit(events_of(20, 6, 120), sample_weight=weights)
+
+
+def test_rows_are_kept_as_given():
+    first = events_of(12, 40, 60)
+    recommender = learner(EXACT).fit(first)
+    assert isinstance(recommender[-1]._fitted.training_data, TrainingRows)
+    kept = recommender._interactions()
+    np.testing.assert_array_equal(kept.counts, first["count"])
+    np.testing.assert_array_equal(kept.user_ids[kept.users], first["user"])
