@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -112,6 +112,63 @@ def test_with_everything_kept_updates_go_on_to_the_same_bits(name, path):
         own.partial_fit(more, sample_weight=[1.0, 2.0, 0.5]).forget(rows[4:6])
     assert_same(model, loaded)
     assert_array_equal(model.predict(rows), loaded.predict(rows))
+
+
+def learner(**params):
+    events = made_up_listens(40).sample(frac=1, random_state=0)
+    events["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(len(events)), "h")
+    model = ShallowAutoEncoder(0.1, solver="exact")
+    recommender = make_recommender(
+        LogCountTransformer(), model, time="day", keep_interactions=True, **params
+    )
+    return recommender, events.iloc[:-60], events.iloc[-60:]
+
+
+@pytest.mark.parametrize(
+    "half_life",
+    [None, "3D", timedelta(days=2), pd.Timedelta("36h"), np.timedelta64(2, "D")],
+    ids=repr,
+)
+def test_a_pipeline_learns_on_from_a_file(half_life, path):
+    recommender, first, second = learner(half_life=half_life)
+    weights = pd.Series(1.0 + np.arange(40) % 3, index=[f"listener{n:05}" for n in range(40)])
+    recommender.fit(first, sample_weight=weights)
+    loaded = saved(recommender, path, keep="all")
+    for own in (recommender, loaded):
+        own.partial_fit(second).forget(users=["listener00003"]).forget(first.iloc[[5]])
+    assert_same(recommender[0], loaded[0])
+    assert_same(recommender[-1], loaded[-1])
+    answers = [own.recommend(users=["listener00001", "new"]) for own in (recommender, loaded)]
+    pd.testing.assert_frame_equal(*answers)
+
+
+def test_a_pipeline_saved_for_serving_holds_no_interactions(path):
+    recommender, first, _ = learner()
+    loaded = saved(recommender.fit(first), path)
+    assert "_kept" not in vars(loaded)
+    assert b"listener" not in path.read_bytes()
+    with pytest.raises(ValueError, match=r"holds no interactions.*keep='all'"):
+        loaded.recommend(users=["listener00001"])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("_kept.users", lambda own: own.__setitem__(3, 40)),
+        ("_kept.users", lambda own: own.__setitem__(3, -1)),
+        ("_kept.items", lambda own: own.__setitem__(3, 20)),
+        ("_kept.counts", lambda own: own.__setitem__(3, np.nan)),
+        ("_kept.counts", lambda own: own.__setitem__(3, -1)),
+        ("_kept.sample_weight", lambda own: own.__setitem__(3, np.inf)),
+    ],
+)
+def test_forged_interactions_are_refused(name, change, path):
+    recommender, first, _ = learner()
+    weights = pd.Series(1.0, index=first["user"].unique())
+    save_model(recommender.fit(first, sample_weight=weights), path, keep="all")
+    forged(changed(path.read_bytes(), f"model.{name}", change), path)
+    with pytest.raises(ModelFileError):
+        load_model(path)
 
 
 def test_gradient_descent_goes_on_to_the_same_bits(path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,11 @@ class Encoder:
             return {_FORM: "scalar", "dtype": value.dtype.str, "value": self.array(value, place)}
         if isinstance(value, np.dtype):
             return {_FORM: "dtype", "name": value.str}
+        if isinstance(value, timedelta):  # pandas.Timedelta is one, too
+            return {_FORM: "timedelta", "microseconds": value // timedelta(microseconds=1)}
+        if isinstance(value, np.timedelta64):
+            own = int(value.astype(np.int64))
+            return {_FORM: "timedelta64", "dtype": value.dtype.str, "value": own}
         return self._other(value, place, self)
 
     def encode_all(self, values: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -179,6 +185,13 @@ def _scalar(dtype: str, value: Array) -> Any:
     return value[()]
 
 
+def _timedelta64(dtype: str, value: int) -> np.timedelta64:
+    kind = np.dtype(dtype)
+    if kind.kind != "m" or type(value) is not int:
+        raise ValueError(f"{value!r} for a length of time of {kind}")
+    return np.int64(value).view(kind)  # type: ignore[no-any-return]
+
+
 def _random_state(**state: Any) -> np.random.RandomState:
     """Return a generator in a given state. NumPy does not check that it lies within its words."""
     words, place = state["state"]["key"], state["state"]["pos"]
@@ -195,6 +208,8 @@ _READERS: dict[str, Callable[..., Any]] = {
     "float": lambda value: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[value],
     "tuple": lambda values: tuple(values),
     "dtype": lambda name: np.dtype(name),
+    "timedelta": lambda microseconds: timedelta(microseconds=microseconds),
+    "timedelta64": lambda dtype, value: _timedelta64(dtype, value),
     "ids": lambda ids: decode_ids(ids),
     "objects": lambda values: as_objects(values),
     "masked": lambda data, mask: np.ma.MaskedArray(data, mask),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._model_files.foreign import encode_by_skops
 from shallow_ae._model_files.values import Encoder
@@ -23,6 +25,7 @@ from shallow_ae.models.low_rank import LowRankAutoEncoder, LowRankState
 from shallow_ae.models.popularity import PopularityRecommender
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
+from shallow_ae.pipeline.kept_interactions import KeptInteractions
 from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline, check_steps
 from shallow_ae.serving.servable import working_steps
 
@@ -35,7 +38,7 @@ _SEARCH = (*_CHOICE, "cv_results_", "n_splits_", *_NAMES)
 
 # The attributes that a class has after `fit`.
 _LEARNED: dict[type, tuple[str, ...]] = {
-    IdMapper: ("items_", "users_"),
+    IdMapper: ("items_", "users_", "reference_time_"),
     LogCountTransformer: _NAMES,
     ShallowAutoEncoder: ("_fitted", *_NAMES),
     SparseShallowAutoEncoder: ("_fitted", *_NAMES),
@@ -44,7 +47,7 @@ _LEARNED: dict[type, tuple[str, ...]] = {
     BlendedRecommender: ("_parts", *_NAMES),
     BlendedRecommenderCV: _SEARCH,
     ShallowAutoEncoderCV: _SEARCH,
-    RecommenderPipeline: (),
+    RecommenderPipeline: ("_kept",),
 }
 _CLASSES = {kind.__name__: kind for kind in _LEARNED}
 _STATES: dict[type, type[FittedState]] = {
@@ -97,7 +100,8 @@ def _encode_estimator(estimator: Any, place: str, encoder: Encoder) -> dict[str,
         steps = [
             [name, encoder.encode(step, f"steps.{name}")] for name, step in params.pop("steps")
         ]
-        return _node(kind, encoder.encode_all(params, place) | {"steps": steps}, {})
+        params = encoder.encode_all(params, place) | {"steps": steps}
+        return _node(kind, params, encoder.encode_all(learned, place))
     return _node(kind, encoder.encode_all(params, place), encoder.encode_all(learned, place))
 
 
@@ -135,6 +139,8 @@ def _check(estimator: Any) -> None:
         _check_features(estimator)
     if isinstance(estimator, RecommenderPipeline):
         _check_pipeline(*working_steps(estimator.steps))
+        if "_kept" in learned:
+            _check_kept(learned["_kept"], estimator.steps[0][1])
 
 
 def _check_pipeline(mapper: Any, *others: Any) -> None:
@@ -144,6 +150,17 @@ def _check_pipeline(mapper: Any, *others: Any) -> None:
     ids, model = getattr(mapper, "items_", None), others[-1]
     if ids is not None and _n_items(model) not in (None, len(ids)):
         raise ValueError(f"{len(ids):,} ids for {_n_items(model):,} items")
+
+
+def _check_kept(kept: Any, mapper: Any) -> None:
+    """Raise a ValueError unless each user and each item of the mapper has kept interactions."""
+    if type(kept) is not KeptInteractions or not hasattr(mapper, "users_"):
+        raise ValueError("a pipeline with other kept interactions, or without their users")
+    for codes, ids in ((kept.users, mapper.users_), (kept.items, mapper.items_)):
+        if not np.array_equal(np.unique(codes), np.arange(len(ids))):
+            raise ValueError(f"kept interactions of other users or items than {len(ids):,}")
+    if kept.sample_weight is not None and kept.sample_weight.shape != mapper.users_.shape:
+        raise ValueError(f"{len(kept.sample_weight):,} weights for {len(mapper.users_):,} users")
 
 
 def _check_features(model: Any) -> None:

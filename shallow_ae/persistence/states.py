@@ -24,6 +24,7 @@ from shallow_ae.models.blended import FittedParts
 from shallow_ae.models.fitted import AutoEncoderState, FittedState
 from shallow_ae.models.low_rank import LowRankState
 from shallow_ae.models.recommender import RecommenderMixin
+from shallow_ae.pipeline.kept_interactions import KeptInteractions
 
 TYPE_NAMES: Mapping[type, str] = {
     **FORM_NAMES,
@@ -34,13 +35,14 @@ TYPE_NAMES: Mapping[type, str] = {
     AutoEncoderState: "AutoEncoderState",
     LowRankState: "LowRankState",
     RankingScorer: "RankingScorer",
+    KeptInteractions: "KeptInteractions",
 }
 
 
 NAMES_FOR_SERVING = {  # what remains holds no row of a user
     kind: name
     for kind, name in TYPE_NAMES.items()
-    if kind not in (TrainingRows, TrainingGram, DualWeights)
+    if kind not in (TrainingRows, TrainingGram, DualWeights, KeptInteractions)
 }
 
 
@@ -51,6 +53,29 @@ def _training_rows(X: Any, sample_weight: Any) -> TrainingRows:
     if not X.shape[0] or sample_weight.min() < 0:
         raise ValueError("no rows, or a negative weight of a row")
     return TrainingRows(X, sample_weight)
+
+
+def _kept_interactions(**fields: Any) -> KeptInteractions:
+    own = KeptInteractions(**fields)
+    n = len(own.counts)
+    check_numbers("counts", own.counts, n)
+    if own.counts.dtype != np.float64 or not n or own.counts.min() < 0:
+        raise ValueError("no interactions, or counts that are negative or not float64")
+    for name in ("users", "items"):
+        codes = getattr(own, name)
+        if type(codes) is not np.ndarray or codes.dtype != np.int32 or codes.shape != (n,):
+            raise ValueError(f"`{name}` does not hold {n:,} numbers of 32 bits")
+    if own.times is not None:
+        is_array = type(own.times) is np.ndarray and own.times.shape == (n,)
+        if not is_array or own.times.dtype not in (np.int64, np.float64):
+            raise ValueError(f"`times` does not hold {n:,} times")
+        if own.times.dtype == np.float64:
+            check_numbers("times", own.times, n)
+    for name in ("has_dates", "is_double"):
+        check_type(name, getattr(own, name), bool)
+    if own.sample_weight is not None:
+        check_numbers("sample_weight", own.sample_weight, None)
+    return own
 
 
 def _training_gram(**fields: Any) -> TrainingGram:
@@ -115,4 +140,5 @@ READERS: Mapping[str, Callable[..., Any]] = {
     "LowRankState": _state(LowRankState),
     "FittedParts": _parts,
     "RankingScorer": RankingScorer,
+    "KeptInteractions": _kept_interactions,
 }

@@ -28,6 +28,7 @@ def without_users(estimator: Any) -> Any:
     """
     copied = copy(estimator)
     learned = vars(copied)
+    learned.pop("_kept", None)
     if isinstance(estimator, IdMapper):
         learned.pop("users_", None)
     for name, change in _CHANGES.items():
