@@ -264,7 +264,7 @@ def test_an_error_changes_nothing(forget, message):
 def test_an_event_is_taken_back_once():
     listens = [("ann", "Help!"), ("bob", "Help!"), ("ann", "Help!"), ("bob", "Clocks")]
     recommender = learner(EXACT).fit(listens)
-    with pytest.raises(ValueError, match="1 of 3 interactions .* given more often"):
+    with pytest.raises(ValueError, match=r"1 of 3 interactions .* given more often"):
         recommender.forget([("ann", "Help!")] * 3)
     recommender.forget([("ann", "Help!")])
     assert_same(recommender, listens[:2] + listens[3:])
@@ -343,3 +343,35 @@ def test_rows_are_kept_as_given():
     kept = recommender._interactions()
     np.testing.assert_array_equal(kept.counts, first["count"])
     np.testing.assert_array_equal(kept.user_ids[kept.users], first["user"])
+
+
+# Estimators alone
+
+
+@pytest.mark.parametrize("name", ["exact", "exact, rows", "nearest", "low rank", "sgd"])
+def test_names_say_which_columns_are_new(name):
+    rng = np.random.default_rng(0)
+    n_users = 4 if name == "exact, rows" else 60
+    first = pd.DataFrame(rng.poisson(0.8, (n_users, 5)).astype(float), columns=list("abcde"))
+    second = pd.DataFrame(rng.poisson(0.8, (9, 7)).astype(float), columns=list("axbcdye"))
+    sgd = ShallowAutoEncoder(max_iter=20, random_state=0)
+    model = {"sgd": sgd, "exact, rows": EXACT, **MODELS}[name]
+    model = clone(model).fit(first)
+    before = model.item_weights_
+    model.partial_fit(second)
+    assert list(model.feature_names_in_) == list("abcdexy")
+    assert model.n_samples_seen_ == n_users + 9
+    if name == "sgd":
+        assert (model.item_weights_[5:] != 0).any()
+        assert model.item_counts_[5] == (second["x"] > 0).sum()
+    else:
+        both = pd.concat([first, second]).fillna(0)[list("abcdexy")]
+        expected = clone(model).fit(both).item_weights_
+        found = model.item_weights_
+        as_array = [P.toarray() if hasattr(P, "toarray") else P for P in (found, expected)]
+        np.testing.assert_allclose(*as_array, rtol=0, atol=1e-10)
+    assert before.shape == (5, 5)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        model.partial_fit(second[list("yxedcba")])
+    with pytest.raises(ValueError, match="now missing"):
+        model.partial_fit(second[list("abcd")])

@@ -53,13 +53,9 @@ class Encoder:
             return _CONTAINERS[kind](self, value, place)
         if isinstance(value, np.generic) and value.dtype.kind in "biuf":
             return {_FORM: "scalar", "dtype": value.dtype.str, "value": self.array(value, place)}
-        if isinstance(value, np.dtype):
-            return {_FORM: "dtype", "name": value.str}
-        if isinstance(value, timedelta):  # pandas.Timedelta is one, too
-            return {_FORM: "timedelta", "microseconds": value // timedelta(microseconds=1)}
-        if isinstance(value, np.timedelta64):
-            own = int(value.astype(np.int64))
-            return {_FORM: "timedelta64", "dtype": value.dtype.str, "value": own}
+        for of_type, fields_of in _SMALL.items():
+            if isinstance(value, of_type):
+                return fields_of(value)
         return self._other(value, place, self)
 
     def encode_all(self, values: Mapping[str, Any], place: str) -> dict[str, Any]:
@@ -120,6 +116,20 @@ _CONTAINERS: dict[type, Callable[[Encoder, Any, str], Any]] = {
     np.ma.MaskedArray: Encoder._masked,
     sp.csr_array: Encoder._csr,
     np.random.RandomState: Encoder._random_state,
+}
+
+
+_SMALL: dict[type, Callable[[Any], dict[str, Any]]] = {
+    np.dtype: lambda own: {_FORM: "dtype", "name": own.str},
+    np.timedelta64: lambda own: {
+        _FORM: "timedelta64",
+        "dtype": own.dtype.str,
+        "value": int(own.astype(np.int64)),
+    },
+    timedelta: lambda own: {  # pandas.Timedelta is one, too
+        _FORM: "timedelta",
+        "microseconds": own // timedelta(microseconds=1),
+    },
 }
 
 

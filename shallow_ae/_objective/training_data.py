@@ -79,6 +79,12 @@ class TrainingRows(NamedTuple):
         both = sp.csr_array(sp.vstack([self.X, X], format="csr"))
         return TrainingRows(both, np.concatenate([self.sample_weight, sample_weight]))
 
+    def with_items(self, n_items: int) -> TrainingRows:
+        """Return the rows with further items, which have no users."""
+        X = self.X
+        wide = sp.csr_array((X.data, X.indices, X.indptr), (self.n_rows, n_items))
+        return self._replace(X=wide)
+
     def minus(self, X: sp.csr_array[Any], sample_weight: Array) -> TrainingRows:
         """Return the training rows without the rows of X; raise an error if one is missing."""
         X = X.astype(self.X.dtype, copy=False)

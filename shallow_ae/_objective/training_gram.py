@@ -92,14 +92,19 @@ class TrainingGram:
             if rest._loses_digits():
                 return None
             rest._clear(rest.n_users <= 0)
-        rest = rest._of_columns(columns)
+        rest = rest.of_columns(columns)
         return rest._plus(*added, sign=1) if len(added[1]) else rest
+
+    def with_items(self, n_items: int) -> TrainingGram:
+        """Return the data with further items, which have no users."""
+        columns = np.arange(n_items)
+        return self.of_columns(np.where(columns < len(self.matrix), columns, -1))
 
     def _loses_digits(self) -> bool:
         left = self.matrix.diagonal()
         return bool(((self.n_users > 0) & (left < 1e-8 * self.largest)).any())
 
-    def _of_columns(self, columns: NDArray[np.intp]) -> TrainingGram:
+    def of_columns(self, columns: NDArray[np.intp]) -> TrainingGram:
         """Return the data of the given columns; -1 stands for an item without users."""
         n_items = len(columns)
         if np.array_equal(columns, np.arange(len(self.matrix))):

@@ -147,6 +147,25 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
     return pd.DataFrame(aligned, columns=names, copy=False)
 
 
+def with_new_items(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return a copy of a fitted estimator that knows the new items of X, and X in its order.
+
+    X has new items if it is a DataFrame with all column names of the fit, in the same order, and
+    further ones. The columns of the new items become the last ones.
+    """
+    trial, frame = copy(estimator), None if sp.issparse(X) else as_frame(X)
+    names = getattr(estimator, "feature_names_in_", None)
+    if frame is None or names is None or not all(isinstance(n, str) for n in frame.columns):
+        return trial, X
+    known = set(names)
+    new = [name for name in frame.columns if name not in known]
+    if not new or [name for name in frame.columns if name in known] != list(names):
+        return trial, X  # scikit-learn's check tells what is missing or in another order
+    trial.feature_names_in_ = np.array([*names, *new], dtype=object)
+    trial.n_features_in_ = len(trial.feature_names_in_)
+    return trial, frame.select([*names, *new]).to_native()
+
+
 def _numbered(X: Any, labels: list[Any]) -> Any:
     """Return a frame whose column labels are 0, 1, 2, ...; refuse all other non-string labels."""
     if labels != list(range(len(labels))):

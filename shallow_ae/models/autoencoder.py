@@ -20,7 +20,7 @@ from shallow_ae._solvers.costs import Cost, dense_costs
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_sample_weight
 from shallow_ae.data.fitting import copy_names, forget_names, take_over
-from shallow_ae.data.matrices import check_interactions
+from shallow_ae.data.matrices import check_interactions, with_new_items
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.callbacks import Callback, check_callback
 from shallow_ae.models.descent_rows import DescentRows
@@ -30,7 +30,7 @@ from shallow_ae.models.parameters import check_parameters, descent_parameters_of
 from shallow_ae.models.pruning import prune
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
-from shallow_ae.models.updates import RowChange, exchanged, with_columns
+from shallow_ae.models.updates import RowChange, exchanged, with_columns, with_items
 
 
 def _has_training_data(model: Any) -> bool:
@@ -338,7 +338,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
-            Interactions of further users, with the same items as in the first call.
+            Interactions of further users, with the same items as in the first call. A DataFrame may
+            have further columns: if `fit` saw column names, these become new items.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_users,), default=None
@@ -376,17 +377,20 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             kept = self._kept_data()
             if is_dask(X) or isinstance(kept, PartitionedRows):
                 return self._update(kept, X, sample_weight, is_added=True)
-            rows, weights = self._checked_rows(X, sample_weight)
+            trial, X = with_new_items(self, X)
+            rows, weights = trial._checked_rows(X, sample_weight)
+            kept = kept.with_items(trial.n_features_in_)
             fit_exact.check_update_fits(kept, rows, is_added=True)
-            return self._solve(copy(self), kept.learn(rows, weights, self.user_exponent))
+            return self._solve(trial, kept.learn(rows, weights, self.user_exponent))
         self._check_single_pass()
-        trial = copy(self)
+        trial, X = with_new_items(self, X)
         data = _descent_rows(trial, X, sample_weight, reset=not is_fitted)
-        before = self._fitted if is_fitted else None
+        before = with_items(self._fitted, trial.n_features_in_) if is_fitted else None
         trial._fitted = fit_sgd.single_pass(
             descent_parameters_of(self), objective_of(self), data, before
         )
-        return take_over(self, trial)
+        taken: Self = take_over(self, trial)
+        return taken
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Remove users from the training data and update the weights.

@@ -15,7 +15,7 @@ from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.memory import free_memory
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
-from shallow_ae.data.matrices import check_interactions
+from shallow_ae.data.matrices import check_interactions, with_new_items
 from shallow_ae.models.fit_partitions import read_partitions, updated_rows
 from shallow_ae.models.parameters import check_parameters
 from shallow_ae.models.recommender import RecommenderMixin
@@ -52,7 +52,8 @@ class KeptRowsMixin(RecommenderMixin):
         Parameters
         ----------
         X : array-like, sparse matrix or Dask array of shape (n_users, n_items)
-            Interactions of further users, with the same items as in the first call.
+            Interactions of further users, with the same items as in the first call. A DataFrame may
+            have further columns: if `fit` saw column names, these become new items.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_users,), default=None
@@ -83,9 +84,10 @@ class KeptRowsMixin(RecommenderMixin):
         kept = self._kept_rows()
         if is_dask(X) or isinstance(kept, PartitionedRows):
             return self._update(kept, X, sample_weight, is_added=True)
-        rows, weights = self._checked_rows(X, sample_weight)
+        trial, X = with_new_items(self, X)
+        rows, weights = trial._checked_rows(X, sample_weight)
         free = free_memory()  # before the rows are joined, which the estimated cost includes
-        return self._learn(copy(self), kept.plus(rows, weights), free)
+        return self._learn(trial, kept.with_items(rows.shape[1]).plus(rows, weights), free)
 
     def forget(self, X: Any, sample_weight: Any = None) -> Self:
         """Remove users from the training data and update the weights.

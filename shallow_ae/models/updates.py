@@ -59,3 +59,12 @@ def with_columns(before: AutoEncoderState, columns: NDArray[np.intp]) -> AutoEnc
     return replace(
         before, weights=ItemWeights(DenseWeights(P)), diagonal=diagonal, item_counts=counts
     )
+
+
+def with_items(before: AutoEncoderState, n_items: int) -> AutoEncoderState:
+    """Return the state of a descent with a row and a column of zeros for each further item."""
+    n_before = len(before.diagonal)
+    if n_items == n_before:
+        return before
+    columns = np.arange(n_items)
+    return with_columns(before, np.where(columns < n_before, columns, -1))

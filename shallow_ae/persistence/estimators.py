@@ -138,18 +138,18 @@ def _check(estimator: Any) -> None:
     if isinstance(estimator, RecommenderMixin):
         _check_features(estimator)
     if isinstance(estimator, RecommenderPipeline):
-        _check_pipeline(*working_steps(estimator.steps))
-        if "_kept" in learned:
-            _check_kept(learned["_kept"], estimator.steps[0][1])
+        _check_pipeline(learned, *working_steps(estimator.steps))
 
 
-def _check_pipeline(mapper: Any, *others: Any) -> None:
+def _check_pipeline(learned: dict[str, Any], mapper: Any, *others: Any) -> None:
     check_steps(mapper, others[-1] if others else None)
     if not all(hasattr(step, "transform") for step in others[:-1]):
         raise ValueError("a pipeline with a step that transforms nothing")
     ids, model = getattr(mapper, "items_", None), others[-1]
     if ids is not None and _n_items(model) not in (None, len(ids)):
         raise ValueError(f"{len(ids):,} ids for {_n_items(model):,} items")
+    if "_kept" in learned:
+        _check_kept(learned["_kept"], mapper)
 
 
 def _check_kept(kept: Any, mapper: Any) -> None:

@@ -61,21 +61,21 @@ def _kept_interactions(**fields: Any) -> KeptInteractions:
     check_numbers("counts", own.counts, n)
     if own.counts.dtype != np.float64 or not n or own.counts.min() < 0:
         raise ValueError("no interactions, or counts that are negative or not float64")
-    for name in ("users", "items"):
-        codes = getattr(own, name)
-        if type(codes) is not np.ndarray or codes.dtype != np.int32 or codes.shape != (n,):
-            raise ValueError(f"`{name}` does not hold {n:,} numbers of 32 bits")
+    _check_column("users", own.users, n, np.int32)
+    _check_column("items", own.items, n, np.int32)
     if own.times is not None:
-        is_array = type(own.times) is np.ndarray and own.times.shape == (n,)
-        if not is_array or own.times.dtype not in (np.int64, np.float64):
-            raise ValueError(f"`times` does not hold {n:,} times")
-        if own.times.dtype == np.float64:
-            check_numbers("times", own.times, n)
+        _check_column("times", own.times, n, np.int64, np.float64)
     for name in ("has_dates", "is_double"):
         check_type(name, getattr(own, name), bool)
     if own.sample_weight is not None:
         check_numbers("sample_weight", own.sample_weight, None)
     return own
+
+
+def _check_column(name: str, column: Any, n: int, *types: type) -> None:
+    is_array = type(column) is np.ndarray and column.shape == (n,)
+    if not is_array or column.dtype not in types or not np.isfinite(column).all():
+        raise ValueError(f"`{name}` does not hold {n:,} finite numbers of a known type")
 
 
 def _training_gram(**fields: Any) -> TrainingGram:
