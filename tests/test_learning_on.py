@@ -190,6 +190,18 @@ def test_popularity_learns_on():
     np.testing.assert_array_equal(recommender[-1].item_counts_, expected[-1].item_counts_)
 
 
+def test_with_decay_later_interactions_move_the_reference():
+    first, second = events_of(40, 6, 500, seed=1), events_of(44, 7, 60, seed=2)
+    first["year"] = 2020 + np.linspace(0, 3, 500)
+    second["year"] = 2024 + np.linspace(0, 1, 60)
+    recommender = learner(EXACT, LogCountTransformer(), time="year", half_life=0.5).fit(first)
+    assert_same(recommender.partial_fit(second), pd.concat([first, second]))
+    recommender.forget(users=["u3"]).forget(second[second["user"] != "u3"].iloc[-3:])
+    left = pd.concat([first, second])
+    left = left[left["user"] != "u3"].iloc[:-3]
+    assert_same(recommender, left)
+
+
 def test_steps_that_look_at_all_rows_are_fitted_again():
     first, second = events_of(40, 6, 500, seed=1), events_of(44, 7, 60, seed=2)
     recommender = learner(EXACT, LogCountTransformer(), Normalizer()).fit(first)

@@ -503,6 +503,13 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return self.users_
 
 
+def column_names(mapper: IdMapper) -> tuple[str, ...]:
+    """Return the names of the columns of users, items and counts, and of further ones it reads."""
+    further = (mapper.weight, mapper.time if mapper.half_life is not None else None)
+    named = [name for name in further if name is not None]
+    return mapper.user, mapper.item, mapper.count, *named
+
+
 def check_plain_counts(mapper: IdMapper) -> None:
     """Raise a ValueError if the mapper weights interactions, which a Dask DataFrame cannot be."""
     named = [name for name in ("half_life", "weight") if getattr(mapper, name) is not None]

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from shallow_ae._runtime.threads import n_threads
-from shallow_ae.data.tables import NO_INTERACTIONS, encode, pairs_in
+from shallow_ae.data.tables import NO_INTERACTIONS, column_in, encode, pairs_in
 
 _MEMORY = "512MiB"  # of DuckDB, beyond which it writes temporary files
 _MOST_THREADS = 4  # of DuckDB: each of them needs an eighth of a GiB
@@ -39,7 +39,7 @@ def is_stored(given: Any) -> bool:
 class StoredInteractions:
     """Interactions at a path or in a DuckDB relation, with checked columns."""
 
-    def __init__(self, given: Any, columns: tuple[str, str, str]) -> None:
+    def __init__(self, given: Any, columns: tuple[str, ...]) -> None:
         check_packages(
             "Parquet files and DuckDB relations are read by", "duckdb", "pyarrow.parquet"
         )
@@ -88,7 +88,7 @@ class StoredInteractions:
 class OpenedInteractions:
     """Interactions that DuckDB reads, without missing ids and bad counts."""
 
-    def __init__(self, relation: Any, columns: tuple[str, str, str]) -> None:
+    def __init__(self, relation: Any, columns: tuple[str, ...]) -> None:
         self._relation = relation
         if not self._aggregate("count(*)"):
             raise ValueError(NO_INTERACTIONS)
@@ -171,7 +171,7 @@ def _parquet_files(path: Path) -> list[Path]:
     return found
 
 
-def _check_files(files: Sequence[Path], columns: tuple[str, str, str]) -> None:
+def _check_files(files: Sequence[Path], columns: tuple[str, ...]) -> None:
     """Raise a ValueError if a file is not a Parquet file, or lacks a column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -201,14 +201,17 @@ def _check_files(files: Sequence[Path], columns: tuple[str, str, str]) -> None:
         needed = own
 
 
-def _needed(names: list[str], columns: tuple[str, str, str]) -> list[str]:
+def _needed(names: list[str], columns: tuple[str, ...]) -> list[str]:
     """Return the columns to read; raise a ValueError if one is missing."""
-    user, item, count = columns
-    pairs_in(pd.DataFrame(columns=names), user, item)
-    return [user, item, *([count] if count in names else [])]
+    user, item, count, *further = columns
+    frame = pd.DataFrame(columns=names)
+    pairs_in(frame, user, item)
+    for name in further:
+        column_in(frame, name)
+    return [user, item, *([count] if count in names else []), *further]
 
 
-def _selected(relation: Any, columns: tuple[str, str, str]) -> Any:
+def _selected(relation: Any, columns: tuple[str, ...]) -> Any:
     """Return the columns to read, converted to types that Arrow and pandas also have."""
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     expressions = []
@@ -230,7 +233,7 @@ def _as_id(given: str) -> str | None:
     return {"HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}.get(given)
 
 
-def _check_values(relation: Any, columns: tuple[str, str, str]) -> None:
+def _check_values(relation: Any, columns: tuple[str, ...]) -> None:
     """Raise the errors of a frame with the same rows, for missing ids and for bad counts."""
     bad = []
     for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
@@ -245,7 +248,7 @@ def _check_values(relation: Any, columns: tuple[str, str, str]) -> None:
     rows = _reader(suspects).read_all().to_pandas()
     if len(rows):
         try:
-            encode(rows, *columns)
+            encode(rows, *columns[:3])
         except ValueError as error:
             most = "At least " if len(rows) == _MOST_SUSPECTS else ""
             raise ValueError(

@@ -17,7 +17,7 @@ from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import UserLists, lists_by_user
-from shallow_ae.data.ids import IdMapper, report_unknown
+from shallow_ae.data.ids import IdMapper, column_names, report_unknown
 from shallow_ae.data.stored_interactions import (
     OpenedInteractions,
     StoredInteractions,
@@ -83,7 +83,7 @@ class _Stored:
     def __init__(self, steps: list[Any], interactions: Any) -> None:
         mapper = steps[0]
         self._steps = steps
-        self._stored = StoredInteractions(interactions, (mapper.user, mapper.item, mapper.count))
+        self._stored = StoredInteractions(interactions, column_names(mapper))
         self.path = self._stored.path
 
     @contextmanager
