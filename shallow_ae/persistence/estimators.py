@@ -26,7 +26,8 @@ from shallow_ae.models.popularity import PopularityRecommender
 from shallow_ae.models.recommender import RecommenderMixin
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
 from shallow_ae.pipeline.kept_interactions import KeptInteractions
-from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline, check_steps
+from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline
+from shallow_ae.pipeline.steps import check_steps
 from shallow_ae.serving.servable import working_steps
 
 NAME = "estimator"
