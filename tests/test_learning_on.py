@@ -315,6 +315,21 @@ def test_a_user_without_history_gets_popularity():
         recommender.recommend(users="ann")
 
 
+def test_all_kept_users_are_answered_and_explained(tmp_path):
+    first = events_of(20, 8, 120)
+    recommender = learner(EXACT, LogCountTransformer()).fit(first)
+    whole = recommender.recommend(first, k=3)
+    frames = recommender.recommend_batches(None, k=3, batch_size=7)
+    pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), whole)
+    written = recommender.write_recommendations(None, tmp_path / "answers", k=3)
+    assert len(pd.read_parquet(written)) == len(whole)
+    some = whole.head(4)
+    expected = recommender.explain(first, some)
+    pd.testing.assert_frame_equal(recommender.explain(None, some), expected)
+    with pytest.raises(ValueError, match="`keep_interactions`=True"):
+        make_recommender(EXACT).fit(first).recommend_batches(None)
+
+
 # Weights of users
 
 

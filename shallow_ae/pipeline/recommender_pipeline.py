@@ -136,11 +136,10 @@ class RecommenderPipeline(LearningPipeline):
         -------
         recommendations : DataFrame
             Users in order of first appearance, or in the order of `users`, and for each user the
-            best items first. The columns
-            are user and item, named as in IdMapper; score; rank, from 1; and by_popularity, which
-            is True for users without any known item. Their score is the item's number of users in
-            `fit`, or the sum of the users' sample weights. Users with fewer than `k` candidates
-            have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
+            best items first. The columns are user and item, named as in IdMapper; score; rank, from
+            1; and by_popularity, which is True for users without any known item. Their score is the
+            item's number of users in `fit`, or the sum of the users' sample weights. Users with
+            fewer than `k` candidates have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
             Dask's shuffle, computed when it is written.
 
         Raises
@@ -173,7 +172,7 @@ class RecommenderPipeline(LearningPipeline):
                 lists={"candidates": candidates, "exclude": exclude},
                 no_history=no_history,
             )
-        asked = at._interactions() if interactions is None else interactions
+        asked = at._or_kept(interactions)
         if users is not None:
             asked = of_users(read_columns(at[0], asked), check_ids("users", users))
         rows = at._read(asked)
@@ -211,7 +210,7 @@ class RecommenderPipeline(LearningPipeline):
             names a Parquet file, or a folder whose Parquet files are read, including files in
             subfolders; names that start with "." or "_" are skipped. A relation is the result of
             `duckdb.sql`. A user's rows may lie anywhere in the files. The columns of files and
-            relations are named as in IdMapper.
+            relations are named as in IdMapper. None means the interactions that the pipeline keeps.
         k : int, default=100
             Number of items for each user.
         batch_size : int, default=10_000
@@ -269,7 +268,7 @@ class RecommenderPipeline(LearningPipeline):
         check_is_fitted(self)
         steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
         request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
-        return recommended_frames(steps, interactions, request)
+        return recommended_frames(steps, self._or_kept(interactions), request)
 
     def write_recommendations(
         self,
@@ -350,7 +349,8 @@ class RecommenderPipeline(LearningPipeline):
         check_is_fitted(self)
         steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
         request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
-        return write_folder(steps, interactions, request, path, overwrite=overwrite)
+        asked = self._or_kept(interactions)
+        return write_folder(steps, asked, request, path, overwrite=overwrite)
 
     def similar_items(
         self, items: Iterable[Any], k: int = 10, *, candidates: Any = None, exclude: Any = None
@@ -408,7 +408,8 @@ class RecommenderPipeline(LearningPipeline):
         Parameters
         ----------
         interactions : DataFrame, list of tuples or array of shape (n_interactions, 2 or 3)
-            Interactions of each user so far, as for `recommend`.
+            Interactions of each user so far, as for `recommend`. None means the interactions that
+            the pipeline keeps.
         items : frame or sequence of raw ids
             Items whose scores are explained: a frame with a row for each user and item, as
             `recommend` returns it, or a list of items that is explained for every user in
@@ -445,7 +446,7 @@ class RecommenderPipeline(LearningPipeline):
         check_is_fitted(self)
         at = copy(self)
         mapper = at[0]
-        _, X, users = at._read(interactions)
+        _, X, users = at._read(at._or_kept(interactions))
         if is_frame(items):
             wanted_users, wanted_items = pairs_in(items, mapper.user, mapper.item)
             rows, targets = known_users(users, wanted_users), known_items(mapper, wanted_items)
@@ -559,6 +560,10 @@ class RecommenderPipeline(LearningPipeline):
         form = model._fitted.weights.form
         refuses_unknown = mapper.unknown == "error"
         return Servable(mapper.items_, model.item_counts_, form, steps, refuses_unknown)
+
+    def _or_kept(self, interactions: Any) -> Any:
+        """Return the interactions that are passed, or the kept ones."""
+        return self._interactions() if interactions is None else interactions
 
     def _read(self, interactions: Any) -> Rows:
         return read(working_steps(self.steps), interactions)
