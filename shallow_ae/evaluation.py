@@ -251,6 +251,14 @@ def _window_pairs(interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any
             f"{type(interactions).__name__}. Expected ordered categories, the window of each row "
             "as `TimeWindowSplit.windows_of` returns it, and a DataFrame."
         )
+    n_rows = y.attrs.get("n_test_rows")  # of each window, from TimeWindowSplit
+    last = y.cat.codes.max()
+    if n_rows and last >= 0 and (n_found := int((y.cat.codes == last).sum())) != n_rows[last]:
+        raise ValueError(
+            f"`y` has {n_found:,} rows of the window {y.cat.categories[last]}, and its test part "
+            f"has {n_rows[last]:,}. Pass as `cv` the TimeWindowSplit whose `windows_of` returned "
+            "`y`: with other splits, the training part has rows of the window."
+        )
     return hold_out_window(interactions, y, **names)
 
 

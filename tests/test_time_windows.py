@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import (
     GridSearchCV,
+    GroupKFold,
+    KFold,
     RandomizedSearchCV,
     cross_val_score,
     cross_validate,
@@ -181,9 +183,9 @@ def test_without_a_length_the_time_is_divided():
     assert windows.value_counts(sort=False).tolist() == [72] * 4  # 364 days over five parts
     years = pd.DataFrame({"user": [1] * 6, "item": range(6), "time": range(2020, 2026)})
     assert TimeWindowSplit(2).windows_of(years).cat.categories.left.tolist() == [2022, 2024]
-    shares = years.assign(time=years["time"] / 10)
+    shares = days().assign(time=np.linspace(0, 1, len(DAYS)))
     lengths = TimeWindowSplit(4).windows_of(shares).cat.categories.length
-    np.testing.assert_allclose(lengths, 0.1)
+    np.testing.assert_allclose(lengths, 0.2)
 
 
 def test_large_integers_stay_exact():
@@ -379,8 +381,9 @@ def test_windows_that_are_missing_or_of_other_rows_are_refused(listens):
         with pytest.raises(ValueError, match="`y` is not the result of `windows_of` for this `X`"):
             next(cv.split(listens, other))
     fitted = recommender.fit(listens)
-    with pytest.raises(ValueError, match="and X has 2,999 rows"):
-        fitted.score(listens[:-1], windows)
+    _, test = next(cv.split(listens, windows))
+    with pytest.raises(ValueError, match=r"and X has [\d,]+ rows"):
+        fitted.score(listens.iloc[test[:-1]], windows[test])
     with pytest.raises(ValueError, match="has 0 rows before the last window"):
         fitted.score(listens[windows.cat.codes == 1], windows[windows.cat.codes == 1])
     with pytest.raises(ValueError, match="has 3,000 rows before the last window and 0 in it"):
@@ -389,6 +392,16 @@ def test_windows_that_are_missing_or_of_other_rows_are_refused(listens):
         fitted.score(listens, windows.cat.as_unordered())
     with pytest.raises(TypeError, match="ordered categories and X is a list"):
         fitted.score(list(zip(listens["user"], listens["item"], strict=True)), windows)
+
+
+@pytest.mark.parametrize("cv", [KFold(5, shuffle=True, random_state=0), 5, GroupKFold(5)])
+def test_other_splits_of_windows_are_refused(listens, cv):
+    windows = TimeWindowSplit(2, test_size="60D", time="when").windows_of(listens)
+    recommender = make_recommender(ShallowAutoEncoder(solver="exact"))
+    message = r"rows of the window \[2025-11-01.*Pass as `cv` the TimeWindowSplit"
+    groups = listens["user"] if isinstance(cv, GroupKFold) else None
+    with pytest.raises(ValueError, match=message):
+        cross_val_score(recommender, listens, windows, cv=cv, groups=groups, error_score="raise")
 
 
 def test_repeats_alone_are_nothing_to_measure():

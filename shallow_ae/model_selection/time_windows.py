@@ -32,7 +32,8 @@ class TimeWindowSplit:
     window's users, from which to recommend, and the rows of the window, which the scorer hides. The
     scorer finds the window in `y`: pass the result of `windows_of` as `y` to `fit` of a search or
     to `cross_validate`. The `score` method of :class:`~shallow_ae.RecommenderPipeline` and
-    :func:`~shallow_ae.make_ranking_scorer` read it. Without it, `split` raises an error.
+    :func:`~shallow_ae.make_ranking_scorer` read it. Without it, `split` raises an error, and with
+    the test part of another splitter, the scorer raises one.
 
     Parameters
     ----------
@@ -121,8 +122,8 @@ class TimeWindowSplit:
         Raises
         ------
         ValueError
-            If a time is missing or no date or number, if a parameter is out of range, or if no row
-            is before the first window.
+            If a time is missing or no date or number, if a parameter is out of range, if no row is
+            before the first window, or if a training part or a window has no rows.
         TypeError
             If `X` is not a DataFrame, or a length has the wrong type for the times.
 
@@ -135,7 +136,13 @@ class TimeWindowSplit:
         >>> TimeWindowSplit(1, test_size="30D").windows_of(listens).cat.categories[0]
         Interval(2025-11-01 00:00:00, 2025-12-01 00:00:00, closed='left')
         """
-        return self._windows(self._times(X))
+        times, users = self._columns(X)
+        windows = self._windows(times)
+        # The scorer compares these numbers with the rows that it gets.
+        windows.attrs["n_test_rows"] = [
+            int(is_tested.sum()) for _, is_tested in self._parts(times, users, windows)
+        ]
+        return windows
 
     def split(
         self, X: Any, y: Any = None, groups: None = None
@@ -161,8 +168,8 @@ class TimeWindowSplit:
         Raises
         ------
         ValueError
-            If `y` is missing or is not the result of `windows_of`, or if a training part or a
-            window has no rows. Also the errors of `windows_of`.
+            If `y` is missing or is not the result of `windows_of`. Also the errors of
+            `windows_of`.
 
         Examples
         --------
@@ -175,21 +182,11 @@ class TimeWindowSplit:
         >>> train.tolist(), test.tolist()
         ([0, 1], [0, 2])
         """
-        times = self._times(X)
+        times, users = self._columns(X)
         windows = self._windows(times)
         _check_windows(y, windows)
-        gap, longest = self._length("gap", times), self._length("max_train_size", times)
-        users, ids = numbered(column_in(X, self.user).to_numpy(), self.user)
-        of_rows, bounds = windows.cat.codes.to_numpy(), self._bounds(times)
-        for place, start in enumerate(bounds[:-1]):
-            is_train = times.values < start - gap
-            if longest:
-                is_train &= times.values >= start - gap - longest
-            is_tested = of_rows == place
-            if self.new_users == "drop":
-                is_tested &= np.bincount(users, is_train, minlength=len(ids))[users] > 0
-            _check_parts(windows.cat.categories[place], is_train, is_tested)
-            is_history = is_train & (np.bincount(users, is_tested, minlength=len(ids))[users] > 0)
+        for is_train, is_tested in self._parts(times, users, windows):
+            is_history = is_train & _is_among(users, is_tested)
             yield np.flatnonzero(is_train), np.flatnonzero(is_history | is_tested)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -213,7 +210,8 @@ class TimeWindowSplit:
         """
         return check_integer("n_splits", self.n_splits, low=1)
 
-    def _times(self, X: Any) -> Times:
+    def _columns(self, X: Any) -> tuple[Times, NDArray[np.intp]]:
+        """Return the times of the rows, and the numbers of their users."""
         if not is_frame(X):
             raise TypeError(
                 "TimeWindowSplit needs a DataFrame with one row for each interaction, got "
@@ -223,7 +221,23 @@ class TimeWindowSplit:
         times = times_in(X, self.time)
         if not len(times.values):
             raise ValueError("Found no interactions: 0 rows, expected rows before a window.")
-        return times
+        return times, numbered(column_in(X, self.user).to_numpy(), self.user)[0]
+
+    def _parts(
+        self, times: Times, users: NDArray[np.intp], windows: pd.Series[Any]
+    ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Generate which rows are training rows, and which are tested, for each window."""
+        gap, longest = self._length("gap", times), self._length("max_train_size", times)
+        of_rows = windows.cat.codes.to_numpy()
+        for place, start in enumerate(self._bounds(times)[:-1]):
+            is_train = times.values < start - gap
+            if longest:
+                is_train &= times.values >= start - gap - longest
+            is_tested = of_rows == place
+            if self.new_users == "drop":
+                is_tested &= _is_among(users, is_train)
+            _check_parts(windows.cat.categories[place], is_train, is_tested)
+            yield is_train, is_tested
 
     def _length(self, name: str, times: Times) -> float:
         """Return the length that is a parameter, in the unit of the times, and 0 for None."""
@@ -266,6 +280,11 @@ class TimeWindowSplit:
         edges = pd.to_datetime(bounds) if times.is_date else pd.Index(bounds)
         intervals: Any = pd.IntervalIndex.from_breaks(edges, closed="left")
         return pd.Series(pd.Categorical.from_codes(codes, intervals, ordered=True), name="window")
+
+
+def _is_among(users: NDArray[np.intp], rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows have a user of the given rows."""
+    return np.asarray(np.bincount(users, rows)[users] > 0)
 
 
 def _shown(moment: float, times: Times) -> Any:
