@@ -36,6 +36,7 @@ from shallow_ae import (
     make_recommender,
     ndcg_score,
 )
+from shallow_ae.data.holdout import hold_out_window
 from shallow_ae.evaluation import item_lists
 
 # A user has a row at each third point of time: no window and no training part is without rows.
@@ -251,6 +252,16 @@ def test_new_items_of_the_window_are_hidden_and_new_users_get_popular_items(
         assert ranked[2].tolist() == [0, 2, 1]  # Kashmir has three users, Clocks two, Help! one
         dan = (1 + 1 / np.log2(4)) / (1 + 1 / np.log2(3))
         assert score == pytest.approx((1 + dan) / 2)
+
+
+def test_users_without_visible_rows_have_a_count_of_0_and_nothing_of_the_window():
+    windows = TimeWindowSplit(1, test_size=1).windows_of(LISTENS)
+    names = {"user": "user", "item": "item", "count": "count"}
+    visible, hidden = hold_out_window(LISTENS, windows, **names)
+    assert hidden["user"].tolist() == ["ann", "dan", "dan"]
+    assert (visible["time"] < 2021).all()
+    assert visible["count"].tolist() == [1] * 6 + [0]
+    assert visible["user"].tolist()[-1] == "dan"
 
 
 def test_a_window_with_new_users_alone_is_scored_by_popularity():
