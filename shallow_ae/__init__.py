@@ -21,6 +21,7 @@ _MODULE_OF = {
     "ShallowAutoEncoder": "models.autoencoder",
     "ShallowAutoEncoderCV": "model_selection",
     "SparseShallowAutoEncoder": "models.sparse",
+    "TimeWindowSplit": "model_selection",
     "evaluate": "evaluation",
     "hold_out_after": "data.splits",
     "hold_out_items": "data.splits",

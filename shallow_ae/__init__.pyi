@@ -17,6 +17,7 @@ from shallow_ae.metrics import ndcg_score as ndcg_score
 from shallow_ae.model_selection import make_ranking_scorer as make_ranking_scorer
 from shallow_ae.model_selection.autoencoder_cv import ShallowAutoEncoderCV as ShallowAutoEncoderCV
 from shallow_ae.model_selection.blended_cv import BlendedRecommenderCV as BlendedRecommenderCV
+from shallow_ae.model_selection.time_windows import TimeWindowSplit as TimeWindowSplit
 from shallow_ae.models.autoencoder import ShallowAutoEncoder as ShallowAutoEncoder
 from shallow_ae.models.blended import BlendedRecommender as BlendedRecommender
 from shallow_ae.models.low_rank import LowRankAutoEncoder as LowRankAutoEncoder

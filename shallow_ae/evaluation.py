@@ -16,10 +16,10 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.item_weights import WeightMatrix
 from shallow_ae._weights.ranking import best_items
 from shallow_ae.data.arguments import check_choice, check_integer, check_real
-from shallow_ae.data.holdout import check_holdout, hold_out_pairs
+from shallow_ae.data.holdout import check_holdout, hold_out_pairs, hold_out_window
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.splits import hold_out_items
-from shallow_ae.data.tables import are_interactions, numbered, pairs_in, take_rows
+from shallow_ae.data.tables import are_interactions, is_frame, numbered, pairs_in, take_rows
 from shallow_ae.metrics.formulas import MEASURES, Values, values_of_users
 from shallow_ae.metrics.hits import Ranking, Truth, find_hits, readable
 
@@ -191,6 +191,12 @@ class HoldoutProtocol:
 
     def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
         """Return the visible and the hidden interactions of a users x items matrix."""
+        if _are_windows(y):
+            raise TypeError(
+                "`y` is the window of each interaction, and X is a users x items matrix, which has "
+                "no times. Score a pipeline of `make_recommender`, or pass "
+                "`scoring`=make_ranking_scorer()."
+            )
         if y is None or np.ndim(y) == 1:
             return hold_out_items(X, self.holdout, random_state=self.random_state)
         visible, hidden = canonical(X), canonical(y)
@@ -206,12 +212,14 @@ class HoldoutProtocol:
             parts = hold_out_pairs(
                 interactions, self.holdout, **names, random_state=self.random_state
             )
+        elif _are_windows(y):
+            parts = _window_pairs(interactions, y, names)
         else:
             parts = _given_pairs(interactions, y)
         if not len(parts[1]):
             raise ValueError(
                 "Nothing to measure: no items are held out. A user needs at least two items for "
-                "one to be held out."
+                "one to be held out, and new items for items of a window of time to be held out."
             )
         return parts
 
@@ -229,6 +237,29 @@ class HoldoutProtocol:
         hits = find_hits(hidden, items, self.k)
         values = values_of_users(self.metric, hits, omit_unanswered=False)
         return float(np.nanmean(values))
+
+
+def _are_windows(y: Any) -> bool:
+    return isinstance(y, pd.Series) and isinstance(y.dtype, pd.CategoricalDtype)
+
+
+def _window_pairs(interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:
+    """Return the interactions before the last window in `y`, and the new items in it."""
+    if not y.cat.ordered or not is_frame(interactions):
+        raise TypeError(
+            f"`y` is a Series of {'' if y.cat.ordered else 'un'}ordered categories and X is a "
+            f"{type(interactions).__name__}. Expected ordered categories, the window of each row "
+            "as `TimeWindowSplit.windows_of` returns it, and a DataFrame."
+        )
+    n_rows = y.attrs.get("n_test_rows")  # of each window, from TimeWindowSplit
+    last = y.cat.codes.max()
+    if n_rows and last >= 0 and (n_found := int((y.cat.codes == last).sum())) != n_rows[last]:
+        raise ValueError(
+            f"`y` has {n_found:,} rows of the window {y.cat.categories[last]}, and its test part "
+            f"has {n_rows[last]:,}. Pass as `cv` the TimeWindowSplit whose `windows_of` returned "
+            "`y`: with other splits, the training part has rows of the window."
+        )
+    return hold_out_window(interactions, y, **names)
 
 
 def _given_pairs(interactions: Any, y: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -48,6 +49,12 @@ class UserItemPairs:
         first = np.full(len(self.users), len(times))
         np.minimum.at(first, self.of_rows, place)
         return first
+
+    def new_in_rows(self, is_visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which rows have an item that the user has in no visible row."""
+        seen = is_visible & self.is_met_in_rows
+        is_known = np.bincount(self.of_rows, seen, minlength=len(self.users)) > 0
+        return np.asarray(self.is_met_in_rows & ~is_known[self.of_rows])
 
 
 def lowest(users: Array, keys: Array, holdout: float) -> NDArray[np.bool_]:
@@ -119,3 +126,43 @@ def hold_out_pairs(
     is_hidden[is_met] = lowest(pairs.users[is_met], keys[is_met], holdout)
     is_hidden = is_hidden[pairs.of_rows]
     return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
+
+
+def hold_out_window(
+    frame: Any, windows: pd.Series[Any], *, user: str, item: str, count: str
+) -> tuple[Any, Any]:
+    """Hide the rows of the last window with items that are new to their users.
+
+    `windows` is an ordered categorical with the window of each row, as `pandas.cut` returns it;
+    missing means before all windows. The visible part has the rows before the last window and a row
+    with a count of 0 for each user without such a row, whose recommendations have no input then.
+    """
+    of_rows = windows.cat.codes.to_numpy()
+    is_visible = of_rows < max(of_rows.max(initial=0), 0)
+    if len(of_rows) != len(frame) or is_visible.all() or not is_visible.any():
+        raise ValueError(
+            f"`y` has {int(is_visible.sum()):,} rows before the last window and "
+            f"{int((~is_visible).sum()):,} in it, and X has {len(frame):,} rows. Expected the "
+            "window of each row of X, and rows of both kinds, as in a test part of TimeWindowSplit."
+        )
+    pairs = UserItemPairs(frame, user, item, count)
+    is_hidden = pairs.new_in_rows(is_visible)
+    users, first = np.unique(pairs.users_of_rows[is_hidden], return_index=True)
+    has_rows = np.bincount(pairs.users_of_rows, is_visible)[users] > 0
+    new = np.flatnonzero(is_hidden)[first[~has_rows]]  # a row of each user without visible rows
+    hidden = take_rows(frame, is_hidden)
+    if len(new):
+        return _with_users(frame, np.flatnonzero(is_visible), new, user, count), hidden
+    return take_rows(frame, is_visible), hidden
+
+
+def _with_users(frame: Any, rows: Array, new: Array, user: str, count: str) -> Any:
+    """Return some rows of a frame, and a row with a count of 0 for the users in the rows `new`."""
+    columns = nw.from_native(frame, eager_only=True)
+    own = np.concatenate([rows, new]).tolist()
+    # The other values are those of a visible row, so that nothing of the new rows gets in.
+    taken = columns[np.concatenate([rows, np.repeat(rows[-1:], len(new))]).tolist()]
+    given = taken[count].to_numpy() if count in columns.columns else np.ones(len(own), np.int8)
+    counts = given * (np.arange(len(own)) < len(rows))
+    zeroed = nw.new_series(count, counts, backend=columns.implementation)
+    return taken.with_columns(columns[user][own], zeroed).to_native()

@@ -167,9 +167,7 @@ def hold_out_after(
     by_time = by_time[pairs.is_met_in_rows[by_time]]
     _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
     is_visible[by_time[first]] = True  # changes only users whose first item comes after `start`
-    seen = is_visible & pairs.is_met_in_rows
-    is_known = np.bincount(pairs.of_rows, seen, minlength=len(pairs.users)) > 0
-    is_hidden = pairs.is_met_in_rows & ~is_known[pairs.of_rows]
+    is_hidden = pairs.new_in_rows(is_visible)
     if not is_hidden.any():
         raise ValueError(
             f"Nothing is hidden: from `start`={start!r} on, no user has an interaction with a new "

@@ -102,7 +102,8 @@ def make_ranking_scorer(
 
     - If `X` is a matrix, a row is a user. Use any splitter.
     - If `X` is a frame, a row is an interaction. Use `GroupKFold` with `groups=frame["user"]`, so
-      that all interactions of a user are in the same fold.
+      that all interactions of a user are in the same fold. To predict later interactions from
+      earlier ones, use :class:`~shallow_ae.TimeWindowSplit`.
 
     Parameters
     ----------
@@ -124,8 +125,10 @@ def make_ranking_scorer(
         Greater is better. If `y` is given, it replaces the random hold-out. For a matrix `X`, `y`
         is a matrix of held-out items with the same shape; a one-dimensional `y`, which is the
         target of other estimators, is ignored. For interactions, `y` is further interactions, a
-        dict of user to ids, or an array of bool that is True for the held-out rows of `X`; only the
-        array can be split into folds by a search. `cross_val_score` and `cross_validate` refuse a
+        dict of user to ids, an array of bool that is True for the held-out rows of `X`, or the
+        result of :meth:`TimeWindowSplit.windows_of <shallow_ae.TimeWindowSplit.windows_of>`, which
+        holds out the new items of the last window; only the last two can be split into folds by a
+        search. `cross_val_score` and `cross_validate` refuse a
         sparse `y`; searches accept it. Items that a user has in both `X` and `y` count as misses,
         because seen items are not recommended.
 
