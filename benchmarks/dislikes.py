@@ -17,8 +17,10 @@ rows. A figure is the mean over seeds, followed by the standard deviation over s
 the share of a user's hidden likes that are among the first 20 places, and "3s@20" and "dislikes@20"
 are the same for other hidden ratings. "gain" is the difference in NDCG@100 from the first row with
 the same seed. The last line counts dislikes that a user would get again without `exclude`.
+`--rows` names rows by how they begin, and leaves out all others but the first.
 
     OMP_NUM_THREADS=1 python benchmarks/dislikes.py FILE [--model M] [--users U] [--hide H]
+        [--rows R ...]
 """
 
 import argparse
@@ -188,15 +190,17 @@ def main() -> None:
     parser.add_argument("--users", choices=("new", "known"), default="new")
     parser.add_argument("--hide", choices=("ratings", "likes"), default="ratings")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--rows", metavar="ROW", nargs="+", default=[""])
     options = parser.parse_args()
     R = load(options.file)
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     print(f"{R.shape[0]:,} users, {R.shape[1]:,} items, {R.nnz:,} ratings; {threads} threads")
     print(f"{options.model} model, {options.users} users, hidden {options.hide}")
     inputs_of: dict[Values, dict[str, Values]] = {}
-    for row, (train, values) in ROWS.items():
+    chosen = {row: ROWS[row] for row in ROWS if row.startswith(("likes only", *options.rows))}
+    for row, (train, values) in chosen.items():
         inputs_of.setdefault(train, {})[row] = values
-    found: dict[str, list[Any]] = {row: [] for row in ROWS}
+    found: dict[str, list[Any]] = {row: [] for row in chosen}
     again = []
     for seed in options.seeds:
         parts = split(R, options.users, options.hide, seed)
@@ -207,12 +211,12 @@ def main() -> None:
     print(f"{'':<22}{'regularization':<16}" + "".join(f"{name:>15}" for name in (*NAMES, "gain")))
     first = np.array([means for _, _, means in found["likes only"]])
     for row, results in found.items():
-        chosen = " ".join(f"{regularization:g}" for _, regularization, _ in results)
+        penalties = " ".join(f"{regularization:g}" for _, regularization, _ in results)
         means = np.array([means for _, _, means in results])
         columns = np.column_stack([means, (means - first)[:, 0]])
         spread = columns.std(axis=0, ddof=min(1, len(columns) - 1))
         figures = zip(columns.mean(axis=0), spread, strict=True)
-        print(f"{row:<22}{chosen:<16}" + "".join(f"{m:>8.4f} {s:.4f}" for m, s in figures))
+        print(f"{row:<22}{penalties:<16}" + "".join(f"{m:>8.4f} {s:.4f}" for m, s in figures))
     share = np.mean(again)
     print(f"known dislikes in the first 20 places of likes only, if not excluded: {share:.4f}")
 
