@@ -1,0 +1,81 @@
+"""Common mistakes: the message names what was found and what to do, or the call works."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+
+from shallow_ae import (
+    LogCountTransformer,
+    LowRankAutoEncoder,
+    PopularityRecommender,
+    ShallowAutoEncoder,
+    ShallowAutoEncoderCV,
+    SparseShallowAutoEncoder,
+)
+
+LISTENS = pd.DataFrame(
+    [
+        ("ann", "Hey Jude", 3),
+        ("ann", "Kashmir", 1),
+        ("bob", "Kashmir", 5),
+        ("bob", "Hey Jude", 2),
+        ("bob", "Clocks", 1),
+        ("cleo", "Clocks", 2),
+    ],
+    columns=["user", "item", "count"],
+)
+NUMBERED = pd.DataFrame({"user": [1, 1, 2, 2, 2, 3], "item": [7, 8, 8, 7, 9, 9], "count": 1})
+ESTIMATORS = [
+    ShallowAutoEncoder(),
+    ShallowAutoEncoder(solver="exact"),
+    SparseShallowAutoEncoder(),
+    LowRankAutoEncoder(2),
+    PopularityRecommender(),
+    ShallowAutoEncoderCV([1.0], cv=2),
+    LogCountTransformer(),
+]
+each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+
+
+@each_estimator
+def test_pivoted_frame_with_missing_values(estimator):
+    pivoted = LISTENS.pivot(index="user", columns="item", values="count")
+    with pytest.raises(ValueError, match=r"NaN.*row 0, column 0 \('Clocks'\).*`X\.fillna\(0\)`"):
+        estimator.fit(pivoted)
+
+
+def test_array_and_sparse_matrix_with_missing_values():
+    for X in (np.array([[1, np.nan], [1, 1]]), sp.csr_array([[1, np.nan], [1, 1]])):
+        for estimator in (ShallowAutoEncoder(), LogCountTransformer()):
+            with pytest.raises(ValueError, match=r"NaN.*row 0, column 1.*numpy\.nan_to_num\("):
+                estimator.fit(X)
+    with pytest.raises(ValueError, match=r"Input X contains infinity"):
+        ShallowAutoEncoder().fit([[1.0, np.inf]])
+
+
+@each_estimator
+@pytest.mark.parametrize(
+    "interactions",
+    [LISTENS, NUMBERED, NUMBERED.rename(columns={"user": "UserId", "item": "song_id"})],
+    ids=["text ids", "numeric ids", "other names"],
+)
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def test_interactions_passed_to_an_estimator(estimator, interactions, library):
+    with pytest.raises(ValueError, match=r"interactions.*`make_recommender\(.*`IdMapper"):
+        estimator.fit(library(interactions))
+
+
+def test_tuples_passed_to_an_estimator():
+    with pytest.raises(ValueError, match=r"'ann'.*interactions.*`make_recommender\("):
+        ShallowAutoEncoder().fit(list(LISTENS.itertuples(index=False, name=None)))
+
+
+def test_user_column_that_is_not_the_index_of_a_matrix():
+    pivoted = LISTENS.pivot_table(index="user", columns="item", values="count", fill_value=0)
+    with pytest.raises(ValueError, match=r"column 'user' holds text.*`X\.set_index\('user'\)`"):
+        ShallowAutoEncoder().fit(pivoted.reset_index())
+    numbered = pivoted.set_axis([1, 2, 3]).rename_axis("user_id").reset_index()
+    with pytest.warns(UserWarning, match=r"'user_id'.*taken as an item.*`X\.set_index\('user_id'"):
+        ShallowAutoEncoder().fit(numbered)
