@@ -1,18 +1,26 @@
 """Common mistakes: the message names what was found and what to do, or the call works."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
 
+import shallow_ae
 from shallow_ae import (
+    IdMapper,
     LogCountTransformer,
     LowRankAutoEncoder,
     PopularityRecommender,
     ShallowAutoEncoder,
     ShallowAutoEncoderCV,
     SparseShallowAutoEncoder,
+    make_recommender,
 )
 
 LISTENS = pd.DataFrame(
@@ -79,3 +87,29 @@ def test_user_column_that_is_not_the_index_of_a_matrix():
     numbered = pivoted.set_axis([1, 2, 3]).rename_axis("user_id").reset_index()
     with pytest.warns(UserWarning, match=r"'user_id'.*taken as an item.*`X\.set_index\('user_id'"):
         ShallowAutoEncoder().fit(numbered)
+
+
+def unconverged():
+    return ShallowAutoEncoder(max_iter=2, tol=1e-9, random_state=0)
+
+
+def test_warnings_point_to_the_callers_line_through_pipelines_and_searches():
+    X = np.random.default_rng(0).poisson(0.5, (12, 8))
+    for warn in (
+        lambda: make_recommender(unconverged()).fit(LISTENS),
+        lambda: make_pipeline(LogCountTransformer(), unconverged()).fit(X),
+        lambda: GridSearchCV(unconverged(), {"batch_size": [6]}, cv=2).fit(X),
+        lambda: cross_validate(unconverged(), X, cv=2),
+    ):
+        with pytest.warns(ConvergenceWarning) as caught:
+            warn()
+        line = warn.__code__.co_firstlineno
+        assert {(one.filename, one.lineno) for one in caught} == {(__file__, line)}
+
+
+@pytest.mark.parametrize("file", ["<stdin>", f"{Path(shallow_ae.__file__).parent}_trial/ask.py"])
+def test_warnings_point_to_a_prompt_and_to_a_folder_named_like_the_package(file):
+    names = {"__name__": "__main__", "mapper": IdMapper().fit(LISTENS)}
+    with pytest.warns(UserWarning, match="not seen in fit") as caught:
+        exec(compile("\nmapper.transform([('ann', '?')])", file, "exec"), names)
+    assert (caught[0].filename, caught[0].lineno) == (file, 2)
