@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Interactions
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.matrix_errors import check_names_of_items, missing_in, text_in
 from shallow_ae.data.sparse_formats import check_format
 
@@ -165,8 +166,8 @@ def _numbered(X: Any, labels: list[Any]) -> Any:
     """Return a frame whose column labels are 0, 1, 2, ...; refuse all other non-string labels."""
     if labels != list(range(len(labels))):
         raise ValueError(
-            f"The columns of X are labelled {labels[0]!r}, {labels[-1]!r} and so on. fit stores "
-            "column names for comparison only if all are strings: set "
+            f"The columns of X are labelled {plain(labels[0])!r}, {plain(labels[-1])!r} and so "
+            "on. fit stores column names for comparison only if all are strings: set "
             "X.columns = X.columns.astype(str), before fit too."
         )
     return X
