@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -92,6 +92,7 @@ def test_ids_are_of_any_hashable_kind_and_compare_as_in_python():
     )
 )
 def test_the_matrix_is_what_a_dictionary_counts(listens):
+    assume(any(count for _, _, count in listens))
     users = list(dict.fromkeys(user for user, _, _ in listens))
     items = list(dict.fromkeys(item for _, item, _ in listens))
     expected = np.zeros((len(users), len(items)))
@@ -334,9 +335,9 @@ BAD = {
         r"row 0 is a dict, .* Make a frame of the rows: pandas.DataFrame\(rows\)",
     ),
     "a set a row": ([("ann", "x"), {"bob", "y"}], TypeError, "row 1 is a set"),
-    "a text a row": (["ab", "cd"], TypeError, "row 0 is a str"),
-    "bytes a row": ([b"ab"], TypeError, "row 0 is a bytes"),
-    "a number a row": ([("ann", "x"), 7], TypeError, "row 1 is a int"),
+    "a text a row": (["ab", "cd"], TypeError, "row 0 is 'ab'"),
+    "bytes a row": ([b"ab"], TypeError, "row 0 is b'ab'"),
+    "a number a row": ([("ann", "x"), 7], TypeError, "row 1 is 7. If these are ids of users"),
     "ragged": ([("ann", "x"), ("bob", "y", 2)], ValueError, "row 1 has 3 fields, row 0 has 2"),
     "ragged, short": ([("ann", "x", 1), ("bob",)], ValueError, "row 1 has 1 fields, row 0 has 3"),
     "no fields": ([()], ValueError, r"0 feature\(s\) \(shape=\(1, 0\)\)"),

@@ -59,12 +59,14 @@ def check_real(
     bounds += [f"{'<' if open_high else '<='} {high:g}"] * (high < np.inf)
     wanted = " ".join(["number", " and ".join(bounds)]).strip()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"`{name}`={value!r} must be a {wanted}, got {type(value).__name__}.")
+        raise TypeError(
+            f"`{name}`={plain(value)!r} must be a {wanted}, got {type(value).__name__}."
+        )
     number = float(value)
     too_low = number <= low if open_low else number < low
     too_high = number >= high if open_high else number > high
     if not np.isfinite(number) or too_low or too_high:
-        raise ValueError(f"`{name}`={value!r} must be a finite {wanted}.")
+        raise ValueError(f"`{name}`={plain(value)!r} must be a finite {wanted}.")
     return number
 
 
@@ -72,22 +74,30 @@ def check_integer(name: str, value: Any, *, low: int) -> int:
     """Return `value` as int if it is an integer >= `low`, else raise an error."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(
-            f"`{name}`={value!r} must be an integer >= {low}, got {type(value).__name__}."
+            f"`{name}`={plain(value)!r} must be an integer >= {low}, got {type(value).__name__}."
         )
     if value < low:
-        raise ValueError(f"`{name}`={value!r} must be an integer >= {low}.")
+        raise ValueError(f"`{name}`={plain(value)!r} must be an integer >= {low}.")
     return int(value)
 
 
 def check_boolean(name: str, value: Any) -> bool:
     """Return `value` as bool if it is True or False, else raise an error."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"`{name}`={value!r} must be True or False.")
+        raise TypeError(f"`{name}`={plain(value)!r} must be True or False.")
     return bool(value)
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, else raise an error that lists the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"`{name}`={value!r} must be one of {', '.join(map(repr, choices))}.")
+        raise ValueError(
+            f"`{name}`={plain(value)!r} must be one of {', '.join(map(repr, choices))}."
+        )
     return value
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy number or str as the Python value that it equals, for messages."""
+    is_plain = isinstance(value, np.generic) and value.dtype.kind in "biufUS"
+    return value.item() if is_plain else value

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task, tree_sum
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.dask_arrays import array_of
 from shallow_ae.data.ids import index_of
 from shallow_ae.data.tables import (
@@ -139,8 +140,8 @@ def _encode_partition(
         if unknown == "error" and (known < 0).any():
             raise ValueError(
                 f"Partition {place} of {_WHAT} names {int((known < 0).sum()):,} items that were "
-                f"not seen in fit, such as {found.item_ids[known < 0][0]!r}. Fit on them, or leave "
-                "them out with unknown='ignore'."
+                f"not seen in fit, such as {plain(found.item_ids[known < 0][0])!r}. Fit on them, "
+                "or leave them out with unknown='ignore'."
             )
         codes = known[found.items].astype(np.int32)
         counts = found.counts

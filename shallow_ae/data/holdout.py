@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import check_integer, check_real
+from shallow_ae.data.arguments import check_integer, check_real, plain
 from shallow_ae.data.tables import column_in, encode, take_rows
 
 
@@ -90,7 +90,7 @@ def draw_users(n_items: Array, users: float, rng: np.random.RandomState) -> NDAr
         n_held = max(1, round(users * n_users))
     if n_held > min(len(eligible), n_users - 1):
         raise ValueError(
-            f"`users`={users!r} would hold out {n_held:,} of {n_users:,} users, of whom "
+            f"`users`={plain(users)!r} would hold out {n_held:,} of {n_users:,} users, of whom "
             f"{len(eligible):,} have two items or more: choose fewer, so that some are left to "
             "learn from."
         )

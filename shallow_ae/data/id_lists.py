@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.ids import IdMapper, index_of
 from shallow_ae.data.tables import encode, is_frame, pairs_in
 
@@ -84,7 +85,7 @@ def lists_by_user(name: str, given: Any, mapper: IdMapper) -> UserLists:
 def check_ids(name: str, given: Any) -> Any:
     """Return ids as array or list; raise a TypeError if they are a str or no sequence."""
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"`{name}` must be a list of item ids, got {given!r}.")
+        raise TypeError(f"`{name}` must be a list of item ids, got {plain(given)!r}.")
     return given if isinstance(given, np.ndarray) else list(given)
 
 
@@ -104,7 +105,7 @@ def _all_found(places: NDArray[np.intp], asked: Any, what: str, fault: str) -> N
     if len(missing):
         raise ValueError(
             f"{len(missing):,} of {len(places):,} {what} {fault}, the first is "
-            f"{asked[missing[0]]!r}."
+            f"{plain(asked[missing[0]])!r}."
         )
     return places
 

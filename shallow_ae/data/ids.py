@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import check_choice
+from shallow_ae.data.arguments import check_choice, plain
+from shallow_ae.data.counts import check_some_counts, warn_of_counts
 from shallow_ae.data.decay import decayed
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
@@ -26,6 +27,9 @@ from shallow_ae.data.times import times_in
 # A function of the mapper, the number of interactions with unknown items, the number of all
 # interactions, and the distinct unknown items.
 ReportUnknown: TypeAlias = Callable[["IdMapper", int, int, Array], None]
+
+
+_MOST_COMPARED = 100  # unknown items of which one may show why all are unknown
 
 
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -45,7 +49,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     Parameters
     ----------
     user, item, count : str, default="user", "item", "count"
-        Column names, for DataFrames only.
+        Column names, for DataFrames only. A frame may lack the column "count", but not a column of
+        another name that `count` names.
     time : str, default=None
         Name of the column with the time of each interaction: dates of any type, or numbers such as
         years. Read only if `half_life` is set.
@@ -374,8 +379,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         columns, n_items = of_one_type(np.asarray(indices)), len(self.items_)
         if columns.size and columns.dtype.kind not in "iu":
             raise TypeError(
-                f"Item indices must be integers, found {columns.dtype}: "
-                f"{columns.flat[0]!r} is the first. Pass the result of `recommend` or `item_index`."
+                f"Item indices must be integers, found {columns.dtype}: {plain(columns.flat[0])!r} "
+                "is the first. Pass the result of `recommend` or `item_index`."
             )
         if columns.size and (columns.min() < -1 or columns.max() >= n_items):
             raise ValueError(
@@ -444,6 +449,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         check_choice("unknown", self.unknown, ("ignore", "error"))
         self._check_half_life()
         columns = read_columns(self, interactions)
+        check_some_counts(columns.counts, self.count)
+        if not isinstance(interactions, IndexedInteractions):
+            warn_of_counts(interactions, self.count, (self.user, self.item, self.time, self.weight))
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
         self._store(columns.user_ids, columns.item_ids, latest)
@@ -564,11 +572,38 @@ def report_unknown(
     """Warn that items are left out, or raise an error, depending on `unknown`."""
     message = (
         f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
-        f"not seen in fit, such as {ids[0]!r}"
+        f"not seen in fit, such as {plain(ids[0])!r}"
     )
+    if len(ids) and n_unknown == n_interactions:
+        message += why_unknown(mapper, ids)
     if mapper.unknown == "error":
         raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
     warn_caller(f"{message}; they are left out.")
+
+
+def why_unknown(mapper: IdMapper, ids: Sequence[Any] | Array) -> str:
+    """Return the reason why no item is known, as far as the first unknown items show one."""
+    first = list(ids[:_MOST_COMPARED])
+    if (index_of(getattr(mapper, "users_", ())).get_indexer(index_of(first)) >= 0).any():
+        return (
+            f" ({plain(first[0])!r} is a user of fit: the columns of users and items may be "
+            "swapped)"
+        )
+    for kind in (str, int):
+        try:
+            other = list(map(kind, first))
+        except (TypeError, ValueError):
+            continue
+        known = mapper.item_index(other) >= 0
+        if known.any() and type(other[0]) is not type(plain(first[0])):
+            place = int(known.argmax())
+            seen = mapper.items_[mapper.item_index(other)[place]]
+            return (
+                f" ({plain(first[place])!r} is a {type(plain(first[place])).__name__}, and fit saw "
+                f"the {type(plain(seen)).__name__} {plain(seen)!r}: convert the ids to the type "
+                "that they have in fit)"
+            )
+    return ""
 
 
 def index_of(ids: Iterable[Any]) -> pd.Index[Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.ids import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
 from shallow_ae.data.times import Times
@@ -61,7 +62,7 @@ def rows_of_users(columns: IndexedInteractions, users: Iterable[Any]) -> NDArray
     if (codes < 0).any():
         raise ValueError(
             f"{int((codes < 0).sum()):,} of {len(codes):,} users are not among the kept "
-            f"interactions, the first is {asked[codes < 0][0]!r}. Nothing was forgotten."
+            f"interactions, the first is {plain(asked[codes < 0][0])!r}. Nothing was forgotten."
         )
     is_asked = np.zeros(len(columns.user_ids), np.bool_)
     is_asked[codes] = True
@@ -155,7 +156,7 @@ def _tell_missing(given: IndexedInteractions, row: int, n_missing: int) -> None:
     user, item = given.user_ids[given.users[row]], given.item_ids[given.items[row]]
     raise ValueError(
         f"{n_missing:,} of {len(given.users):,} interactions are not among the kept interactions, "
-        f"or are given more often. The first is of {user!r} and {item!r} with a count of "
-        f"{given.counts[row]:g}. Pass rows as they were passed to `fit` or `partial_fit`. Nothing "
-        "was forgotten."
+        f"or are given more often. The first is of {plain(user)!r} and {plain(item)!r} with a "
+        f"count of {given.counts[row]:g}. Pass rows as they were passed to `fit` or "
+        "`partial_fit`. Nothing was forgotten."
     )

@@ -9,12 +9,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Interactions
+from shallow_ae.data.arguments import plain
+from shallow_ae.data.matrix_errors import check_names_of_items, missing_in, text_in
 from shallow_ae.data.sparse_formats import check_format
 
 
@@ -34,19 +36,32 @@ def check_interactions(
             "`recommend`; searches for parameters do not."
         )
     sparse = sp.issparse(X)
-    X = _sparse_floats(X) if sparse else native_order(_with_names(X))
+    frame = None if sparse or isinstance(X, np.ndarray) else as_frame(X)
+    if frame is not None and reset:
+        check_names_of_items(frame)
+    given = _sparse_floats(X) if sparse else native_order(_with_names(X, frame))
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
         "dtype": [np.float32, np.float64],
-        "ensure_all_finite": ensure_all_finite,
+        "ensure_all_finite": False,
     }
     if sparse and not reset and hasattr(estimator, "feature_names_in_"):
         # A sparse matrix has no column names, and scikit-learn would warn of that in every call.
-        X = check_array(X, estimator=estimator, input_name="X", **checks)
-        check_width(estimator, X.shape[1])
+        checked = check_array(given, estimator=estimator, input_name="X", **checks)
+        check_width(estimator, checked.shape[1])
     else:
-        X = validate_data(estimator, X, reset=reset, **checks)
-    return canonical(X) if sp.issparse(X) else np.asarray(X)  # a frame may have become sparse
+        try:
+            checked = validate_data(estimator, given, reset=reset, **checks)
+        except (TypeError, ValueError) as error:
+            raise (None if sparse else text_in(X, frame)) or error from error
+    # A frame may have become sparse.
+    rows = canonical(checked) if sp.issparse(checked) else np.asarray(checked)
+    if ensure_all_finite:
+        try:
+            assert_all_finite(rows, input_name="X")
+        except ValueError as error:
+            raise missing_in(rows, frame) or error from error
+    return rows
 
 
 def checked_block(estimator: Any, block: Any, n_items: int) -> sp.csr_array[Any]:
@@ -91,13 +106,12 @@ def as_frame(given: Any) -> nw.DataFrame[Any] | None:
     return frame if isinstance(frame, nw.DataFrame) else None
 
 
-def _with_names(X: Any) -> Any:
+def _with_names(X: Any, frame: nw.DataFrame[Any] | None) -> Any:
     """Return a DataFrame of any library as a pandas DataFrame, and anything else unchanged.
 
     For frames of other libraries, it depends on the versions whether scikit-learn finds the column
     names.
     """
-    frame = as_frame(X)
     if frame is None or frame.implementation.is_pandas():
         return X
     return pd.DataFrame(frame.to_numpy(), columns=frame.columns, copy=False)
@@ -131,6 +145,7 @@ def aligned_by_name(estimator: Any, X: Any) -> Any:
     places = {name: place for place, name in enumerate(names)}
     known = [name for name in given if name in places]
     if not known:
+        check_names_of_items(frame)
         raise ValueError(
             f"None of the {len(given):,} columns of X is an item seen in fit: found names such as "
             f"{given[0]!r}, expected names such as {names[0]!r}."
@@ -170,8 +185,8 @@ def _numbered(X: Any, labels: list[Any]) -> Any:
     """Return a frame whose column labels are 0, 1, 2, ...; refuse all other non-string labels."""
     if labels != list(range(len(labels))):
         raise ValueError(
-            f"The columns of X are labelled {labels[0]!r}, {labels[-1]!r} and so on. fit stores "
-            "column names for comparison only if all are strings: set "
+            f"The columns of X are labelled {plain(labels[0])!r}, {plain(labels[-1])!r} and so "
+            "on. fit stores column names for comparison only if all are strings: set "
             "X.columns = X.columns.astype(str), before fit too."
         )
     return X

@@ -16,7 +16,8 @@ from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.dask_arrays import map_rows, row_blocks
 from shallow_ae.data.fitting import forget_names, take_over
 from shallow_ae.data.log_counts import log_counts
-from shallow_ae.data.matrices import check_interactions
+from shallow_ae.data.matrices import as_frame, check_interactions
+from shallow_ae.data.matrix_errors import how_to_fill, place_of
 
 
 class _SparseStaysSparse:
@@ -202,23 +203,21 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         values = checked.data if isinstance(checked, sp.csr_array) else checked
         bad = ~((values == 0) | (values > above)) | np.isinf(values)  # NaN fails both comparisons
         if bad.any():
-            self._tell_bad(checked, bad, f"{what} that are 0 or finite and > {above:g}")
+            wanted = f"{what} that are 0 or finite and > {above:g}."
+            frame = None if sp.issparse(X) else as_frame(X)
+            self._tell_bad(checked, bad, wanted, how_to_fill(checked, frame))
         return checked
 
-    def _tell_bad(self, X: Interactions, bad: Array, expected: str) -> None:
-        first = int(bad.ravel().argmax())
-        if isinstance(X, sp.csr_array):
-            row = int(np.searchsorted(X.indptr, first, side="right")) - 1
-            column = int(X.indices[first])
-        else:
-            row, column = divmod(first, X.shape[1])
+    def _tell_bad(self, X: Interactions, bad: Array, expected: str, fill: str) -> None:
+        row, column = place_of(X, int(bad.argmax()))
         value = X[row, column]
         names = getattr(self, "feature_names_in_", None)
         name = "" if names is None else f" ({names[column]!r})"
         kind = "Negative values" if value < 0 else "Unusable values"
         raise ValueError(
             f"{kind} in data passed to {type(self).__name__}: {_spell(value)} in row {row}, column "
-            f"{column}{name}, the first of {int(bad.sum()):,}. Expected {expected}."
+            f"{column}{name}, the first of {int(bad.sum()):,}. Expected {expected}"
+            + (f" {fill}" if np.isnan(value) else "")
         )
 
 

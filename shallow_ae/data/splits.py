@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.holdout import UserItemPairs, draw, draw_users, hold_out_pairs, keep, lowest
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import are_interactions, column_in, take_rows
@@ -155,13 +156,14 @@ def hold_out_after(
         is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
     except Exception as error:  # each frame library raises its own error types
         raise ValueError(
-            f"`start`={start!r} cannot be compared with column {time!r}, which holds "
+            f"`start`={plain(start)!r} cannot be compared with column {time!r}, which holds "
             f"{times.dtype}: {error}"
         ) from error
     if is_visible.all() or not is_visible.any():
         raise ValueError(
-            f"`start`={start!r} leaves no rows before it or no rows after it: the times of column "
-            f"{time!r} go from {times.min()!r} to {times.max()!r}. Choose a `start` between them."
+            f"`start`={plain(start)!r} leaves no rows before it or no rows after it: the "
+            f"times of column {time!r} go from {plain(times.min())!r} to {plain(times.max())!r}. "
+            "Choose a `start` between them."
         )
     by_time = np.argsort(times.to_numpy(), kind="stable")
     by_time = by_time[pairs.is_met_in_rows[by_time]]
@@ -170,8 +172,8 @@ def hold_out_after(
     is_hidden = pairs.new_in_rows(is_visible)
     if not is_hidden.any():
         raise ValueError(
-            f"Nothing is hidden: from `start`={start!r} on, no user has an interaction with a new "
-            "item, except the first items of users without earlier interactions. "
+            f"Nothing is hidden: from `start`={plain(start)!r} on, no user has an interaction "
+            "with a new item, except the first items of users without earlier interactions. "
             "Choose an earlier `start`."
         )
     return take_rows(interactions, is_visible), take_rows(interactions, is_hidden)
@@ -187,7 +189,8 @@ def _are_before(times: Any, start: Any, name: str) -> Any:
         moment = pd.Timestamp(start)
     except ValueError as error:
         raise ValueError(
-            f"`start`={start!r} is not a date, and column {name!r} has {times.dtype}. Pass a date."
+            f"`start`={plain(start)!r} is not a date, and column {name!r} has {times.dtype}. "
+            "Pass a date."
         ) from error
     if is_date:
         times = times.cast(nw.Datetime)

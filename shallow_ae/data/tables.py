@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
 from itertools import compress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import plain
+from shallow_ae.data.counts import check_counts, count_column
 from shallow_ae.data.matrices import as_frame, native_order
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ NO_INTERACTIONS = (
     "Pass at least one (user, item)."
 )
 
+_IF_USERS = (
+    "If these are ids of users, pass the rows of their interactions, or `users=` to `recommend` of "
+    "a pipeline with `keep_interactions`=True."
+)
 _ROWS = (Sequence, np.ndarray, np.void, pd.Series)
-# NumPy would convert most of these types to float without an error.
-_NO_NUMBERS = (complex, np.complexfloating, np.datetime64, np.timedelta64, date, timedelta)
 
 
 class IndexedInteractions(NamedTuple):
@@ -55,14 +58,19 @@ def encode(
     the products of counts and weights. The errors are documented in
     :meth:`shallow_ae.IdMapper.fit`.
     """
+    if len({user, item, count}) < 3:
+        raise ValueError(
+            f"`user`={user!r}, `item`={item!r} and `count`={count!r} must be three different "
+            "columns."
+        )
     users, items, counts = _columns(interactions, user, item, count)
     user_codes, user_ids = numbered(users, user)
     item_codes, item_ids = numbered(items, item)
-    numbers, dtype = _check_counts(counts, len(user_codes), count)
+    numbers, dtype = check_counts(counts, len(user_codes), count)
     columns = IndexedInteractions(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
     if weight is not None:
         weights = _native(column_in(framed(interactions, "weight", weight), weight))
-        factors, own = _check_counts(weights, len(user_codes), weight)
+        factors, own = check_counts(weights, len(user_codes), weight)
         wide = np.float64 if np.float64 in (dtype, own) else np.float32
         with np.errstate(over="ignore"):
             columns = columns._replace(counts=numbers * factors, dtype=wide)
@@ -94,10 +102,11 @@ def check_sums(columns: IndexedInteractions) -> None:
     if X.data[place] <= largest:
         return
     user = columns.user_ids[np.searchsorted(X.indptr, place, side="right") - 1]
+    item = columns.item_ids[X.indices[place]]
     name = np.dtype(columns.dtype).name
     wanted = "counts of float64" if name == "float32" else "smaller counts, such as logarithms"
     raise ValueError(
-        f"The counts of {user!r} and {columns.item_ids[X.indices[place]]!r} sum to "
+        f"The counts of {plain(user)!r} and {plain(item)!r} sum to "
         f"{X.data[place]:g}, and {name} holds at most {largest:g}: pass {wanted}."
     )
 
@@ -189,8 +198,9 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
                 f"{frame.columns}. Rename its columns, or pass their names as "
                 "`user`, `item`, `count`."
             )
-        counts = _native(frame[count]) if count in frame.columns else None
-        return _native(frame[user]), _native(frame[item]), counts
+        counts = count_column(frame, count)
+        own = None if counts is None else _native(counts)
+        return _native(frame[user]), _native(frame[item]), own
     fields = _fields(interactions)
     if len(fields) < 2:
         raise ValueError(
@@ -217,13 +227,13 @@ def _fields(interactions: Any) -> list[Array]:
     if not hasattr(interactions, "__array__"):
         raise TypeError(
             "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
-            f"tuples or an array with those columns, got {type(interactions).__name__}."
+            f"tuples or an array with those columns, got {type(interactions).__name__}. {_IF_USERS}"
         )
     array = np.asarray(interactions)
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
-            f"shape {array.shape} instead. Reshape your data: columns are user, item, count."
+            f"shape {array.shape} instead. Columns are user, item, count. {_IF_USERS}"
         )
     return list((array.astype(object) if array.dtype.kind in "US" else array).T)
 
@@ -238,6 +248,11 @@ def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
     for kind in set(map(type, rows)):
         if issubclass(kind, str | bytes) or not issubclass(kind, _ROWS):
             row = next(place for place, given in enumerate(rows) if type(given) is kind)
+            if not issubclass(kind, Iterable) or issubclass(kind, str | bytes):
+                raise TypeError(
+                    "Interactions must be (user, item) or (user, item, count) tuples: row "
+                    f"{row} is {plain(rows[row])!r}. {_IF_USERS}"
+                )
             raise TypeError(
                 f"Interactions must be (user, item) or (user, item, count) tuples: row {row} is a "
                 f"{kind.__name__}, whose fields have no such order. Make a frame of the rows: "
@@ -287,28 +302,3 @@ def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
             f"{missing[0]}. Drop those rows or give them an id."
         )
     return codes, np.asarray(ids)
-
-
-def _check_counts(
-    counts: Any, n_interactions: int, name: str
-) -> tuple[NDArray[np.float64], type[np.floating[Any]]]:
-    """Return the checked counts as float64, and the data type of the matrix."""
-    if counts is None:
-        return np.ones(n_interactions), np.float32
-    values = np.asarray(counts)
-    types = set(map(type, values)) if values.dtype == object else {values.dtype.type}
-    for kind in types:
-        if issubclass(kind, _NO_NUMBERS):
-            raise ValueError(f"Column {name!r} must hold numbers, found {kind.__name__}.")
-    try:
-        numbers = values.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"Column {name!r} must hold numbers: {error}.") from error
-    bad = ~(numbers >= 0) | np.isinf(numbers)  # the first condition includes NaN
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"Column {name!r} holds {int(bad.sum()):,} counts that are negative, infinite or NaN, "
-            f"the first in row {row}: {numbers[row]}. Counts must be finite and >= 0."
-        )
-    return numbers, np.float64 if any(issubclass(kind, float) for kind in types) else np.float32

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import check_sample_weight
+from shallow_ae.data.arguments import check_sample_weight, plain
 from shallow_ae.data.ids import index_of
 
 
@@ -32,16 +32,16 @@ def weights_of_users(given: Any, users: Array) -> Array:
     values = np.asarray(given if isinstance(given, pd.Series) else list(given.values()))
     if not ids.is_unique:
         raise ValueError(
-            f"`sample_weight` has several weights for {ids[ids.duplicated()][0]!r}: pass one "
-            "weight for each user."
+            f"`sample_weight` has several weights for {plain(ids[ids.duplicated()][0])!r}: pass "
+            "one weight for each user."
         )
     places = ids.get_indexer(index_of(users))
     if (places < 0).any():
         raise ValueError(
             f"`sample_weight` has no weight for {int((places < 0).sum()):,} of {len(users):,} "
-            f"users, the first is {users[places < 0][0]!r}. Pass a dict, or a Series whose index "
-            "holds the user ids. (scikit-learn's searches take rows out of a Series that is as "
-            "long as the interactions, but not out of a dict.)"
+            f"users, the first is {plain(users[places < 0][0])!r}. Pass a dict, or a Series whose "
+            "index holds the user ids. (scikit-learn's searches take rows out of a Series that is "
+            "as long as the interactions, but not out of a dict.)"
         )
     return check_sample_weight(values[places], len(users))
 

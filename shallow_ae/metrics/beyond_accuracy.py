@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from shallow_ae.data.arguments import check_integer
+from shallow_ae.data.arguments import check_integer, plain
 from shallow_ae.metrics.formulas import Values
 from shallow_ae.metrics.hits import Ranking, are_indices, first_places
 
@@ -152,8 +152,8 @@ def _of_indices(item_counts: Values, items: list[Any]) -> Values:
     indices = np.array(items)
     if indices.dtype.kind not in "iu" or not 0 <= indices.min() <= indices.max() < len(item_counts):
         raise ValueError(
-            f"`item_counts` has {len(item_counts):,} items by index, and {items[0]!r} to "
-            f"{items[-1]!r} are recommended. Pass a mapping for other ids than item indices."
+            f"`item_counts` has {len(item_counts):,} items by index, and {plain(items[0])!r} to "
+            f"{plain(items[-1])!r} are recommended. Pass a mapping for other ids than item indices."
         )
     return np.asarray(item_counts[indices])
 

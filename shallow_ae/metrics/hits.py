@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import as_argument
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.tables import is_frame
 
@@ -60,8 +61,8 @@ def _readable(lists: Any, *, by_user: bool) -> Any:
         if not lists.index.is_unique:
             again = lists.index[lists.index.duplicated()][0]
             raise ValueError(
-                f"A Series of lists needs each user once in its index: found {again!r} again. "
-                "Merge the lists of each user."
+                f"A Series of lists needs each user once in its index: found {plain(again)!r} "
+                "again. Merge the lists of each user."
             )
         lists = lists.to_dict()
     if isinstance(lists, Mapping):
@@ -89,15 +90,17 @@ def _by_position(y_true: Any, y_rec: Any) -> tuple[Any, Any]:
     if isinstance(y_true, Mapping) != isinstance(y_rec, Mapping):
         raise TypeError(
             f"y_true is a {type(y_true).__name__} and y_rec a {type(y_rec).__name__}: pass dicts "
-            "by user for both, or lists, arrays or matrices by position for both."
+            "by user for both, or lists, arrays or matrices by position for both. "
+            "`shallow_ae.evaluation.item_lists(frame)` makes a dict of a frame."
         )
     for given in (y_true, y_rec):
         _check_is_table(given)
     if isinstance(y_true, Mapping):
         if y_true and y_rec and not any(user in y_rec for user in y_true):
+            first, other = plain(next(iter(y_true))), plain(next(iter(y_rec)))
             raise ValueError(
-                f"y_true and y_rec have no user in common: {next(iter(y_true))!r} is one of the "
-                f"former, {next(iter(y_rec))!r} one of the latter. Pass the same user ids in both."
+                f"y_true and y_rec have no user in common: {first!r} is one of the former, "
+                f"{other!r} one of the latter. Pass the same user ids in both."
             )
         return list(y_true.values()), [y_rec.get(user, ()) for user in y_true]
     n_true = y_true.shape[0] if hasattr(y_true, "shape") else len(y_true)

@@ -1,0 +1,215 @@
+"""Common mistakes: the message names what was found and what to do, or the call works."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+
+import shallow_ae
+from shallow_ae import (
+    IdMapper,
+    LogCountTransformer,
+    LowRankAutoEncoder,
+    PopularityRecommender,
+    ShallowAutoEncoder,
+    ShallowAutoEncoderCV,
+    SparseShallowAutoEncoder,
+    make_recommender,
+)
+from shallow_ae.evaluation import evaluate
+
+LISTENS = pd.DataFrame(
+    [
+        ("ann", "Hey Jude", 3),
+        ("ann", "Kashmir", 1),
+        ("bob", "Kashmir", 5),
+        ("bob", "Hey Jude", 2),
+        ("bob", "Clocks", 1),
+        ("cleo", "Clocks", 2),
+    ],
+    columns=["user", "item", "count"],
+)
+NUMBERED = pd.DataFrame({"user": [1, 1, 2, 2, 2, 3], "item": [7, 8, 8, 7, 9, 9], "count": 1})
+ESTIMATORS = [
+    ShallowAutoEncoder(),
+    ShallowAutoEncoder(solver="exact"),
+    SparseShallowAutoEncoder(),
+    LowRankAutoEncoder(2),
+    PopularityRecommender(),
+    ShallowAutoEncoderCV([1.0], cv=2),
+    LogCountTransformer(),
+]
+each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+
+
+@pytest.fixture(scope="module")
+def recommender():
+    return make_recommender(ShallowAutoEncoder(solver="exact")).fit(LISTENS)
+
+
+@each_estimator
+def test_pivoted_frame_with_missing_values(estimator):
+    pivoted = LISTENS.pivot(index="user", columns="item", values="count")
+    with pytest.raises(ValueError, match=r"NaN.*row 0, column 0 \('Clocks'\).*`X\.fillna\(0\)`"):
+        estimator.fit(pivoted)
+
+
+def test_array_and_sparse_matrix_with_missing_values():
+    for X in (np.array([[1, np.nan], [1, 1]]), sp.csr_array([[1, np.nan], [1, 1]])):
+        for estimator in (ShallowAutoEncoder(), LogCountTransformer()):
+            with pytest.raises(ValueError, match=r"NaN.*row 0, column 1.*numpy\.nan_to_num\("):
+                estimator.fit(X)
+    with pytest.raises(ValueError, match=r"Input X contains infinity"):
+        ShallowAutoEncoder().fit([[1.0, np.inf]])
+
+
+@each_estimator
+@pytest.mark.parametrize(
+    "interactions",
+    [LISTENS, NUMBERED, NUMBERED.rename(columns={"user": "UserId", "item": "song_id"})],
+    ids=["text ids", "numeric ids", "other names"],
+)
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def test_interactions_passed_to_an_estimator(estimator, interactions, library):
+    with pytest.raises(ValueError, match=r"interactions.*`make_recommender\(.*`IdMapper"):
+        estimator.fit(library(interactions))
+
+
+def test_tuples_passed_to_an_estimator():
+    with pytest.raises(ValueError, match=r"'ann'.*interactions.*`make_recommender\("):
+        ShallowAutoEncoder().fit(list(LISTENS.itertuples(index=False, name=None)))
+
+
+def test_user_column_that_is_not_the_index_of_a_matrix():
+    pivoted = LISTENS.pivot_table(index="user", columns="item", values="count", fill_value=0)
+    with pytest.raises(ValueError, match=r"column 'user' holds text.*`X\.set_index\('user'\)`"):
+        ShallowAutoEncoder().fit(pivoted.reset_index())
+    numbered = pivoted.set_axis([1, 2, 3]).rename_axis("user_id").reset_index()
+    with pytest.warns(UserWarning, match=r"'user_id'.*taken as an item.*`X\.set_index\('user_id'"):
+        ShallowAutoEncoder().fit(numbered)
+
+
+def unconverged():
+    return ShallowAutoEncoder(max_iter=2, tol=1e-9, random_state=0)
+
+
+def test_warnings_point_to_the_callers_line_through_pipelines_and_searches():
+    X = np.random.default_rng(0).poisson(0.5, (12, 8))
+    for warn in (
+        lambda: make_recommender(unconverged()).fit(LISTENS),
+        lambda: make_pipeline(LogCountTransformer(), unconverged()).fit(X),
+        lambda: GridSearchCV(unconverged(), {"batch_size": [6]}, cv=2).fit(X),
+        lambda: cross_validate(unconverged(), X, cv=2),
+    ):
+        with pytest.warns(ConvergenceWarning) as caught:
+            warn()
+        line = warn.__code__.co_firstlineno
+        assert {(one.filename, one.lineno) for one in caught} == {(__file__, line)}
+
+
+@pytest.mark.parametrize("file", ["<stdin>", f"{Path(shallow_ae.__file__).parent}_trial/ask.py"])
+def test_warnings_point_to_a_prompt_and_to_a_folder_named_like_the_package(file):
+    names = {"__name__": "__main__", "mapper": IdMapper().fit(LISTENS)}
+    with pytest.warns(UserWarning, match="not seen in fit") as caught:
+        exec(compile("\nmapper.transform([('ann', '?')])", file, "exec"), names)
+    assert (caught[0].filename, caught[0].lineno) == (file, 2)
+
+
+@pytest.mark.parametrize(
+    "asked", [["ann", "bob"], "ann", 1005, [1005], np.array(["ann"])], ids=repr
+)
+def test_ids_of_users_where_interactions_belong(recommender, asked):
+    with pytest.raises((TypeError, ValueError), match=r"ids of users, pass the rows .*`users="):
+        recommender.recommend(asked)
+
+
+def test_strings_of_two_letters_are_not_read_as_pairs():
+    with pytest.raises(TypeError, match=r"\(user, item\) .* row 0 is 'ab'"):
+        IdMapper().fit(["ab", "cd"])
+
+
+def test_swapped_users_and_items(recommender):
+    swapped = LISTENS.rename(columns={"user": "item", "item": "user"})
+    with pytest.warns(UserWarning, match=r"'ann' is a user of fit: .* may be swapped"):
+        recommender.recommend(swapped)
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked", "told"),
+    [
+        ([5, 6], ["6", "7"], r"'6' is a str, and fit saw the int 6: convert the ids"),
+        (["5", "6"], [7, 6], r"6 is a int, and fit saw the str '6': convert the ids"),
+    ],
+)
+def test_ids_of_another_type_than_in_fit(learned, asked, told):
+    mapper = IdMapper().fit(pd.DataFrame({"user": ["ann", "bob"], "item": learned}))
+    with pytest.warns(UserWarning, match=told):
+        mapper.transform(pd.DataFrame({"user": ["ann", "bob"], "item": asked}))
+
+
+def test_counts_that_are_all_zero():
+    with pytest.raises(ValueError, match=r"All 6 counts in column 'count' are 0.*leave the column"):
+        make_recommender().fit(LISTENS.assign(count=0))
+
+
+def test_lengths_of_time_as_counts():
+    times = pd.to_timedelta(LISTENS["count"], unit="s")
+    for listens in (LISTENS.assign(count=times), [("ann", "Kashmir", timedelta(seconds=3))]):
+        with pytest.raises(ValueError, match=r"timedelta.*`column\.dt\.total_seconds\(\)`"):
+            IdMapper().fit(listens)
+
+
+def test_one_column_for_users_and_items():
+    with pytest.raises(
+        ValueError, match=r"`user`='user', `item`='user' .* three different columns"
+    ):
+        IdMapper("user", "user").fit(LISTENS)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def test_text_as_counts(library):
+    with pytest.warns(UserWarning, match=r"'count' holds text such as '3', .*`pandas\.to_numeric"):
+        mapper = IdMapper().fit(library(LISTENS.astype({"count": str})))
+    assert mapper.transform(LISTENS).sum() == 14
+
+
+def test_named_column_of_counts_that_is_missing():
+    with pytest.raises(ValueError, match=r"no column 'plays', only \['user', .*column of ones"):
+        make_recommender(count="plays").fit(LISTENS)
+
+
+@pytest.mark.parametrize("name", ["plays", "play_count", "numberOfViews", "Listens", "n_clicks"])
+def test_column_of_counts_that_is_not_named(name):
+    with pytest.warns(UserWarning, match=rf"Each row counts 1.*pass `count`='{name}'"):
+        IdMapper().fit(LISTENS.rename(columns={"count": name}))
+
+
+@pytest.mark.parametrize("name", ["timestamp", "rating", "year", "age", "playlist_id", "viewed_at"])
+def test_numbers_that_are_no_counts_are_ignored_silently(name):
+    assert IdMapper().fit_transform(LISTENS.rename(columns={"count": name})).max() == 1
+
+
+def test_messages_show_plain_values(recommender):
+    mapper = IdMapper().fit(NUMBERED)
+    frame = pd.DataFrame({"user": [1], "item": [77]})
+    with pytest.warns(UserWarning, match=r"such as 77;"):
+        mapper.transform(frame)
+    with pytest.raises(ValueError, match=r"the first is 77\."):
+        make_recommender(PopularityRecommender()).fit(NUMBERED).similar_items(np.array([77]))
+    with pytest.raises(ValueError, match=r"`k`=0 must"):
+        recommender.recommend(LISTENS, k=np.int64(0))
+
+
+def test_dict_and_frame_passed_to_evaluate():
+    recommended = pd.DataFrame({"user": ["ann"], "item": ["Clocks"]})
+    with pytest.raises(
+        TypeError, match=r"DataFrame.*`shallow_ae\.evaluation\.item_lists\(frame\)`"
+    ):
+        evaluate({"ann": ["Clocks"]}, recommended)
