@@ -157,6 +157,16 @@ def test_rounding_that_loses_digits_leads_to_a_fit():
     assert_same(recommender.forget(users=["huge"]), first)
 
 
+def test_an_item_without_users_has_no_weights():
+    first = events_of(100, 5, 1500, seed=1).assign(count=0.1)
+    odd = pd.DataFrame({"user": ["u1", "gone", "gone"], "item": ["odd", "odd", "s1"]})
+    odd["count"] = [0.0, 0.1, 0.1]
+    recommender = learner(EXACT).fit(pd.concat([first, odd])).forget(users=["gone"])
+    weights = weights_by_id(recommender)
+    assert (weights["odd"] == 0).all()
+    assert (weights.loc["odd"] == 0).all()
+
+
 def test_gradient_descent_continues_with_new_items_and_forgets_by_a_fit():
     first, second = events_of(60, 9, 900, seed=1), events_of(80, 12, 400, seed=2)
     model = ShallowAutoEncoder(max_iter=30, random_state=0)
