@@ -191,7 +191,7 @@ class HoldoutProtocol:
 
     def split(self, X: Any, y: Any) -> tuple[sp.csr_array[Any], sp.csr_array[Any]]:
         """Return the visible and the hidden interactions of a users x items matrix."""
-        if _are_windows(y):
+        if are_windows(y):
             raise TypeError(
                 "`y` is the window of each interaction, and X is a users x items matrix, which has "
                 "no times. Score a pipeline of `make_recommender`, or pass "
@@ -212,7 +212,7 @@ class HoldoutProtocol:
             parts = hold_out_pairs(
                 interactions, self.holdout, **names, random_state=self.random_state
             )
-        elif _are_windows(y):
+        elif are_windows(y):
             parts = _window_pairs(interactions, y, names)
         else:
             parts = _given_pairs(interactions, y)
@@ -239,7 +239,8 @@ class HoldoutProtocol:
         return float(np.nanmean(values))
 
 
-def _are_windows(y: Any) -> bool:
+def are_windows(y: Any) -> bool:
+    """Return whether `y` has the form of the windows of interactions: a Series of categories."""
     return isinstance(y, pd.Series) and isinstance(y.dtype, pd.CategoricalDtype)
 
 

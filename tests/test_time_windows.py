@@ -345,6 +345,18 @@ def test_the_pipeline_itself_scores_windows(listens):
     np.testing.assert_array_equal(routed, alone)
 
 
+def test_a_pipeline_that_ends_in_a_search_is_scored(listens):
+    cv = TimeWindowSplit(2, test_size="60D", time="when")
+    windows = cv.windows_of(listens)
+    search = make_recommender(ShallowAutoEncoderCV([0.3, 30.0], cv=2))
+    scores = cross_val_score(search, listens, windows, cv=cv, error_score="raise")
+    for score, (train, test) in zip(scores, cv.split(listens, windows), strict=True):
+        best = search.fit(listens.iloc[train])[-1].best_params_
+        recommender = make_recommender(ShallowAutoEncoder(solver="exact").set_params(**best))
+        recommender.fit(listens.iloc[train])
+        assert score == pytest.approx(recommender.score(listens.iloc[test], windows.iloc[test]))
+
+
 def test_what_comes_after_the_window_changes_nothing(listens):
     cv = TimeWindowSplit(2, test_size="60D", time="when")
     windows = cv.windows_of(listens)

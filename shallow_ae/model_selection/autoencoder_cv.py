@@ -139,6 +139,8 @@ class ShallowAutoEncoderCV(SelectedModelMixin, BaseEstimator):
         y : sparse matrix or ndarray of shape (n_users, n_items), default=None
             Held-out items of the same users, against which the scorer compares the
             recommendations. If None, the scorer holds out items of `X`.
+            The windows of a :class:`~shallow_ae.TimeWindowSplit`, which a pipeline passes on, are
+            ignored: they are for the scorer of the pipeline.
         sample_weight : array-like of shape (n_users,), default=None
             Weight of each user in the fits, >= 0. Scores weight all users equally.
 

@@ -128,9 +128,9 @@ def make_ranking_scorer(
         dict of user to ids, an array of bool that is True for the held-out rows of `X`, or the
         result of :meth:`TimeWindowSplit.windows_of <shallow_ae.TimeWindowSplit.windows_of>`, which
         holds out the new items of the last window; only the last two can be split into folds by a
-        search. `cross_val_score` and `cross_validate` refuse a
-        sparse `y`; searches accept it. Items that a user has in both `X` and `y` count as misses,
-        because seen items are not recommended.
+        search. `cross_val_score` and `cross_validate` refuse a sparse `y`; searches accept it.
+        Items that a user has in both `X` and `y` count as misses, because seen items are not
+        recommended.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight
 from shallow_ae.data.matrices import aligned_by_name, canonical, check_interactions
-from shallow_ae.evaluation import HoldoutProtocol
+from shallow_ae.evaluation import HoldoutProtocol, are_windows
 from shallow_ae.model_selection.scorer import RankingScorer
 from shallow_ae.models.fitted import FittedState
 from shallow_ae.models.recommender import RecommenderMixin
@@ -37,7 +37,12 @@ class Data(NamedTuple):
 
 
 def checked_data(trial: Any, X: Any, y: Any, sample_weight: Any) -> Data:
-    """Return the checked arguments of a search. `trial` gets the number and names of the items."""
+    """Return the checked arguments of a search. `trial` gets the number and names of the items.
+
+    The windows of a TimeWindowSplit have a row for each interaction, and not for each user: a
+    pipeline passes them to the fits of its steps, and they are for the scorer.
+    """
+    y = None if are_windows(y) else y
     rows = sp.csr_array(check_interactions(trial, X, reset=True))
     if rows.shape[1] < 2:
         raise ValueError(

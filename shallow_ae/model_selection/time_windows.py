@@ -24,9 +24,9 @@ class TimeWindowSplit:
     """Cross-validation over time: train on the rows before a window, test on the window.
 
     The splitter is for frames with one row for each interaction. The windows have the same length,
-    follow each other without gaps, and the last window contains the last row. In each split, a
-    model learns from the rows before one window, recommends from the same rows, and is measured on
-    the items that its users met for the first time in the window.
+    each begins where the previous one ends, and the last window contains the last row. In each
+    split, a model learns from the rows before one window, recommends from the same rows, and is
+    measured on the items that its users met for the first time in the window.
 
     The test part of a split therefore consists of two kinds of rows: the training rows of the
     window's users, from which to recommend, and the rows of the window, which the scorer hides. The
