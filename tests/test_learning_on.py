@@ -264,7 +264,7 @@ def test_an_error_changes_nothing(forget, message):
 def test_an_event_is_taken_back_once():
     listens = [("ann", "Help!"), ("bob", "Help!"), ("ann", "Help!"), ("bob", "Clocks")]
     recommender = learner(EXACT).fit(listens)
-    with pytest.raises(ValueError, match="1 of 3 interactions .* given more often"):
+    with pytest.raises(ValueError, match=r"1 of 3 interactions .* given more often"):
         recommender.forget([("ann", "Help!")] * 3)
     recommender.forget([("ann", "Help!")])
     assert_same(recommender, listens[:2] + listens[3:])

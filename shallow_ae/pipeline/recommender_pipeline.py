@@ -19,7 +19,7 @@ from shallow_ae._runtime.folders import check_folder
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import check_ids, known_items, known_users, lists_of_items
-from shallow_ae.data.ids import IdMapper, read_columns
+from shallow_ae.data.ids import IdMapper, read_columns, read_to_fit
 from shallow_ae.data.interaction_log import joined, of_users, rows_like, rows_of_users, without
 from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.preprocessing import LogCountTransformer
@@ -319,7 +319,7 @@ class RecommenderPipeline(Pipeline):
         by_user = [name for name in by_user if name.endswith("sample_weight")]
         if not self.keep_interactions and not by_user:
             return None, params
-        columns = read_columns(self.steps[0][1], _in_memory(X))
+        columns = read_to_fit(self.steps[0][1], _in_memory(X))
         weights = {name: weights_of_users(params[name], columns.user_ids) for name in by_user}
         return columns, params | weights
 
@@ -490,7 +490,8 @@ class RecommenderPipeline(Pipeline):
             Interactions of each user so far. An array has shape (n_interactions, 2 or 3). A path
             names a Parquet file, or a folder whose Parquet files are read, including files in
             subfolders; names that start with "." or "_" are skipped. A relation is the result of
-            `duckdb.sql`. A user's rows may lie anywhere in the files. The columns of files and
+            `duckdb.sql`. A user's rows may lie anywhere in the files. Text files, as in IdMapper,
+            are read into memory as frames are. The columns of files and
             relations are named as in IdMapper.
         k : int, default=100
             Number of items for each user.
