@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import lzma
 import re
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from csv import QUOTE_NONE
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -23,14 +17,13 @@ from sklearn.utils import Bunch, check_random_state
 from shallow_ae._runtime.blocks import block_rows, blocks
 from shallow_ae.data.arguments import check_integer, check_real
 from shallow_ae.data.splits import hold_out_items
+from shallow_ae.data.text_files import damage_told, read_listens
 
 __all__ = ["fetch_lastfm", "load_item_lists", "load_listens", "make_listens"]
 
 _LASTFM_URL = "https://files.grouplens.org/datasets/hetrec2011/hetrec2011-lastfm-2k.zip"
 _LASTFM_SHA256 = "6738f48195667ff03caaab4d32ca9a3133d8cc026b7c3cdaf6ce1010e913c59c"
 _LASTFM_FILES = ("user_artists.dat", "artists.dat")
-_MOST_QUOTED = 80  # maximum number of characters of a line quoted in a message
-_LISTENS_FORMAT = "Expected lines of `user item count`, with a finite count >= 0."
 
 
 def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
@@ -67,74 +60,7 @@ def load_listens(path: str | PathLike[str]) -> pd.DataFrame:
     0  ann  kashmir      3
     1  bob  kashmir      1
     """
-    with _damage_told(path):
-        lines = _read_fields(path)
-    blank = lines.isna().all(axis=1)
-    if blank.all():
-        raise ValueError(f"{path} is empty. {_LISTENS_FORMAT}")
-    lines = lines[~blank]
-    counts = pd.to_numeric(lines["count"], errors="coerce")
-    bad = ~counts.between(0, np.inf, inclusive="left") | lines["surplus"].notna()
-    if bad.any():
-        place = int(bad.to_numpy().argmax())
-        number, quoted = int(lines.index[place]) + 1, " ".join(lines.iloc[place].dropna())
-        raise ValueError(
-            f"{path}, line {number} ({_shortened(quoted)!r}) is the first of {int(bad.sum()):,} "
-            f"bad lines. {_LISTENS_FORMAT}"
-        )
-    return lines.assign(count=counts).drop(columns="surplus").reset_index(drop=True)
-
-
-def _read_fields(path: str | PathLike[str]) -> pd.DataFrame:
-    """Return the first four fields of each line; missing fields are NaN."""
-    options: dict[str, Any] = {
-        "sep": r"\s+",
-        "header": None,
-        "names": ["user", "item", "count", "surplus"],
-        "dtype": str,
-        "keep_default_na": False,  # an id may be "NA" or "nan"
-        "na_values": [""],
-        "quoting": QUOTE_NONE,  # an id may hold a quotation mark
-        "skip_blank_lines": False,  # so that row r is line r + 1
-    }
-    try:
-        # Without `usecols`, pandas would use surplus leading fields of the first line as an index.
-        fields: pd.DataFrame = pd.read_csv(path, usecols=range(4), index_col=False, **options)
-        return fields
-    except pd.errors.ParserError:
-        pass  # the first lines have fewer than four fields, so pandas uses none as an index
-    try:
-        fields = pd.read_csv(path, **options)
-        return fields
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path}: {_shortened(str(error))} {_LISTENS_FORMAT}") from error
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_QUOTED else f"{text[: _MOST_QUOTED - 3]}..."
-
-
-@contextmanager
-def _damage_told(path: str | PathLike[str]) -> Iterator[None]:
-    """Convert errors of reading and decompression to a ValueError that names the file."""
-    try:
-        yield
-    except EOFError as error:
-        raise ValueError(_damage(path, "cut short", error)) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(_damage(path, "no text in UTF-8, or damaged", error)) from error
-    except (zlib.error, lzma.LZMAError) as error:
-        raise ValueError(_damage(path, "damaged", error)) from error
-    except BadZipFile as error:
-        raise ValueError(_damage(path, "cut short or damaged", error)) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise  # an error of the file system, which does not concern the content
-        raise ValueError(_damage(path, "damaged", error)) from error
-
-
-def _damage(path: str | PathLike[str], fault: str, error: Exception) -> str:
-    return f"{path} is {fault} ({_shortened(str(error))}). Write or download the file again."
+    return read_listens(path)
 
 
 def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
@@ -170,7 +96,7 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     {'ann': ['kashmir', 'clocks'], 'bob': ['yellow']}
     """
     lists: dict[str, list[str]] = {}
-    with _damage_told(path), open(path, encoding="utf-8-sig") as lines:
+    with damage_told(path), open(path, encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             # `split()` would also split at other Unicode white space.
             fields = [field for field in re.split("[ \t\n]+", line) if field]
@@ -348,7 +274,7 @@ def fetch_lastfm(
 
 def _read_lastfm(path: Path, columns: list[str], *, n_numbers: int) -> list[Any]:
     """Return the columns of a Last.fm file; the first `n_numbers` columns as whole numbers."""
-    with _damage_told(path):
+    with damage_told(path):
         text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
     if not text.endswith("\n"):
         raise _lastfm_error(path, "an incomplete last line")

@@ -18,6 +18,7 @@ from shallow_ae._weights.ranking import best_items
 from shallow_ae.data.arguments import check_choice, check_integer, check_real
 from shallow_ae.data.holdout import check_holdout, hold_out_pairs, hold_out_window
 from shallow_ae.data.matrices import canonical
+from shallow_ae.data.sources import as_table
 from shallow_ae.data.splits import hold_out_items
 from shallow_ae.data.tables import are_interactions, is_frame, numbered, pairs_in, take_rows
 from shallow_ae.metrics.formulas import MEASURES, Values, values_of_users
@@ -208,6 +209,8 @@ class HoldoutProtocol:
 
     def split_pairs(self, interactions: Any, y: Any, names: dict[str, str]) -> tuple[Any, Any]:
         """Return the visible and the hidden part of interactions with raw ids."""
+        interactions = as_table(interactions, **names)
+        y = y if isinstance(y, Mapping) else as_table(y, **names)
         if y is None:
             parts = hold_out_pairs(
                 interactions, self.holdout, **names, random_state=self.random_state

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
@@ -21,6 +22,7 @@ from shallow_ae import (
     ShallowAutoEncoder,
     ShallowAutoEncoderCV,
     SparseShallowAutoEncoder,
+    hold_out_items,
     make_recommender,
 )
 from shallow_ae.evaluation import evaluate
@@ -126,7 +128,9 @@ def test_warnings_point_to_a_prompt_and_to_a_folder_named_like_the_package(file)
     "asked", [["ann", "bob"], "ann", 1005, [1005], np.array(["ann"])], ids=repr
 )
 def test_ids_of_users_where_interactions_belong(recommender, asked):
-    with pytest.raises((TypeError, ValueError), match=r"ids of users, pass the rows .*`users="):
+    with pytest.raises(
+        (TypeError, ValueError, OSError), match=r"ids of users, pass the rows .*`users="
+    ):
         recommender.recommend(asked)
 
 
@@ -213,3 +217,71 @@ def test_dict_and_frame_passed_to_evaluate():
         TypeError, match=r"DataFrame.*`shallow_ae\.evaluation\.item_lists\(frame\)`"
     ):
         evaluate({"ann": ["Clocks"]}, recommended)
+
+
+def written(path):
+    """Write the listens to a file whose format its suffix names, and return the path."""
+    separator = {".csv": ",", ".tsv": "\t", ".txt": " "}
+    if path.suffix == ".parquet":
+        LISTENS.to_parquet(path)
+    else:
+        last = path.suffixes[0].lower()
+        table = LISTENS.replace("Hey Jude", "Hey_Jude") if last == ".txt" else LISTENS
+        table.to_csv(path, sep=separator[last], header=last != ".txt", index=False)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.CSV.gz", "a.parquet"])
+def test_a_path_where_interactions_belong(recommender, tmp_path, name):
+    path = written(tmp_path / name)
+    for own in (path, str(path)):
+        learned = make_recommender(PopularityRecommender()).fit(own)
+        assert learned[0].transform(own).sum() == 14
+    assert learned.recommend(own, k=1)["user"].tolist() == ["ann", "cleo"]
+    visible, hidden = hold_out_items(own, random_state=0)
+    assert (len(visible), len(hidden)) == (4, 2)
+    frames = learned.recommend_batches(own, k=1, batch_size=2)
+    assert pd.concat(frames)["user"].tolist() == ["ann", "cleo"]
+    assert learned.score(visible, own) >= 0
+    other = make_recommender(PopularityRecommender(), user="listener", item="song", count="plays")
+    if ".txt" in name:
+        assert len(other.fit(own)[0].items_) == 3
+    else:
+        with pytest.raises(ValueError, match=r"no column 'listener' and no 'song', only \['user'"):
+            other.fit(own)
+
+
+def test_a_folder_of_parquet_files_where_interactions_belong(tmp_path):
+    LISTENS[:4].to_parquet(tmp_path / "a.parquet")
+    LISTENS[4:].to_parquet(tmp_path / "b.parquet")
+    assert IdMapper().fit_transform(tmp_path).sum() == 14
+
+
+def test_a_relation_and_arrow_streams_where_interactions_belong():
+    duckdb = pytest.importorskip("duckdb")
+    table = pa.Table.from_pandas(LISTENS)
+    batch = table.to_batches()[0]
+    for make in (
+        lambda: duckdb.from_arrow(table).aggregate("user, item, sum(count) AS count"),
+        lambda: table,
+        lambda: batch,
+        lambda: table.to_reader(),
+    ):
+        learned = make_recommender(PopularityRecommender(), keep_interactions=True).fit(make())
+        assert learned[0].transform(make()).sum() == 14
+        assert learned.partial_fit(make()).recommend(make(), k=3).shape == (3, 5)
+        assert len(hold_out_items(make(), 1, random_state=0)[1]) == 2
+        assert sum(map(len, learned.recommend_batches(make(), k=3))) == 3
+
+
+def test_a_path_that_is_not_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file or folder 'nothing\.csv'"):
+        make_recommender().fit("nothing.csv")
+    for name in ("listens.xlsx", "listens"):
+        path = tmp_path / name
+        path.write_text("ann Kashmir 1")
+        with pytest.raises(ValueError, match=r"\.csv and \.tsv with a header; \.txt with lines"):
+            IdMapper().fit(path)
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(ValueError, match=r"empty\.csv is empty\. Expected a header"):
+        IdMapper().fit(tmp_path / "empty.csv")

@@ -430,11 +430,6 @@ def with_count_in_one(folder):
     return folder
 
 
-def csv(folder):
-    pd.DataFrame({"user": [1], "item": [2]}).to_csv(folder / "plays.csv", index=False)
-    return folder / "plays.csv"
-
-
 def damaged(folder):
     (folder / "plays.parquet").write_bytes(b"PAR1 and no more")
     return folder
@@ -454,7 +449,6 @@ def hidden(folder):
         (hidden, FileNotFoundError, "holds no Parquet files"),
         (without_item, ValueError, r"plays\.parquet: .* no column 'item', only \['user', 'song'\]"),
         (with_count_in_one, ValueError, "either all files or no file must have .* 'count'"),
-        (csv, ValueError, r"text file by its name\. Read text with pandas\.read_csv"),
         (damaged, ValueError, "is no Parquet file, but damaged"),
         (
             lambda _: duckdb.sql("SELECT 1 AS item"),

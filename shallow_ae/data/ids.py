@@ -21,6 +21,7 @@ from shallow_ae.data.counts import check_some_counts, warn_of_counts
 from shallow_ae.data.decay import decayed
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
+from shallow_ae.data.sources import as_table
 from shallow_ae.data.tables import IndexedInteractions, encode, framed, of_one_type, to_csr
 from shallow_ae.data.times import times_in
 
@@ -41,7 +42,14 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
       named by `user`, `item` and `count`; without a count column each row counts 1;
     - a list of `(user, item)` or `(user, item, count)` tuples;
     - an array of shape (n_interactions, 2 or 3) with the same columns;
+    - a path: a Parquet file or a folder of Parquet files (which need the extra `parquet`), a
+      `.csv` or `.tsv` file with a header, or a `.txt` file with lines of `user item count` and no
+      header. Text may be compressed. pandas reads ids that are all digits as integers from files
+      with a header, and as strings from files without;
+    - a DuckDB relation, or an Arrow table or stream, such as a RecordBatchReader;
     - a Dask DataFrame with the columns of a DataFrame, whose rows may lie in any partition.
+
+    Paths, relations and streams are read into memory.
 
     Ids may have any hashable type and are numbered in order of first appearance. The counts of
     repeated (user, item) pairs are summed.
@@ -448,10 +456,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def _fit(self, interactions: Any) -> IndexedInteractions:
         check_choice("unknown", self.unknown, ("ignore", "error"))
         self._check_half_life()
-        columns = read_columns(self, interactions)
+        columns = read_to_fit(self, interactions)
         check_some_counts(columns.counts, self.count)
-        if not isinstance(interactions, IndexedInteractions):
-            warn_of_counts(interactions, self.count, (self.user, self.item, self.time, self.weight))
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
         self._store(columns.user_ids, columns.item_ids, latest)
@@ -535,11 +541,22 @@ def read_columns(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """
     if isinstance(interactions, IndexedInteractions):
         return interactions
+    interactions = as_table(interactions, mapper.user, mapper.item, mapper.count)
     columns = encode(interactions, mapper.user, mapper.item, mapper.count, mapper.weight)
     if mapper.time is None or mapper.half_life is None:
         return columns
     times = times_in(framed(interactions, "time", mapper.time), mapper.time)
     return columns._replace(times=times)
+
+
+def read_to_fit(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
+    """Return the interactions as `read_columns`, and warn if their counts seem misread."""
+    if isinstance(interactions, IndexedInteractions):
+        return interactions
+    given = as_table(interactions, mapper.user, mapper.item, mapper.count)
+    columns = read_columns(mapper, given)
+    warn_of_counts(given, mapper.count, (mapper.user, mapper.item, mapper.time, mapper.weight))
+    return columns
 
 
 def rows_and_users(

@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.holdout import UserItemPairs, draw, draw_users, hold_out_pairs, keep, lowest
 from shallow_ae.data.matrices import canonical
+from shallow_ae.data.sources import as_table
 from shallow_ae.data.tables import are_interactions, column_in, take_rows
 
 
@@ -36,7 +37,8 @@ def hold_out_items(
     ----------
     X : ndarray, sparse matrix of shape (n_users, n_items), DataFrame or list of tuples
         Interactions: the nonzero entries of a matrix, the rows of a frame of any kind that narwhals
-        reads, or tuples (user, item) or (user, item, count). `X` is not modified.
+        reads, or tuples (user, item) or (user, item, count). `X` is not modified. Paths, relations
+        and streams that :class:`~shallow_ae.IdMapper` reads are read into a pandas frame.
     holdout : float or int, default=0.2
         How many of each user's items to hide. A float in (0, 1] is a fraction, rounded to the
         nearest whole number of items but at least one; an integer is a number of items. Each user
@@ -80,6 +82,7 @@ def hold_out_items(
       user    item  year
     1  ann  Clocks  2021
     """
+    X = as_table(X, user, item, count)
     if are_interactions(X):
         names = {"user": user, "item": item, "count": count}
         return hold_out_pairs(X, holdout, time=time, **names, random_state=random_state)
@@ -150,6 +153,7 @@ def hold_out_after(
     1  ann  Clocks  2021
     3  bob  Yellow  2022
     """
+    interactions = as_table(interactions, user, item, count)
     pairs = UserItemPairs(interactions, user, item, count)
     times = column_in(interactions, time)
     try:
@@ -256,6 +260,7 @@ def hold_out_users(
        Collaborative Filtering", WWW 2018.
     """
     rng = check_random_state(random_state)
+    X = as_table(X, user, item, count)
     if are_interactions(X):
         pairs = UserItemPairs(X, user, item, count)
         n_items = np.bincount(pairs.users, pairs.is_met)

@@ -14,10 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
 from shallow_ae._runtime.threads import n_threads
+from shallow_ae.data.counts import count_column
 from shallow_ae.data.tables import NO_INTERACTIONS, column_in, encode, pairs_in
 
 _MEMORY = "512MiB"  # of DuckDB, beyond which it writes temporary files
@@ -26,14 +28,13 @@ _ROWS_AT_ONCE = 2**17
 _MOST_COUNTED_USERS = 2_000_000  # 36 characters each take 200 MiB
 _MOST_SUSPECTS = 1000  # rows with missing or bad values that an error is about
 _SUFFIXES = {".parquet", ".parq", ".pq"}
-_TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat"}
 _FLOATS = {"FLOAT", "DOUBLE"}
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", *_FLOATS}
 
 
 def is_stored(given: Any) -> bool:
     """Return whether `given` is a path or a DuckDB relation."""
-    return isinstance(given, str | PathLike) or _is_relation(given)
+    return isinstance(given, str | PathLike) or is_relation(given)
 
 
 class StoredInteractions:
@@ -44,8 +45,8 @@ class StoredInteractions:
             "Parquet files and DuckDB relations are read by", "duckdb", "pyarrow.parquet"
         )
         self._columns = columns
-        self._relation = given if _is_relation(given) else None
-        self.path = None if _is_relation(given) else Path(given).resolve()
+        self._relation = given if is_relation(given) else None
+        self.path = None if is_relation(given) else Path(given).resolve()
         if self.path is None:
             _needed(given.columns, columns)
             self._files: list[Path] = []
@@ -130,7 +131,38 @@ def _interrupts() -> Iterator[None]:
         raise
 
 
-def _is_relation(given: Any) -> bool:
+def read_parquet(path: Path, columns: tuple[str, str, str]) -> pd.DataFrame:
+    """Return the Parquet files at a path as one frame, with all columns."""
+    check_packages("Parquet files are read by", "pyarrow.parquet")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = _parquet_files(path)
+    _check_files(files, columns)
+    tables = [pq.ParquetFile(file).read() for file in files]
+    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    return frame
+
+
+def read_relation(relation: Any, columns: tuple[str, str, str]) -> pd.DataFrame:
+    """Return a DuckDB relation as a frame, with all columns."""
+    check_packages("DuckDB relations are read by", "pyarrow")
+    others = [name for name in relation.columns if name not in columns]
+    frame: pd.DataFrame = _reader(_selected(relation, columns, others)).read_all().to_pandas()
+    return frame
+
+
+def read_stream(given: Any) -> pd.DataFrame:
+    """Return an object that exports Arrow data, such as a RecordBatchReader, as a frame."""
+    check_packages("Arrow streams are read by", "pyarrow")
+    import pyarrow as pa
+
+    frame: pd.DataFrame = pa.table(given).to_pandas()
+    return frame
+
+
+def is_relation(given: Any) -> bool:
+    """Return whether `given` is a DuckDB relation."""
     kind = type(given)
     package = kind.__module__.partition(".")[0].removeprefix("_")
     return kind.__name__ == "DuckDBPyRelation" and package == "duckdb"
@@ -181,13 +213,9 @@ def _check_files(files: Sequence[Path], columns: tuple[str, ...]) -> None:
         try:
             names = pq.read_schema(file).names
         except pa.ArrowInvalid as error:
-            is_text = not _TEXT_SUFFIXES.isdisjoint(map(str.lower, file.suffixes))
-            fault = (
-                "a text file by its name" if is_text else f"damaged, or of another format: {error}"
-            )
             raise ValueError(
-                f"{file} is no Parquet file, but {fault}. Read text with pandas.read_csv, and pass "
-                "the frame."
+                f"{file} is no Parquet file, but damaged, or of another format: {error}. Read "
+                "other formats into a frame, and pass the frame."
             ) from error
         try:
             own = _needed(names, columns)
@@ -208,17 +236,22 @@ def _needed(names: list[str], columns: tuple[str, ...]) -> list[str]:
     pairs_in(frame, user, item)
     for name in further:
         column_in(frame, name)
-    return [user, item, *([count] if count in names else []), *further]
+    is_counted = count_column(nw.from_native(frame), count) is not None
+    return [user, item, *([count] if is_counted else []), *further]
 
 
-def _selected(relation: Any, columns: tuple[str, ...]) -> Any:
-    """Return the columns to read, converted to types that Arrow and pandas also have."""
+def _selected(relation: Any, columns: tuple[str, ...], others: Sequence[str] = ()) -> Any:
+    """Return the columns to read, converted to types that Arrow and pandas also have.
+
+    The `others` are added unchanged.
+    """
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     expressions = []
     for name in _needed(relation.columns, columns):
         wanted = _as_count(types[name]) if name == columns[2] else _as_id(types[name])
         quoted = _quoted(name)
         expressions.append(f"CAST({quoted} AS {wanted}) AS {quoted}" if wanted else quoted)
+    expressions.extend(map(_quoted, others))
     return relation.project(", ".join(expressions))
 
 

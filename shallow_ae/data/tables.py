@@ -26,7 +26,7 @@ NO_INTERACTIONS = (
     "Pass at least one (user, item)."
 )
 
-_IF_USERS = (
+IF_USERS = (
     "If these are ids of users, pass the rows of their interactions, or `users=` to `recommend` of "
     "a pipeline with `keep_interactions`=True."
 )
@@ -227,13 +227,13 @@ def _fields(interactions: Any) -> list[Array]:
     if not hasattr(interactions, "__array__"):
         raise TypeError(
             "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
-            f"tuples or an array with those columns, got {type(interactions).__name__}. {_IF_USERS}"
+            f"tuples or an array with those columns, got {type(interactions).__name__}. {IF_USERS}"
         )
     array = np.asarray(interactions)
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
-            f"shape {array.shape} instead. Columns are user, item, count. {_IF_USERS}"
+            f"shape {array.shape} instead. Columns are user, item, count. {IF_USERS}"
         )
     return list((array.astype(object) if array.dtype.kind in "US" else array).T)
 
@@ -251,7 +251,7 @@ def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
             if not issubclass(kind, Iterable) or issubclass(kind, str | bytes):
                 raise TypeError(
                     "Interactions must be (user, item) or (user, item, count) tuples: row "
-                    f"{row} is {plain(rows[row])!r}. {_IF_USERS}"
+                    f"{row} is {plain(rows[row])!r}. {IF_USERS}"
                 )
             raise TypeError(
                 f"Interactions must be (user, item) or (user, item, count) tuples: row {row} is a "

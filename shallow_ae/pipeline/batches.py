@@ -18,6 +18,7 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import UserLists, lists_by_user
 from shallow_ae.data.ids import IdMapper, column_names, report_unknown
+from shallow_ae.data.sources import as_table, is_text_file
 from shallow_ae.data.stored_interactions import (
     OpenedInteractions,
     StoredInteractions,
@@ -50,9 +51,10 @@ class _Answer(NamedTuple):
 class _InMemory:
     """Interactions in a frame, list or array. All of them are read at once."""
 
-    path = None
-
     def __init__(self, steps: list[Any], interactions: Any) -> None:
+        self.path = Path(interactions).resolve() if is_text_file(interactions) else None
+        mapper = steps[0]
+        interactions = as_table(interactions, mapper.user, mapper.item, mapper.count)
         self._interactions = interactions
         self._rows = read(steps, interactions)
 
@@ -160,7 +162,8 @@ def _source_of(steps: list[Any], interactions: Any) -> _Source:
             "`to_parquet` of its result."
         )
     check_names((steps[0].user, steps[0].item), COLUMNS)
-    return (_Stored if is_stored(interactions) else _InMemory)(steps, interactions)
+    in_batches = is_stored(interactions) and not is_text_file(interactions)
+    return (_Stored if in_batches else _InMemory)(steps, interactions)
 
 
 def recommended_frames(steps: list[Any], interactions: Any, request: Request) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.id_lists import check_ids
-from shallow_ae.data.ids import read_columns
+from shallow_ae.data.ids import read_columns, read_to_fit
 from shallow_ae.data.interaction_log import joined, rows_like, rows_of_users, without
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.user_weights import is_by_user, weights_after_update, weights_of_users
@@ -251,7 +251,7 @@ class LearningPipeline(Pipeline):
         by_user = [name for name in by_user if name.endswith("sample_weight")]
         if not self.keep_interactions and not by_user:
             return None, params
-        columns = read_columns(self.steps[0][1], in_memory(X))
+        columns = read_to_fit(self.steps[0][1], in_memory(X))
         weights = {name: weights_of_users(params[name], columns.user_ids) for name in by_user}
         return columns, params | weights
 

@@ -139,8 +139,8 @@ class RecommenderPipeline(LearningPipeline):
             best items first. The columns are user and item, named as in IdMapper; score; rank, from
             1; and by_popularity, which is True for users without any known item. Their score is the
             item's number of users in `fit`, or the sum of the users' sample weights. Users with
-            fewer than `k` candidates have fewer rows. For a Dask DataFrame, a Dask DataFrame with the users in the order of
-            Dask's shuffle, computed when it is written.
+            fewer than `k` candidates have fewer rows. For a Dask DataFrame, a Dask DataFrame with
+            the users in the order of Dask's shuffle, computed when it is written.
 
         Raises
         ------
@@ -209,8 +209,9 @@ class RecommenderPipeline(LearningPipeline):
             Interactions of each user so far. An array has shape (n_interactions, 2 or 3). A path
             names a Parquet file, or a folder whose Parquet files are read, including files in
             subfolders; names that start with "." or "_" are skipped. A relation is the result of
-            `duckdb.sql`. A user's rows may lie anywhere in the files. The columns of files and
-            relations are named as in IdMapper. None means the interactions that the pipeline keeps.
+            `duckdb.sql`. A user's rows may lie anywhere in the files. Text files, as in IdMapper,
+            are read into memory as frames are. The columns of files and relations are named as in
+            IdMapper. None means the interactions that the pipeline keeps.
         k : int, default=100
             Number of items for each user.
         batch_size : int, default=10_000
