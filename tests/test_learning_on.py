@@ -149,7 +149,7 @@ def test_a_kept_gram_matrix_is_updated_and_rows_are_fitted_again(model, monkeypa
 
 
 def test_rounding_that_loses_digits_leads_to_a_fit():
-    first = events_of(100, 5, 1500, seed=1)
+    first = events_of(100, 5, 1500, seed=1).assign(count=0.3)
     huge = pd.DataFrame({"user": "huge", "item": ["s0", "s1"], "count": [1e6, 1e6]})
     model = ShallowAutoEncoder(1e4, solver="exact")
     recommender = learner(model).fit(pd.concat([first, huge]))
