@@ -1,4 +1,4 @@
-"""`solver="auto"`, `regularization="auto"`, and the steps that `make_recommender` has by default."""
+"""`solver="auto"`, `regularization="auto"`, and the default steps of `make_recommender`."""
 
 import pickle
 
@@ -172,7 +172,9 @@ def test_searches_compare_the_value_with_numbers(counts):
     values = ["auto", 0.1, 1e6]
     scorer = make_ranking_scorer()
     both = [
-        GridSearchCV(ShallowAutoEncoder(solver="exact"), {"regularization": values}, scoring=scorer),
+        GridSearchCV(
+            ShallowAutoEncoder(solver="exact"), {"regularization": values}, scoring=scorer
+        ),
         ShallowAutoEncoderCV(values),
     ]
     means = [search.fit(counts).cv_results_["mean_test_score"] for search in both]
@@ -231,3 +233,47 @@ def test_auto_descends_where_the_exact_solution_does_not_serve(counts):
 
 def test_the_default_parameters_are_those_of_the_gradient_steps():
     assert (ShallowAutoEncoder().solver, ShallowAutoEncoder().regularization) == ("sgd", 0.02)
+
+
+def as_zeros_and_ones(counts):
+    return (counts > 0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def lastfm_split(lastfm_folder):
+    """Return counts of all artists and a hidden fifth of each user's artists."""
+    counts = IdMapper().fit_transform(fetch_lastfm(lastfm_folder).listens)
+    return hold_out_items(counts, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("scale", "least"),
+    # The best of a grid: .3780 (exact, log counts), .2466 (exact, counts), .3755 (exact, 0 or 1).
+    [(LogCountTransformer().fit_transform, 0.376), (np.abs, 0.2425), (as_zeros_and_ones, 0.371)],
+)
+def test_the_value_ranks_nearly_as_well_as_the_best_on_lastfm(lastfm_split, scale, least):
+    counts, hidden = lastfm_split
+    X = sp.csr_array(scale(counts)).astype(np.float32)
+    model = ShallowAutoEncoder("auto", solver="exact").fit(X)
+    assert ndcg_score(hidden, model.recommend(X, k=100), k=100) > least
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    # The best of a grid: .2076 (exact) and .2035 (nearest).
+    [(ShallowAutoEncoder("auto", solver="exact"), 0.205), (SparseShallowAutoEncoder("auto"), 0.2)],
+)
+def test_the_value_ranks_nearly_as_well_as_the_best_on_movielens(ml_1m, model, least):
+    X, hidden = ml_1m
+    found = model.fit(X.astype(np.float32)).recommend(X, k=100)
+    assert ndcg_score(hidden, found, k=100) > least
+
+
+def test_the_default_recommender_on_lastfm(lastfm_folder):
+    listens = fetch_lastfm(lastfm_folder).listens
+    visible, hidden = hold_out_items(listens, random_state=0)
+    recommender = make_recommender().fit(visible)
+    assert recommender.score(visible, hidden) > 0.376  # seen: 0.382
+    weights = recommender[-1].item_weights_
+    assert weights.nnz <= 100 * weights.shape[1]
+    assert len(pickle.dumps(make_recommender().fit(listens))) < 30e6  # seen: 11e6

@@ -28,7 +28,7 @@ def regularization_for(data: Data, user_exponent: float) -> float:
         If the squares overflow.
     """
     length = data.mean_squared_length(user_exponent)
-    if not length <= np.finfo(data.dtype).max:
+    if not length <= float(np.finfo(data.dtype).max):
         raise ValueError(too_large(data.dtype))
     counts = data.item_counts
     if not length > 0 or not counts.any():
