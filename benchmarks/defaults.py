@@ -9,8 +9,13 @@ parameters are chosen on the same hidden items that measure the NDCG. The defaul
 - `SparseShallowAutoEncoder()`, `LowRankAutoEncoder()` and the sum of both without weights, and the
   best of a grid each: NDCG@100, on Gowalla NDCG@20. The grid of the sum is the weight of the best
   low-rank model, added to the best nearest model.
+- `regularization="auto"` of the nearest, the exact and the gradient descent model, compared with a
+  grid of multiples of the value found, from 1/8 to 8. The counts of Last.fm are also fitted as they
+  are, and as zeros and ones. Gradient descent is fitted to the 4,000 items with the most users, and
+  on Gowalla the exact model to the 10,000 items with the most users. The multiples go from 1/4 to 4
+  on Gowalla and for gradient descent. With --auto-only, the program compares nothing else.
 
-    python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER
+    python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER [--auto-only]
 """
 
 import argparse
@@ -33,6 +38,8 @@ from shallow_ae import (
     hold_out_items,
     ndcg_score,
 )
+from shallow_ae._objective.regularization import regularization_for
+from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae.datasets import fetch_lastfm
 
 K = 100
@@ -60,14 +67,24 @@ GOWALLA_LOW_RANK_GRID = {
     "user_exponent": (0.8, 1.0),
     "item_exponent": (0.4, 0.5),
 }
+FINE, COARSE = np.arange(-3, 3.5, 0.5), np.arange(-2.0, 3)  # base-2 logarithms of the multiples
+FACTORS = {  # of the value that "auto" finds
+    "nearest": (SparseShallowAutoEncoder(), FINE, None),
+    "exact": (ShallowAutoEncoder(solver="exact"), FINE, None),
+    "sgd": (ShallowAutoEncoder(random_state=0), COARSE, 4_000),
+}
+GOWALLA_FACTORS = {
+    name: (model, COARSE, 10_000 if name == "exact" else n_items)
+    for name, (model, _, n_items) in FACTORS.items()
+}
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0)
 
 
-def lastfm(folder: str) -> tuple[sp.csr_array, sp.csr_array]:
-    """Return log-weighted listens and the artists held out of them."""
+def lastfm(folder: str) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """Return log-weighted listens, the artists held out of them, and the visible counts."""
     counts = IdMapper().fit_transform(fetch_lastfm(folder).listens)
     visible, hidden = hold_out_items(counts, random_state=0)
-    return LogCountTransformer().fit_transform(visible), hidden
+    return LogCountTransformer().fit_transform(visible), hidden, visible
 
 
 def as_they_come(folder: str) -> tuple[sp.csr_array, sp.csr_array]:
@@ -96,6 +113,46 @@ def compare(title: str, X: sp.csr_array, hidden: sp.csr_array) -> None:
             f"  default, seed {seed}: {score:.4f}, {score / best - 1:+.2%} of the best exact one; "
             f"fit in {seconds:.0f} s"
         )
+
+
+def compare_auto(
+    title: str, X: sp.csr_array, hidden: sp.csr_array, k: int, settings: dict[str, Any]
+) -> None:
+    """Print each model with `regularization="auto"`, the best of a grid, and the times."""
+    print(f"\n{title}, regularization='auto', NDCG@{k}")
+    for name, (model, exponents, n_items) in settings.items():
+        rows, truth = (X, hidden) if n_items is None else most_popular(X, hidden, n_items)
+        scores, times = {}, []
+        for exponent in exponents:
+            began = time.perf_counter()
+            value = regularization_for(TrainingRows(rows, np.ones(rows.shape[0])), 0.0)
+            of_rule = time.perf_counter() - began
+            trial = clone(model).set_params(
+                regularization=value * 2.0**exponent if exponent else "auto"
+            )
+            began = time.perf_counter()
+            trial.fit(rows)
+            times.append(time.perf_counter() - began)
+            scores[exponent] = ndcg_score(truth, trial.recommend(rows, k=k), k=k)
+        best = max(scores, key=lambda exponent: scores[exponent])
+        print(
+            f"  {name:<8}{rows.shape[1]:>7,} items  auto {value:<9.3g}{scores[0]:.4f}  "
+            f"best of {len(scores)} {value * 2.0**best:<9.3g}{scores[best]:.4f}  "
+            f"ratio {scores[0] / scores[best]:.3f}  fit {np.median(times):.2f} s  "
+            f"rule {of_rule:.3f} s",
+            flush=True,
+        )
+
+
+def most_popular(
+    X: sp.csr_array, hidden: sp.csr_array, n_items: int
+) -> tuple[sp.csr_array, sp.csr_array]:
+    """Return the columns of the items with the most users, and the rows that are not empty."""
+    counts = np.bincount(X.indices, minlength=X.shape[1])
+    items = np.sort(np.argsort(-counts, kind="stable")[:n_items])
+    X = sp.csr_array(X[:, items])
+    users = np.diff(X.indptr) > 0
+    return sp.csr_array(X[users]), sp.csr_array(sp.csr_array(hidden[:, items])[users])
 
 
 def compare_sum(
@@ -136,18 +193,28 @@ def main() -> None:
     parser.add_argument("--lastfm", metavar="FOLDER", help="of the HetRec 2011 files")
     parser.add_argument("--ml-1m", metavar="FOLDER", help="of train.npz and test.npz")
     parser.add_argument("--gowalla", metavar="FOLDER", help="of train.npz and test.npz")
+    parser.add_argument("--auto-only", action="store_true", help="no other defaults")
     args = parser.parse_args()
     if args.ml_1m:
         parts = as_they_come(args.ml_1m)
-        compare("MovieLens-1M", *parts)
-        compare_sum(*parts, K, NEAR_GRID, LOW_RANK_GRID)
+        compare_auto("MovieLens-1M", *parts, K, FACTORS)
+        if not args.auto_only:
+            compare("MovieLens-1M", *parts)
+            compare_sum(*parts, K, NEAR_GRID, LOW_RANK_GRID)
     if args.lastfm:
-        parts = lastfm(args.lastfm)
-        compare("Last.fm", *parts)
-        compare_sum(*parts, K, NEAR_GRID, LOW_RANK_GRID)
+        logarithms, hidden, counts = lastfm(args.lastfm)
+        compare_auto("Last.fm, log counts", logarithms, hidden, K, FACTORS)
+        compare_auto("Last.fm, counts", counts.astype(np.float32), hidden, K, FACTORS)
+        compare_auto("Last.fm, 0 or 1", (counts != 0).astype(np.float32), hidden, K, FACTORS)
+        if not args.auto_only:
+            compare("Last.fm", logarithms, hidden)
+            compare_sum(logarithms, hidden, K, NEAR_GRID, LOW_RANK_GRID)
     if args.gowalla:
-        print("\nGowalla, NDCG@20")
-        compare_sum(*as_they_come(args.gowalla), 20, GOWALLA_NEAR_GRID, GOWALLA_LOW_RANK_GRID)
+        parts = as_they_come(args.gowalla)
+        compare_auto("Gowalla", *parts, 20, GOWALLA_FACTORS)
+        if not args.auto_only:
+            print("\nGowalla, NDCG@20")
+            compare_sum(*parts, 20, GOWALLA_NEAR_GRID, GOWALLA_LOW_RANK_GRID)
 
 
 if __name__ == "__main__":

@@ -487,3 +487,24 @@ def test_dask_is_needed_for_dask_only():
         assert not [name for name in sys.modules if name.startswith(("dask", "distributed"))]
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+
+
+@pytest.mark.parametrize("name", ["exact", "nearest", "sgd"])
+@pytest.mark.usefixtures("threads")
+def test_auto_finds_the_regularization_of_the_rows_in_memory(X, name):
+    model = {"exact": EXACT, "nearest": NEAREST, "sgd": DESCENT}[name]
+    model = clone(model).set_params(regularization="auto", user_exponent=0.3)
+    weights = np.random.default_rng(0).integers(0, 3, 200)
+    expected = clone(model).fit(X, sample_weight=weights)
+    rows, of_rows = cut(X, 3), da.from_array(weights, chunks=(67, 67, 66))
+    found = clone(model).fit(rows, sample_weight=of_rows)
+    assert found.regularization_ == pytest.approx(expected.regularization_, rel=1e-12)
+    if name != "sgd":
+        found.partial_fit(rows).forget(rows)
+        assert found.regularization_ == pytest.approx(expected.regularization_, rel=1e-12)
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_solver_is_named_for_rows_on_workers(X):
+    with pytest.raises(ValueError, match=r"X is a Dask array. Set `solver`='exact' if"):
+        ShallowAutoEncoder(solver="auto").fit(cut(X, 2))

@@ -64,8 +64,10 @@ def expected_failures(estimator):
     [
         ShallowAutoEncoder(),
         ShallowAutoEncoder(solver="exact"),
+        ShallowAutoEncoder("auto", solver="auto"),
         ShallowAutoEncoderCV([0.1, 1.0], cv=3),
         SparseShallowAutoEncoder(n_neighbors=2),
+        SparseShallowAutoEncoder("auto"),
         LowRankAutoEncoder(2),
         PopularityRecommender(),
         BlendedRecommender(PARTS, weights=[1.0, 0.5]),

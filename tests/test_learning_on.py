@@ -22,6 +22,7 @@ from shallow_ae import (
 )
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae.models import autoencoder
 
 EQUAL = {"rtol": 0, "atol": 1e-8}  # in float64
 EXACT = ShallowAutoEncoder(0.3, solver="exact")
@@ -29,6 +30,8 @@ NEAREST = SparseShallowAutoEncoder(0.3, n_neighbors=5)
 MODELS = {
     "exact": EXACT,
     "nearest": NEAREST,
+    "exact, auto": ShallowAutoEncoder("auto", solver="exact"),
+    "nearest, auto": SparseShallowAutoEncoder("auto", n_neighbors=5),
     "low rank": LowRankAutoEncoder(3, random_state=0),
     "sum": BlendedRecommender([("near", NEAREST), ("tastes", LowRankAutoEncoder(2))]),
 }
@@ -130,6 +133,7 @@ def test_any_events_in_any_order(name, data):
 @pytest.mark.parametrize("model", [EXACT, NEAREST], ids=["exact", "nearest"])
 def test_a_kept_gram_matrix_is_updated_and_rows_are_fitted_again(model, monkeypatch):
     first, second = events_of(200, 6, 3000, seed=1), events_of(8, 8, 30, seed=2)
+    model = clone(model).set_params(regularization="auto")
     recommender = learner(model, LogCountTransformer()).fit(first)
     is_gram = isinstance(recommender[-1]._fitted.training_data, TrainingGram)
     fits = []
@@ -138,7 +142,7 @@ def test_a_kept_gram_matrix_is_updated_and_rows_are_fitted_again(model, monkeypa
     recommender.partial_fit(second)
     recommender.forget(users=["u3"])
     recommender.forget(second[second["user"] != "u3"].iloc[:4])
-    assert is_gram == (model is EXACT)
+    assert is_gram == isinstance(model, ShallowAutoEncoder)
     assert len(fits) == (0 if is_gram else 3)
     monkeypatch.undo()
     left = pd.concat([first, second])
@@ -186,6 +190,22 @@ def test_gradient_descent_continues_with_new_items_and_forgets_by_a_fit():
     assert 0 < moved.max(axis=None) < np.abs(before).max(axis=None)
     recommender.forget(users=["u2", "u70"])
     assert_same(recommender, both[~both["user"].isin(["u2", "u70"])])
+
+
+@pytest.mark.parametrize("chosen", ["sgd", "exact"])
+def test_an_automatic_solver_goes_on(chosen, monkeypatch):
+    first, second = events_of(200, 6, 3000, seed=1), events_of(8, 8, 30, seed=2)
+    monkeypatch.setattr(autoencoder, "quicker_solver", lambda *_: chosen)
+    model = ShallowAutoEncoder("auto", solver="auto", max_iter=5, random_state=0)
+    recommender = learner(model).fit(first)
+    assert recommender[-1].solver_ == chosen
+    n_steps = recommender[-1].n_iter_
+    recommender.partial_fit(second)
+    assert recommender[-1].solver_ == chosen
+    if chosen == "sgd":
+        assert recommender[-1].n_iter_ == n_steps + 1
+    else:
+        assert_same(recommender, pd.concat([first, second]))
 
 
 def test_a_warm_start_does_not_keep_what_is_forgotten():

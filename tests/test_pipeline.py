@@ -22,6 +22,7 @@ from shallow_ae import (
     LogCountTransformer,
     RecommenderPipeline,
     ShallowAutoEncoder,
+    SparseShallowAutoEncoder,
     make_ranking_scorer,
     make_recommender,
 )
@@ -308,12 +309,14 @@ def test_it_is_a_pipeline_of_scikit_learn(listens, recommender):
     assert len(search.fit(listens).best_estimator_.recommend(listens, k=1)) == 60
 
 
-def test_the_default_weights_counts_and_descends():
-    assert [type(step) for _, step in make_recommender().steps] == [
+def test_the_default_weights_counts_and_fits_the_nearest_items():
+    steps = [step for _, step in make_recommender().steps]
+    assert [type(step) for step in steps] == [
         IdMapper,
         LogCountTransformer,
-        ShallowAutoEncoder,
+        SparseShallowAutoEncoder,
     ]
+    assert (steps[-1].regularization, steps[-1].dropout) == ("auto", 0.4)
     mapper = IdMapper(item="song")
     assert make_recommender(mapper, ShallowAutoEncoder())[0] is mapper
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from shallow_ae._linalg.csr import column_squares, items_per_user
-from shallow_ae._objective.objective import check_finite, unscaled_user_weights
+from shallow_ae._objective.objective import check_finite, sum_of_squares, unscaled_user_weights
 from shallow_ae._objective.training_data import TrainingRows, own_rows
 from shallow_ae._runtime.dask_graphs import Task, in_partition
 from shallow_ae._typing import Array
@@ -128,6 +128,11 @@ def weigh_part(
     if keeps_all or counting.all():
         return Part(X, weights)
     return Part(X[counting], weights[counting])
+
+
+def square_part(part: Part) -> float:
+    """Return the weighted sum of the squared lengths of the rows."""
+    return sum_of_squares(*part)
 
 
 def rows_of(rows: TrainingRows, own: NDArray[np.intp]) -> sp.csr_array[Any]:

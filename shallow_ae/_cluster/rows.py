@@ -19,6 +19,7 @@ from shallow_ae._cluster.parts import (
     read_block,
     rows_of,
     size_of,
+    square_part,
     sum_items,
     sum_weights,
     weigh_part,
@@ -117,6 +118,11 @@ class PartitionedRows:
         check_finite("user_exponent", user_exponent, np.asarray([factor, sum(totals)]))
         settings = (user_exponent, units, factor, self.dtype, keeps_all)
         return persisted([task(weigh_part, part, *settings) for part in self.parts])
+
+    def mean_squared_length(self, user_exponent: float) -> float:
+        """Return the mean of w_u ||x_u||^2 over the users, for weights w_u with mean 1."""
+        parts = self.weighted(user_exponent)
+        return float(sum(computed([task(square_part, part) for part in parts]))) / self.n_rows
 
     @property
     def weight_units(self) -> tuple[float, int]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from shallow_ae._linalg.csr import column_squares, items_per_user, sum_by_item
+from shallow_ae._linalg.csr import column_squares, items_per_user, row_squares, sum_by_item
 from shallow_ae._typing import Array, Interactions
 
 
@@ -27,14 +27,6 @@ class Objective(NamedTuple):
     diagonal_slack: float
     user_exponent: float
     item_exponent: float
-
-    @property
-    def inverse_key(self) -> tuple[float, float, float]:
-        """Return the parameters that the inverse depends on.
-
-        On the same data, objectives with equal keys share an inverse.
-        """
-        return self.user_exponent, self.regularization, self.dropout
 
     def check_has_closed_form(self) -> None:
         """Raise an error if there is no penalty: the closed form does not exist then."""
@@ -114,6 +106,17 @@ def item_counts(X: Interactions, sample_weight: Array) -> Array:
     if isinstance(X, sp.csr_array):
         return sum_by_item(X, sample_weight)
     return np.asarray(np.einsum("u,ui->i", sample_weight.astype(np.float64), X != 0))
+
+
+def sum_of_squares(X: Interactions, weights: Array) -> float:
+    """Return the sum of w_u ||x_u||^2 over the users, in float64."""
+    with np.errstate(over="ignore"):  # a later check raises an error if a sum is infinite
+        return float(row_squares(X).astype(np.float64) @ weights.astype(np.float64))
+
+
+def mean_squared_length(X: Interactions, weights: Array) -> float:
+    """Return the weighted mean of ||x_u||^2 over the users, in float64."""
+    return sum_of_squares(X, weights) / float(weights.sum(dtype=np.float64))
 
 
 def item_penalty(

@@ -26,6 +26,9 @@ class Data(Protocol):
     def item_counts(self) -> Array:
         """Return the sum of the sample weights of each item's users."""
 
+    def mean_squared_length(self, user_exponent: float) -> float:
+        """Return the mean of w_u ||x_u||^2 over the users, for weights w_u with mean 1."""
+
 
 _Data = TypeVar("_Data", bound=Data)
 _Data_co = TypeVar("_Data_co", bound=Data, covariant=True)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from shallow_ae._objective.objective import item_counts, user_weights
+from shallow_ae._objective.objective import item_counts, mean_squared_length, user_weights
 from shallow_ae._objective.training_gram import (
     GRAM_DTYPE,
     TrainingGram,
@@ -55,6 +55,10 @@ class TrainingRows(NamedTuple):
     def total_weight(self) -> float:
         """Return the sum of the sample weights."""
         return float(self.sample_weight.sum())
+
+    def mean_squared_length(self, user_exponent: float) -> float:
+        """Return the mean of w_u ||x_u||^2 over the users, for weights w_u with mean 1."""
+        return mean_squared_length(*self.weighted(user_exponent))
 
     def weighted(self, user_exponent: float) -> tuple[sp.csr_array[Any], Array]:
         """Return the rows with nonzero weights, and these weights, which sum to `n_rows`."""

@@ -38,6 +38,12 @@ class TrainingGram:
         """Return how many numbers are stored."""
         return self.matrix.size
 
+    def mean_squared_length(self, user_exponent: float) -> float:
+        """Return the mean of w_u ||x_u||^2 over the users, for weights w_u with mean 1."""
+        self.check_exponent(user_exponent)
+        diagonal = self.matrix.diagonal()
+        return float(diagonal.sum(dtype=np.float64) / self.total_weight)
+
     def learn(
         self, X: sp.csr_array[Any], sample_weight: Array, user_exponent: float
     ) -> TrainingGram:

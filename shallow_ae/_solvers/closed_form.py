@@ -64,7 +64,8 @@ def solve(problem: Problem[TrainingData], *, verbose: int = 0) -> Solution:
 def solve_each(problems: Sequence[Problem[TrainingData]]) -> Iterator[Solution]:
     """Yield the solutions of problems on the same data that share an inverse, without residuals.
 
-    All objectives must have the same `inverse_key`. If the data are a Gram matrix, it must have the
+    All objectives must have the same `user_exponent`, `regularization` and `dropout`, on which the
+    inverse depends. If the data are a Gram matrix, it must have the
     same `user_exponent`.
     """
     return _solutions_of(problems, 0, has_residual=False)

@@ -84,6 +84,18 @@ def dense_costs(X: Interactions, batch_size: int, max_iter: int) -> dict[str, Co
     }
 
 
+def quicker_solver(X: Interactions, batch_size: int, max_iter: int) -> str:
+    """Return the solver with the shortest estimated time among the solvers that fit in memory.
+
+    If no solver fits, return the solver that needs less memory; its fit raises the MemoryError.
+    """
+    costs, free = dense_costs(X, batch_size, max_iter), free_memory()
+    fitting = [name for name, cost in costs.items() if cost.bytes <= free]
+    if not fitting:
+        return min(costs, key=lambda name: costs[name].bytes)
+    return min(fitting, key=lambda name: costs[name].seconds)
+
+
 def _exact_cost(X: sp.csr_array[Any], rate: float) -> Cost:
     n_users, n_items = X.shape
     dual = is_dual(n_users, n_items)

@@ -53,11 +53,16 @@ def check_real(
     high: float = np.inf,
     open_low: bool = False,
     open_high: bool = False,
+    or_else: str = "",
 ) -> float:
-    """Return `value` as float if it is a finite number in the interval, else raise an error."""
+    """Return `value` as float if it is a finite number in the interval, else raise an error.
+
+    The error also names `or_else`, another value that the caller has accepted.
+    """
     bounds = [f"{'>' if open_low else '>='} {low:g}"] * (low > -np.inf)
     bounds += [f"{'<' if open_high else '<='} {high:g}"] * (high < np.inf)
     wanted = " ".join(["number", " and ".join(bounds)]).strip()
+    wanted += f" or {or_else!r}" if or_else else ""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(
             f"`{name}`={plain(value)!r} must be a {wanted}, got {type(value).__name__}."

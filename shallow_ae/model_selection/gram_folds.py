@@ -29,7 +29,7 @@ from shallow_ae.model_selection.search import Data, Outcome, Scoring, Splits, sp
 from shallow_ae.models import fit_exact
 from shallow_ae.models.autoencoder import ShallowAutoEncoder
 from shallow_ae.models.fitted import AutoEncoderState, solved_state
-from shallow_ae.models.parameters import objective_of
+from shallow_ae.models.parameters import inverse_key_of, objective_of
 
 # Largest allowed ratio of a diagonal entry of the Gram matrix of all rows to the same entry of a
 # training part that is computed as a difference. At this ratio, float32 loses two of seven digits.
@@ -59,14 +59,14 @@ def cross_validate(
     MemoryError
         If the memory does not suffice for one inverse at a time.
     """
-    objectives = [objective_of(model) for model in models]
-    order = sorted(range(len(models)), key=lambda i: objectives[i].inverse_key)
-    groups = [list(g) for _, g in groupby(order, lambda i: objectives[i].inverse_key)]
+    keys = [inverse_key_of(model) for model in models]
+    order = sorted(range(len(models)), key=lambda i: keys[i])
+    groups = [list(g) for _, g in groupby(order, lambda i: keys[i])]
     on_threads = _may_run_on_threads(data, splits, scoring, copies=len(groups) < len(models))
     outcome = Outcome.empty(len(models), len(splits))
     gram = None
     with progress_bar(outcome.scores.size, "cross-validation", verbose=verbose) as bar:
-        for exponent, alike in groupby(groups, lambda g: objectives[g[0]].user_exponent):
+        for exponent, alike in groupby(groups, lambda g: float(models[g[0]].user_exponent)):
             of_exponent, gram = list(alike), None
             run = map_sequential
             if on_threads and len(of_exponent) >= n_threads() > 1:
@@ -131,7 +131,7 @@ def _fit_and_score(
     Each fitted model is deleted before the next fit, so that the next fit can reuse its memory.
     """
     counts = data.item_counts
-    problems = [problem_of(data, objective_of(models[i]), counts) for i in group]
+    problems = [problem_of(data, objective_of(models[i], data), counts) for i in group]
     solutions = solve_each(problems)
     for i, problem in zip(group, problems, strict=True):
         began = time.perf_counter()
@@ -154,12 +154,11 @@ def fit_on_all_rows(
 
     `gram`, the Gram matrix of all rows, is reused if it was computed with the same user exponent.
     """
-    objective = objective_of(model)
-    if gram is None or gram.user_exponent != objective.user_exponent:
-        exponent = objective.user_exponent
+    exponent = float(model.user_exponent)
+    if gram is None or gram.user_exponent != exponent:
         kept = training_data(data.X, data.sample_weight, exponent, given_X, given_weight)
-        return fit_exact.fit(kept, objective)
-    problem = problem_of(gram, objective)
+        return fit_exact.fit(kept, objective_of(model, kept))
+    problem = problem_of(gram, objective_of(model, gram))
     state = solved_state(problem, solve(problem))
     if keeps_gram(data.X.nnz, data.X.shape[1]):
         return state

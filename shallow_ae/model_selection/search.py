@@ -216,8 +216,9 @@ def select(trial: Any, candidates: list[dict[str, Any]], outcome: Outcome) -> No
 
 def _column(values: list[Any]) -> Any:
     """Return values, which may be lists, as a one-dimensional masked array."""
+    are_mixed = len({isinstance(value, str) for value in values}) > 1  # numbers and "auto"
     if all(np.ndim(value) == 0 for value in values):
-        return np.ma.array(values)
+        return np.ma.array(values, dtype=object if are_mixed else None)
     column = np.ma.empty(len(values), object)
     column[:] = values
     return column

@@ -14,9 +14,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._cluster.rows import PartitionedRows
+from shallow_ae._objective.regularization import AUTO
 from shallow_ae._objective.training_data import TrainingData, training_data
 from shallow_ae._runtime.dask_graphs import is_dask
-from shallow_ae._solvers.costs import Cost, dense_costs
+from shallow_ae._solvers.costs import Cost, dense_costs, quicker_solver
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_sample_weight
 from shallow_ae.data.fitting import copy_names, forget_names, take_over
@@ -65,17 +66,21 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     Parameters
     ----------
-    regularization : float, default=0.02
+    regularization : float or "auto", default=0.02
         Strength of the penalty, >= 0. The data term is a mean over users, so the same value suits
         any number of users. The unscaled lambda of the literature (EASE [1]_) is
-        `n * regularization`.
-    solver : {"sgd", "exact"}, default="sgd"
+        `n * regularization`. "auto" is the mean of w_u ||x_u||^2, times the probability that two
+        interactions, drawn at random, are of the same item. `fit`, `partial_fit` and `forget`
+        compute it from the rows that the model is fitted to; with "sgd", from the rows of the call.
+    solver : {"sgd", "exact", "auto"}, default="sgd"
         "sgd" is gradient descent on minibatches of users. `max_iter` and `learning_rate_decay`
         stop it before the minimum, which regularises as much as `regularization` does. "exact"
         computes the minimum from one inverse of an items x items or a users x users matrix,
         whichever is smaller. It ignores the parameters from `learning_rate` to
         `validation_fraction`, `warm_start` and `random_state`, and requires `regularization` or
-        `dropout` > 0.
+        `dropout` > 0. "auto" is the solver with the shorter time in `plan(X)` among those whose
+        memory is free. It is "sgd" if `fit` gets a `callback`, or if there is no penalty. `X` must
+        be in memory. `partial_fit` and `forget` continue with the solver of the fit.
     learning_rate : float or "auto", default="auto"
         Length of the first step, > 0. "auto" is 1/L with L = 2 * (largest eigenvalue of X'WX/n +
         penalty), computed by power iteration. Steps longer than 2/L diverge.
@@ -131,6 +136,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         first access.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
+    solver_ : {"sgd", "exact"}
+        The solver of the last fit.
+    regularization_ : float
+        The value of `regularization` in the last fit; the value found if it was "auto".
     residual_ : float
         With "exact", the relative residual ||A C V - V|| / ||V|| of the computed inverse C of the
         matrix A, for random columns V.
@@ -192,7 +201,10 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     array([[1]])
     """
 
+    _automatic = ("regularization", "learning_rate")
     _fitted: AutoEncoderState
+    solver_ = FittedAttribute[str]()
+    regularization_ = FittedAttribute[float]()
     residual_ = FittedAttribute[float]()
     learning_rate_ = FittedAttribute[float]()
     loss_curve_ = FittedAttribute["list[float]"]()
@@ -203,7 +215,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def __init__(
         self,
-        regularization: float = 0.02,
+        regularization: float | str = 0.02,
         *,
         solver: str = "sgd",
         learning_rate: float | str = "auto",
@@ -297,7 +309,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
             If `residual_` is too large for the data type.
         """
         check_parameters(self)
-        if self.solver == "exact":
+        if self._solver_for(X, has_callback=callback is not None) == "exact":
             if callback is not None:
                 raise ValueError("`callback` is called between steps: solver='exact' has none.")
             trial = copy(self)
@@ -313,10 +325,11 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         check_callback(callback, callback_every)
         before = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
         trial = copy(self)
+        data = _descent_rows(trial, X, sample_weight, reset=before is None)
         trial._fitted, interrupt = fit_sgd.fit(
             descent_parameters_of(self),
-            objective_of(self),
-            _descent_rows(trial, X, sample_weight, reset=before is None),
+            objective_of(self, data),
+            data,
             before,
             on_state=Callback(callback, trial) if callback else None,
             every=callback_every,
@@ -371,7 +384,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         """
         check_parameters(self)
         is_fitted = hasattr(self, "_fitted")
-        if self.solver == "exact":
+        if (self._solver_of_updates() if is_fitted else self._solver_for(X)) == "exact":
             if not is_fitted:
                 return self.fit(X, y, sample_weight)
             kept = self._kept_data()
@@ -387,7 +400,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         data = _descent_rows(trial, X, sample_weight, reset=not is_fitted)
         before = with_items(self._fitted, trial.n_features_in_) if is_fitted else None
         trial._fitted = fit_sgd.single_pass(
-            descent_parameters_of(self), objective_of(self), data, before
+            descent_parameters_of(self), objective_of(self, data), data, before
         )
         taken: Self = take_over(self, trial)
         return taken
@@ -500,7 +513,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         Returns
         -------
         costs : dict of str to named tuple (form, bytes, kept_bytes, multiplications, seconds)
-            The cost with each solver, under the solver's name. `form` is the form of the
+            The cost with each solver, under the solver's name. `solver="auto"` takes the solver
+            with the fewest `seconds` among those whose `bytes` are free. `form` is the form of the
             computation: "sparse" or "dense" batches with "sgd"; with "exact", the inverse of an
             items x items matrix ("primal") or of a users x users matrix ("dual"). `bytes` is the
             peak memory beside `X`. `kept_bytes` is the part of it that the fitted model keeps,
@@ -521,8 +535,8 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return dense_costs(X, self.batch_size, self.max_iter)
 
     def _relearn(self, change: RowChange) -> Self:
-        if self.solver == "exact":
-            check_parameters(self)
+        check_parameters(self)
+        if self._solver_of_updates() == "exact":
             kept = exchanged(self._fitted.training_data, change, self.user_exponent)
             if kept is not None:
                 trial = copy(self)
@@ -535,12 +549,12 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
     def _descend(self, change: RowChange) -> Self:
         """Make one pass of gradient descent over the rows with new interactions."""
         self._check_single_pass()
-        trial, rows, after = copy(self), change.touched(), change.after()
+        trial, rows, after = copy(self), DescentRows(*change.touched()), change.after()
         forget_names(trial, len(change.columns))
         state = fit_sgd.single_pass(
             descent_parameters_of(self),
-            objective_of(self),
-            DescentRows(rows.X, rows.sample_weight),
+            objective_of(self, rows),
+            rows,
             with_columns(self._fitted, change.columns),
             after.item_counts,
         )
@@ -548,16 +562,33 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
         return take_over(self, trial)
 
     def _check_single_pass(self) -> None:
-        check_parameters(self)
         if self.early_stopping:
             raise ValueError(
                 "`partial_fit` makes one pass over the rows and cannot stop early. Set "
                 "`early_stopping`=False."
             )
 
+    def _solver_for(self, X: Any, *, has_callback: bool = False) -> str:
+        """Return the solver of a fit to `X`, which is `solver` unless that is "auto"."""
+        if self.solver != AUTO:
+            return self.solver
+        if is_dask(X):
+            raise ValueError(
+                "`solver`='auto' estimates the cost of X in memory, and X is a Dask array. Set "
+                "`solver`='exact' if n_items^2 numbers fit in this process, else `solver`='sgd'."
+            )
+        if has_callback or not (self.regularization or self.dropout):  # exact offers neither
+            return "sgd"
+        rows = check_interactions(copy(self), X, reset=True)
+        return quicker_solver(rows, self.batch_size, self.max_iter)
+
+    def _solver_of_updates(self) -> str:
+        """Return the solver of updates of the fitted model."""
+        return self._fitted.solver if self.solver == AUTO else self.solver
+
     def _solve(self, trial: Self, data: TrainingData | PartitionedRows) -> Self:
         """Fit in closed form to the given training data only."""
-        objective = objective_of(self)
+        objective = objective_of(self, data)
         if isinstance(data, PartitionedRows):
             trial._fitted = fit_gram(data, objective, verbose=self.verbose)
         else:
@@ -573,7 +604,7 @@ class ShallowAutoEncoder(RecommenderMixin, BaseEstimator):
 
     def _kept_data(self) -> TrainingData | PartitionedRows:
         kept = self._fitted.training_data
-        if self.solver != "exact" or kept is None:
+        if self._solver_of_updates() != "exact" or kept is None:
             raise ValueError(
                 "Exact updates need a model fitted with solver='exact' that keeps its training "
                 "data. This model was fitted with another solver, loaded from a file without "

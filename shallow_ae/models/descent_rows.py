@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shallow_ae._objective.objective import item_counts
+from shallow_ae._objective.objective import item_counts, mean_squared_length, user_weights
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 
@@ -37,6 +37,11 @@ class DescentRows(NamedTuple):
     def item_counts(self) -> Array:
         """Return the sum of the sample weights of each item's users."""
         return item_counts(self.X, self.sample_weight)
+
+    def mean_squared_length(self, user_exponent: float) -> float:
+        """Return the mean of w_u ||x_u||^2 over the users, for weights w_u with mean 1."""
+        weights = user_weights(self.X, self.sample_weight, user_exponent)
+        return mean_squared_length(self.X, weights)
 
     def batch_layout(self, backend: str) -> str:
         """Return the form of batches with faster products, "sparse" or "dense"."""

@@ -42,6 +42,16 @@ class AutoEncoderState(FittedState):
     validation_curve: list[float] = field(default_factory=list)
     validation_steps: list[int] = field(default_factory=list)
 
+    @property
+    def regularization(self) -> float:
+        """Return the regularization of the fit, a number also if the parameter was "auto"."""
+        return self.objective.regularization
+
+    @property
+    def solver(self) -> str:
+        """Return the solver that fitted the model: steps have a length, an inverse has none."""
+        return "exact" if self.learning_rate is None else "sgd"
+
 
 def solved_state(
     problem: Problem[TrainingData | PartitionedRows], solution: Solution

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from numpy.random import RandomState
 
 from shallow_ae._objective.objective import Objective
+from shallow_ae._objective.problem import Data
+from shallow_ae._objective.regularization import AUTO, regularization_for
 from shallow_ae._solvers.low_rank import LowRankSettings
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer, check_real
 
@@ -16,10 +18,10 @@ _positive = partial(check_real, low=0, open_low=True)
 _at_least_zero = partial(check_real, low=0)
 _at_least_one = partial(check_integer, low=1)
 
-_CHECKS: dict[str, Callable[[str, Any], object]] = {
+_CHECKS: dict[str, Callable[..., object]] = {
     "regularization": _at_least_zero,
-    "solver": partial(check_choice, choices=("sgd", "exact")),
-    "learning_rate": lambda name, value: value == "auto" or _positive(name, value),
+    "solver": partial(check_choice, choices=("sgd", "exact", AUTO)),
+    "learning_rate": _positive,
     "learning_rate_decay": partial(_positive, high=1),
     "max_iter": _at_least_one,
     "batch_size": _at_least_one,
@@ -56,15 +58,40 @@ class DescentParameters(NamedTuple):
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise an error that names the first parameter with an invalid value."""
+    """Raise an error that names the first parameter with an invalid value.
+
+    The numbers that the class names in `_automatic` may also be "auto".
+    """
+    automatic = getattr(estimator, "_automatic", ())
     for name, value in estimator.get_params(deep=False).items():
-        if name in _CHECKS:
+        if name in automatic:
+            if not is_auto(value):
+                _CHECKS[name](name, value, or_else=AUTO)
+        elif name in _CHECKS:
             _CHECKS[name](name, value)
 
 
-def objective_of(estimator: Any) -> Objective:
-    """Return the objective that an estimator's parameters define."""
-    return Objective(*(float(getattr(estimator, name)) for name in Objective._fields))
+def objective_of(estimator: Any, data: Data) -> Objective:
+    """Return the objective that an estimator's parameters define on this training data."""
+    values = {name: getattr(estimator, name) for name in Objective._fields}
+    if is_auto(values["regularization"]):
+        values["regularization"] = regularization_for(data, float(values["user_exponent"]))
+    return Objective(**{name: float(value) for name, value in values.items()})
+
+
+def inverse_key_of(estimator: Any) -> tuple[float, float, float]:
+    """Return the parameters that the inverse depends on; -1 stands for "auto".
+
+    On the same data, estimators with equal keys share an inverse.
+    """
+    given = estimator.regularization
+    regularization = -1.0 if is_auto(given) else float(given)
+    return float(estimator.user_exponent), regularization, float(estimator.dropout)
+
+
+def is_auto(value: Any) -> bool:
+    """Return whether a parameter is "auto"."""
+    return isinstance(value, str) and value == AUTO
 
 
 def low_rank_settings_of(estimator: Any) -> LowRankSettings:

@@ -35,9 +35,10 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
     Parameters
     ----------
-    regularization : float, default=0.02
+    regularization : float or "auto", default=0.02
         Strength of the penalty, as in ShallowAutoEncoder. The unscaled lambda of the literature is
-        `n * regularization` for n users. Must be > 0 unless `dropout` is > 0.
+        `n * regularization` for n users. Must be > 0 unless `dropout` is > 0. "auto" is computed
+        from the training data, in `fit`, `partial_fit` and `forget`, as in ShallowAutoEncoder.
     n_neighbors : int, default=100
         Maximum number of weights for each item. Time grows with the square of `n_neighbors`, and
         beyond about 100 with its cube.
@@ -53,6 +54,8 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
         has at most `n_neighbors` entries.
     item_counts_ : ndarray of shape (n_items,)
         Sum of the sample weights of each item's users in training: their number by default.
+    regularization_ : float
+        The value of `regularization` in the fit; the value found if it was "auto".
     residual_ : float
         Relative residual ||A w - g|| / ||g|| over the systems A w = g of all items. It measures
         how accurately the systems were solved. It does not measure how much the rounding of
@@ -104,13 +107,15 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
     ((4, 4), 7)
     """
 
+    _automatic = ("regularization",)
     _fitted: AutoEncoderState
+    regularization_ = FittedAttribute[float]()
     residual_ = FittedAttribute[float]()
     loss_curve_ = FittedAttribute["list[float]"]()
 
     def __init__(
         self,
-        regularization: float = 0.02,
+        regularization: float | str = 0.02,
         *,
         n_neighbors: int = 100,
         dropout: float = 0.0,
@@ -193,7 +198,7 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
     def _learn(self, trial: Self, data: TrainingRows, free: int) -> Self:
         """Fit to the given rows only, or raise a MemoryError if `free` bytes are too few."""
-        problem = problem_of(data, objective_of(self))
+        problem = problem_of(data, objective_of(self, data))
         solver = NeighborhoodSolver(problem)
         check_neighbors_fit(data.X.shape[1], self.n_neighbors, solver.rows.solver_bytes, free)
         solution = solver.solve(self.n_neighbors, verbose=self.verbose)
@@ -202,5 +207,5 @@ class SparseShallowAutoEncoder(KeptRowsMixin, BaseEstimator):
 
     def _learn_partitions(self, trial: Self, data: PartitionedRows) -> Self:
         """Fit to the given rows on Dask's workers."""
-        trial._fitted = fit_nearest(data, objective_of(self), self.n_neighbors)
+        trial._fitted = fit_nearest(data, objective_of(self, data), self.n_neighbors)
         return take_over(self, trial)

@@ -24,7 +24,7 @@ from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
-from shallow_ae.models.autoencoder import ShallowAutoEncoder
+from shallow_ae.models.sparse import SparseShallowAutoEncoder
 from shallow_ae.pipeline.answers import (
     Rows,
     read,
@@ -594,9 +594,11 @@ def make_recommender(
     Parameters
     ----------
     *steps : estimators
-        Transformers that weight interactions, and the model as the last step. No steps mean
-        `LogCountTransformer(), ShallowAutoEncoder()`. If the first step is not an
-        :class:`~shallow_ae.IdMapper`, one is added before it.
+        Transformers that weight interactions, and the model as the last step. If the first step is
+        not an :class:`~shallow_ae.IdMapper`, one is added before it. No steps mean
+        `LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4)`: 100 weights or fewer
+        for each item, with a regularization computed from the data. This model draws no random
+        numbers, so that the same listens give the same recommendations.
     user, item, count, time, half_life, weight
         Parameters of the IdMapper that is added: names of columns, and the time after which an
         interaction counts half.
@@ -613,12 +615,12 @@ def make_recommender(
 
     Examples
     --------
-    >>> from shallow_ae import LogCountTransformer, ShallowAutoEncoder, make_recommender
+    >>> from shallow_ae import make_recommender
     >>> recommender = make_recommender(user="listener", item="song")
     >>> [name for name, _ in recommender.steps]
-    ['idmapper', 'logcounttransformer', 'shallowautoencoder']
+    ['idmapper', 'logcounttransformer', 'sparseshallowautoencoder']
     """
-    chain = steps or (LogCountTransformer(), ShallowAutoEncoder())
+    chain = steps or (LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4))
     mapper = IdMapper(user, item, count, time=time, half_life=half_life, weight=weight)
     if not isinstance(chain[0], IdMapper):
         chain = (mapper, *chain)
