@@ -214,8 +214,8 @@ def _check_files(files: Sequence[Path], columns: tuple[str, str, str]) -> None:
             names = pq.read_schema(file).names
         except pa.ArrowInvalid as error:
             raise ValueError(
-                f"{file} is no Parquet file, but damaged, or of another format: {error}. Read other "
-                "formats into a frame, and pass the frame."
+                f"{file} is no Parquet file, but damaged, or of another format: {error}. Read "
+                "other formats into a frame, and pass the frame."
             ) from error
         try:
             own = _needed(names, columns)

@@ -42,6 +42,7 @@ from shallow_ae.pipeline.batches import (
     request_of,
     write_folder,
 )
+from shallow_ae.pipeline.item_places import check_places
 from shallow_ae.pipeline.kept_interactions import (
     KeptInteractions,
     Training,
@@ -50,7 +51,7 @@ from shallow_ae.pipeline.kept_interactions import (
     with_bytes,
 )
 from shallow_ae.pipeline.partitions import recommend_partitions
-from shallow_ae.serving.servable import Servable, working_steps
+from shallow_ae.serving.servable import Servable, sparse_results, working_steps
 
 
 class RecommenderPipeline(Pipeline):
@@ -144,8 +145,8 @@ class RecommenderPipeline(Pipeline):
         TypeError
             If the first step is not an IdMapper or the last step is not a recommender.
         ValueError
-            If an intermediate step changes the number of items, or if a step raises it. The
-            pipeline is then unchanged.
+            If an intermediate step changes the number or the order of the items, or if a step
+            raises it. The pipeline is then unchanged.
         KeyboardInterrupt
             If interrupted from the keyboard. If the model is fitted by gradient descent, the
             pipeline then keeps the weights trained so far; otherwise it is unchanged.
@@ -156,7 +157,8 @@ class RecommenderPipeline(Pipeline):
         trial = self._copied()
         before = vars(trial[-1]).get("_fitted")
         try:
-            Pipeline.fit(trial, X if columns is None else columns, y, **params)
+            with sparse_results():
+                Pipeline.fit(trial, X if columns is None else columns, y, **params)
         except KeyboardInterrupt:
             if vars(trial[-1]).get("_fitted") is not before:  # keep the weights trained so far
                 self._take_over(trial, columns, params)
@@ -297,6 +299,7 @@ class RecommenderPipeline(Pipeline):
     ) -> None:
         """Take the fitted steps and the kept interactions of a copy, in one assignment."""
         _name_items(trial[0], trial[-1])
+        check_places(working_steps(trial.steps))
         trial.__dict__.pop("_kept", None)
         if self.keep_interactions and columns is not None:
             weights = params.get("sample_weight", params.get(self._weight_name))
@@ -367,8 +370,9 @@ class RecommenderPipeline(Pipeline):
         columns = read_columns(self.steps[0][1], _in_memory(X))
         *steps, model = working_steps(self._copied().steps)
         rows: Any = columns
-        for step in steps:
-            rows = step.fit(rows).transform(rows)
+        with sparse_results():
+            for step in steps:
+                rows = step.fit(rows).transform(rows)
         costs, beside = model.plan(rows), kept(columns, None).n_bytes * self.keep_interactions
         return with_bytes(costs, beside)
 
@@ -831,6 +835,28 @@ class RecommenderPipeline(Pipeline):
         """
         check_is_fitted(self)
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Return the pipeline unchanged: results are frames, and the steps exchange sparse rows.
+
+        Parameters
+        ----------
+        transform : str or None
+            Ignored, as is scikit-learn's global setting `transform_output`.
+
+        Returns
+        -------
+        self : object
+            This pipeline.
+
+        Examples
+        --------
+        >>> from shallow_ae import make_recommender
+        >>> recommender = make_recommender()
+        >>> recommender.set_output(transform="pandas") is recommender
+        True
+        """
+        return self
 
     def _servable(self) -> Servable:
         """Return the parts of the fitted pipeline that ServingRecommender needs."""
