@@ -223,8 +223,8 @@ class HoldoutProtocol:
             raise ValueError(
                 f"Nothing to measure: no items are held out of {len(interactions):,} interactions. "
                 "A user needs at least two items for one to be held out, and new items for items "
-                "of a window of time to be held out. Pass more interactions; in a search that begins "
-                "with few of them, such as HalvingRandomSearchCV, raise `min_resources`."
+                "of a window of time to be held out. Pass more interactions; in a search that "
+                "begins with few of them, such as HalvingRandomSearchCV, raise `min_resources`."
             )
         return parts
 

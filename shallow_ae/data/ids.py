@@ -37,6 +37,7 @@ from shallow_ae.data.times import times_in
 ReportUnknown: TypeAlias = Callable[["IdMapper", int, int, Array], None]
 
 
+_MOST_SPLIT = 0.1  # share of the users; the ends of the parts of sorted rows split a few users
 _MOST_COMPARED = 100  # unknown items of which one may show why all are unknown
 
 
@@ -636,11 +637,13 @@ def warn_if_split(mapper: IdMapper, interactions: Any) -> None:
     codes, users = users_in_rows(interactions, mapper.user, mapper.item, mapper.count)
     rows = index_of(mapper.users_).get_indexer(index_of(users))
     is_known = rows >= 0
-    if (np.bincount(codes)[is_known] != mapper._n_rows[rows[is_known]]).any():
+    n_split = int((np.bincount(codes)[is_known] != mapper._n_rows[rows[is_known]]).sum())
+    if n_split > _MOST_SPLIT * len(users):
         warn_caller(
-            "Users were in fit with other interactions than in the scored ones. The items of these "
-            "users in fit are recommended to them again, so the score misleads. In a search or "
-            "cross-validation, keep users whole: `cv=GroupKFold()` and "
+            f"{n_split:,} of {len(users):,} users were in fit with other interactions than in the "
+            "scored ones. The items of these users in fit are recommended to them again, so the "
+            "score misleads. In a search or cross-validation, keep users whole: `cv=GroupKFold()` "
+            "and "
             f"`groups=X[{mapper.user!r}]`. Elsewhere, pass the users' known interactions, and the "
             "held-out ones as `y`."
         )
