@@ -2,9 +2,9 @@
 A back-test over time
 =====================
 
-A back-test measures how good recommendations would have been in the past. ``hold_out_after``
-divides the listens at a date. A model learns from the listens before the date, and its
-recommendations are compared with the listens after the date.
+A back-test measures how good recommendations would have been in the past. ``TimeWindowSplit``
+divides the listens into windows of time. A model learns from the listens before a window, and its
+recommendations are compared with the listens in the window.
 """
 
 # %%
@@ -14,15 +14,15 @@ recommendations are compared with the listens after the date.
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from sklearn.model_selection import cross_val_score
 
 from shallow_ae import (
     PopularityRecommender,
     SparseShallowAutoEncoder,
-    evaluate,
-    hold_out_after,
+    TimeWindowSplit,
+    make_ranking_scorer,
     make_recommender,
 )
-from shallow_ae.evaluation import item_lists
 
 rng = np.random.default_rng(0)
 n_users, n_songs, n_genres = 600, 600, 12
@@ -30,7 +30,7 @@ genre = rng.integers(n_genres, size=n_songs)
 popularity = 1 / (rng.permutation(n_songs) + 10)
 tastes = rng.dirichlet(np.full(n_genres, 0.1), size=n_users)
 months = []
-for month in pd.date_range("2024-01-01", periods=24, freq="MS"):
+for month in pd.date_range("2024-01-31", periods=24, freq="ME"):
     turns = rng.random(n_users) < 0.1
     tastes[turns] = rng.dirichlet(np.full(n_genres, 0.1), size=turns.sum())
     chances = np.log(popularity * (tastes[:, genre] + 0.01)) + rng.gumbel(size=(n_users, n_songs))
@@ -40,31 +40,31 @@ for month in pd.date_range("2024-01-01", periods=24, freq="MS"):
 listens = pd.concat(months, ignore_index=True)
 
 # %%
-# At each date, the models learn from all earlier listens. They recommend songs that a listener has
-# never heard. The recommendations are computed from all songs of the listener, or only from the
-# songs of the last quarter. They are compared with the songs of the next quarter.
+# The windows are the last six quarters. In each window, the recommendations are compared with the
+# songs that a listener has never heard before. With a half-life of 90 days, a listen from a quarter
+# ago counts half as much as a listen of today.
 
-quarter, rows = pd.DateOffset(months=3), []
-for cut in pd.date_range("2024-07-01", "2025-10-01", freq="QS"):
-    past, future = hold_out_after(listens[listens["time"] < cut + quarter], cut)
-    recent = past[past["time"] >= cut - quarter]
-    model = make_recommender(SparseShallowAutoEncoder(regularization=0.5)).fit(past)
-    popular = make_recommender(PopularityRecommender()).fit(past)
-    for name, recommender, history in (
-        ("model, from\nthe last quarter", model, recent),
-        ("model, from\nall songs", model, past),
-        ("popularity", popular, past),
-    ):
-        answer = recommender.recommend(history, k=20, exclude=past)
-        ndcg = evaluate(item_lists(future), item_lists(answer), "ndcg", k=20).loc[0, "mean"]
-        rows.append((cut, name, ndcg))
-quality = pd.DataFrame(rows, columns=["cut", "name", "ndcg"])
-quality = quality.pivot(index="cut", columns="name", values="ndcg")
+cv = TimeWindowSplit(6, test_size="91D")
+windows = cv.windows_of(listens)
+model = SparseShallowAutoEncoder(regularization=0.5)
+recommenders = {
+    "half-life of\n90 days": make_recommender(model, time="time", half_life="90D"),
+    "no decay": make_recommender(model),
+    "popularity": make_recommender(PopularityRecommender()),
+}
+scorer = make_ranking_scorer("ndcg", k=20)
+quality = pd.DataFrame(
+    {
+        name: cross_val_score(recommender, listens, windows, cv=cv, scoring=scorer)
+        for name, recommender in recommenders.items()
+    },
+    index=windows.cat.categories.left,
+)
 
 # %%
 # The model is always better than popularity. With each quarter, more of a listener's songs belong
-# to tastes that the listener no longer has. Recommendations from recent songs are therefore better
-# than recommendations from all songs.
+# to tastes that the listener no longer has. Without decay, recommendations therefore become worse
+# from quarter to quarter. With decay, they lose half as much.
 
 figure, axes = plt.subplots()
 for name in quality:
@@ -77,7 +77,7 @@ for name in quality:
         color=line.get_color(),
         va="center",
     )
-axes.set_xticks(quality.index, [f"{cut:%b}\n{cut:%Y}" for cut in quality.index])
+axes.set_xticks(quality.index, [f"{start:%b}\n{start:%Y}" for start in quality.index])
 axes.set(
     title="When tastes change, old listens mislead",
     xlabel="first month of the quarter to predict",
