@@ -60,7 +60,8 @@ class LearningPipeline(Pipeline):
         X : DataFrame, list of tuples, array of shape (n_interactions, 2 or 3) or Dask DataFrame
             Interactions, as for `IdMapper.fit`.
         y : None
-            Passed to the steps, which ignore it.
+            Passed to the steps, which ignore it. May be the windows of a TimeWindowSplit, which
+            only scorers read.
         **params : dict
             Parameters of the `fit` methods of the steps, as in scikit-learn's pipeline:
             `name__parameter`. `sample_weight` is passed to the model. It is a pandas Series whose

@@ -525,6 +525,7 @@ class RecommenderPipeline(LearningPipeline):
             Interactions from which to recommend.
         y : interactions, dict of user to list of ids, array of bool or None, default=None
             Held-out interactions. An array of bool is True for the rows of `X` that are held out.
+            The result of `TimeWindowSplit.windows_of` holds out the new items of the last window.
             If None, a fifth of each user's items is held out before the first step; the split is
             the same in every call.
 
