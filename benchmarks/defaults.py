@@ -14,8 +14,11 @@ parameters are chosen on the same hidden items that measure the NDCG. The defaul
   are, and as zeros and ones. Gradient descent is fitted to the 4,000 items with the most users, and
   on Gowalla the exact model to the 10,000 items with the most users. The multiples go from 1/4 to 4
   on Gowalla and for gradient descent. With --auto-only, the program compares nothing else.
+- With --made-up, the same for log counts of made-up listens of several shapes, with multiples from
+  1/16 to 32.
 
     python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER [--auto-only]
+    python benchmarks/defaults.py --made-up
 """
 
 import argparse
@@ -40,7 +43,7 @@ from shallow_ae import (
 )
 from shallow_ae._objective.regularization import regularization_for
 from shallow_ae._objective.training_data import TrainingRows
-from shallow_ae.datasets import fetch_lastfm
+from shallow_ae.datasets import fetch_lastfm, make_listens
 
 K = 100
 GRID = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.5, 3.0, 5.0)
@@ -76,6 +79,18 @@ FACTORS = {  # of the value that "auto" finds
 GOWALLA_FACTORS = {
     name: (model, COARSE, 10_000 if name == "exact" else n_items)
     for name, (model, _, n_items) in FACTORS.items()
+}
+MADE_UP: dict[str, dict[str, Any]] = {
+    "as they come": {},
+    "few users": {"n_users": 200, "n_items": 3000},
+    "few items": {"n_users": 10_000, "n_items": 100, "items_per_user": 10},
+    "dense": {"n_users": 1000, "n_items": 300, "items_per_user": 120},
+    "short rows": {"n_users": 5000, "n_items": 1000, "items_per_user": 8},
+    "many groups": {"n_users": 3000, "n_items": 1000, "n_groups": 100},
+    "one group": {"n_users": 2000, "n_items": 1000, "n_groups": 1},
+}
+MADE_UP_FACTORS = {
+    name: (FACTORS[name][0], np.arange(-4.0, 6), None) for name in ("nearest", "exact")
 }
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.5, 2.0)
 
@@ -193,8 +208,14 @@ def main() -> None:
     parser.add_argument("--lastfm", metavar="FOLDER", help="of the HetRec 2011 files")
     parser.add_argument("--ml-1m", metavar="FOLDER", help="of train.npz and test.npz")
     parser.add_argument("--gowalla", metavar="FOLDER", help="of train.npz and test.npz")
+    parser.add_argument("--made-up", action="store_true", help="made-up listens")
     parser.add_argument("--auto-only", action="store_true", help="no other defaults")
     args = parser.parse_args()
+    for title, shape in MADE_UP.items() if args.made_up else ():
+        counts = IdMapper().fit_transform(make_listens(random_state=0, **shape)[0])
+        visible, hidden = hold_out_items(counts, random_state=0)
+        X = LogCountTransformer().fit_transform(visible).astype(np.float32)
+        compare_auto(f"Made-up listens, {title}", X, hidden, K, MADE_UP_FACTORS)
     if args.ml_1m:
         parts = as_they_come(args.ml_1m)
         compare_auto("MovieLens-1M", *parts, K, FACTORS)

@@ -199,8 +199,8 @@ class RegularizationPathDisplay:
         ImportError
             If matplotlib is not installed: `pip install shallow-ae[plot]`.
         ValueError
-            If the search did not vary exactly one parameter named `regularization`, or if it used
-            several scorers.
+            If the search did not vary exactly one parameter named `regularization`, if "auto" was
+            one of its values, or if the search used several scorers.
         """
         check_is_fitted(search, "cv_results_")
         results = search.cv_results_
@@ -211,6 +211,11 @@ class RegularizationPathDisplay:
         if "mean_test_score" not in results:
             raise ValueError(
                 "A search with several scorers has several paths. Run the search with one scorer."
+            )
+        if any(isinstance(params.get(names[0]), str) for params in results["params"]):
+            raise ValueError(
+                "`regularization`='auto' has no place on the axis of numbers. Search the number "
+                "that it stands for, `regularization_` of a fitted model."
             )
         return cls(results, names[0], search.best_index_).plot(ax=ax, **kwargs)
 

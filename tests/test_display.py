@@ -81,6 +81,12 @@ def test_the_path_of_a_search(kind):
     assert len(display.bands_) == 1
 
 
+def test_a_path_has_no_place_for_auto():
+    search = ShallowAutoEncoderCV(["auto", 1.0], cv=2).fit(X)
+    with pytest.raises(ValueError, match=r"`regularization`='auto' has no place on the axis"):
+        RegularizationPathDisplay.from_estimator(search)
+
+
 def test_a_line_for_each_combination_of_the_others():
     search = ShallowAutoEncoderCV(GRID, dropout=[0.0, 0.5], item_exponent=[0.1], cv=2).fit(X)
     display = RegularizationPathDisplay.from_estimator(search)
