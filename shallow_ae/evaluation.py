@@ -221,8 +221,10 @@ class HoldoutProtocol:
             parts = _given_pairs(interactions, y)
         if not len(parts[1]):
             raise ValueError(
-                "Nothing to measure: no items are held out. A user needs at least two items for "
-                "one to be held out, and new items for items of a window of time to be held out."
+                f"Nothing to measure: no items are held out of {len(interactions):,} interactions. "
+                "A user needs at least two items for one to be held out, and new items for items "
+                "of a window of time to be held out. Pass more interactions; in a search that "
+                "begins with few of them, such as HalvingRandomSearchCV, raise `min_resources`."
             )
         return parts
 

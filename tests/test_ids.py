@@ -136,7 +136,7 @@ def test_unknown_items_are_an_error_where_asked():
 
 def test_indices_of_unknown_ids_are_minus_one():
     mapper = IdMapper().fit(LISTENS)
-    assert mapper.user_index(["bob", "nobody", "ann"]).tolist() == [1, -1, 0]
+    assert mapper.user_index(["bob", "nobody", "ann"], unknown="ignore").tolist() == [1, -1, 0]
     assert mapper.item_index(pd.Series(["y", "x", "w"])).tolist() == [1, 0, -1]
 
 

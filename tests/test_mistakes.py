@@ -9,9 +9,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler, Normalizer
 
 import shallow_ae
 from shallow_ae import (
@@ -23,9 +27,13 @@ from shallow_ae import (
     ShallowAutoEncoderCV,
     SparseShallowAutoEncoder,
     hold_out_items,
+    hold_out_users,
+    make_ranking_scorer,
     make_recommender,
 )
+from shallow_ae.datasets import make_listens
 from shallow_ae.evaluation import evaluate
+from shallow_ae.serving import ServingRecommender
 
 LISTENS = pd.DataFrame(
     [
@@ -285,3 +293,95 @@ def test_a_path_that_is_not_read(tmp_path):
     (tmp_path / "empty.csv").touch()
     with pytest.raises(ValueError, match=r"empty\.csv is empty\. Expected a header"):
         IdMapper().fit(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars"])
+@pytest.mark.parametrize("between", [LogCountTransformer(), Normalizer(), MaxAbsScaler()], ids=repr)
+def test_frames_as_output_of_transformers(form, between):
+    listens, _ = make_listens(30, 12, random_state=0)
+    plain = make_recommender(between, ShallowAutoEncoder(solver="exact"), keep_interactions=True)
+    expected = clone(plain).fit(listens).recommend(listens, k=2)
+    grid = {"shallowautoencoder__regularization": [1.0]}
+    search = GridSearchCV(plain, grid, cv=GroupKFold(2), scoring=make_ranking_scorer(k=5))
+    with config_context(transform_output=form):
+        learned = clone(plain).fit(listens)
+        pd.testing.assert_frame_equal(learned.recommend(listens, k=2), expected)
+        learned.partial_fit(listens[:3]).forget(listens[:3])
+        ServingRecommender.from_pipeline(learned).recommend([listens["item"][0]], k=2)
+        search.fit(listens, groups=listens["user"]).score(listens)
+        assert sp.issparse(IdMapper().fit_transform(listens))
+    learned = clone(plain).set_output(transform=form).fit(listens)
+    pd.testing.assert_frame_equal(learned.recommend(listens, k=2), expected)
+
+
+def reversed_columns(X):
+    return X[:, ::-1]
+
+
+def rotated_columns(X):
+    return X[:, np.roll(np.arange(X.shape[1]), 1)]
+
+
+@pytest.mark.parametrize("reorder", [reversed_columns, rotated_columns])
+def test_steps_that_reorder_the_columns(reorder):
+    step, model = FunctionTransformer(reorder, accept_sparse=True), PopularityRecommender()
+    with pytest.raises(ValueError, match=r"keep the order of the items: column \d, the item '"):
+        make_recommender(step, model).fit(LISTENS)
+    for honest in (TfidfTransformer(), Normalizer(), Binarizer(threshold=2), MaxAbsScaler()):
+        make_recommender(honest, model).fit(LISTENS)
+
+
+def test_users_in_the_training_and_in_the_test_part():
+    listens, _ = make_listens(40, 12, random_state=0)
+    shuffled = listens.sample(frac=1, random_state=0)
+    model = make_recommender(PopularityRecommender())
+    for split in (
+        lambda: cross_validate(model, shuffled, cv=3),
+        lambda: cross_validate(model, shuffled, cv=3, scoring=make_ranking_scorer(k=5)),
+    ):
+        with pytest.warns(
+            UserWarning, match=r"`cv=GroupKFold\(\)` and `groups=X\['user'\]`"
+        ) as told:
+            split()
+        assert {(one.filename, str(one.message)) for one in told} == {
+            (__file__, str(told[0].message))
+        }
+
+
+def test_users_in_one_part_only_and_held_out_items_are_no_mistake():
+    listens, _ = make_listens(40, 12, random_state=0)
+    model = make_recommender(PopularityRecommender())
+    users = {"groups": listens["user"], "cv": GroupKFold(3)}
+    cross_validate(model, listens, **users, return_train_score=True)
+    visible, hidden = hold_out_items(listens, random_state=0)
+    model.fit(visible).score(visible, hidden)
+    train, fold_in, target = hold_out_users(listens, random_state=0)
+    model.fit(train).score(fold_in, target)
+    model.fit(listens).score(listens)
+
+
+def test_search_that_begins_with_few_interactions():
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    listens, _ = make_listens(40, 12, random_state=0)
+    model = make_recommender(SparseShallowAutoEncoder())
+    grid = {"sparseshallowautoencoder__regularization": [0.1, 1.0]}
+    search = HalvingRandomSearchCV(
+        model, grid, min_resources=6, cv=3, n_candidates=2, random_state=0, error_score="raise"
+    )
+    with pytest.raises(ValueError, match=r"Nothing to measure: .*raise `min_resources`"):
+        search.fit(listens)
+    with pytest.raises(ValueError, match=r"Nothing to measure: .*raise `min_resources`"):
+        make_ranking_scorer()(PopularityRecommender().fit(np.eye(3)), np.eye(3))
+
+
+def test_unknown_users_are_not_the_last_row():
+    mapper = IdMapper()
+    X = mapper.fit_transform(LISTENS)
+    model = ShallowAutoEncoder(solver="exact").fit(X)
+    with pytest.raises(
+        ValueError, match=r"1 of 2 users .* the first is 'nobody'.*`unknown`='ignore'"
+    ):
+        model.forget(X[mapper.user_index(["ann", "nobody"])])
+    assert mapper.user_index(["nobody"], unknown="ignore").tolist() == [-1]

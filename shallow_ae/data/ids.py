@@ -22,7 +22,14 @@ from shallow_ae.data.decay import decayed
 from shallow_ae.data.fitting import take_over
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.sources import as_table
-from shallow_ae.data.tables import IndexedInteractions, encode, framed, of_one_type, to_csr
+from shallow_ae.data.tables import (
+    IndexedInteractions,
+    encode,
+    framed,
+    of_one_type,
+    to_csr,
+    users_in_rows,
+)
 from shallow_ae.data.times import times_in
 
 # A function of the mapper, the number of interactions with unknown items, the number of all
@@ -305,18 +312,26 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         """
         return read_columns(self, interactions).user_ids
 
-    def user_index(self, users: Iterable[Any]) -> NDArray[np.intp]:
+    def user_index(self, users: Iterable[Any], *, unknown: str = "error") -> NDArray[np.intp]:
         """Return the row index of each user in the matrix of `fit`.
 
         Parameters
         ----------
         users : sequence of raw ids
             Users to look up.
+        unknown : {"error", "ignore"}, default="error"
+            How to handle users that `fit` did not see: "error" raises a ValueError, "ignore"
+            returns -1 for them. As an index, -1 is the last row.
 
         Returns
         -------
         rows : ndarray of int of shape (n,)
-            Row indices; -1 for users that `fit` did not see.
+            Row indices.
+
+        Raises
+        ------
+        ValueError
+            If `fit` did not see a user and `unknown` is "error".
 
         Examples
         --------
@@ -327,7 +342,17 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         array([1, 0])
         """
         check_is_fitted(self)
-        return index_of(self._users()).get_indexer(index_of(users))
+        check_choice("unknown", unknown, ("error", "ignore"))
+        asked = index_of(users)
+        rows: NDArray[np.intp] = index_of(self._users()).get_indexer(asked)
+        missing = np.flatnonzero(rows < 0)
+        if len(missing) and unknown == "error":
+            raise ValueError(
+                f"{len(missing):,} of {len(rows):,} users were not seen in fit, the first is "
+                f"{plain(asked[missing[0]])!r}. Leave them out, or pass `unknown`='ignore' to get "
+                "-1 for them."
+            )
+        return rows
 
     def item_index(self, items: Iterable[Any]) -> NDArray[np.intp]:
         """Return the column index of each item.
@@ -461,6 +486,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
         self._store(columns.user_ids, columns.item_ids, latest)
+        self._n_rows = np.bincount(columns.users, minlength=len(columns.user_ids))
         return weighted
 
     def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
@@ -469,6 +495,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             trial.__dict__.pop(name, None)
             if value is not None:
                 setattr(trial, name, value)
+        trial.__dict__.pop("_n_rows", None)
         trial.items_ = items
         trial._index = index_of(items)  # kept, so that its hash table is built once
         return take_over(self, trial)
@@ -482,6 +509,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_index", None)  # a pandas.Index of `items_`
+        state.pop("_n_rows", None)  # of each user, for a warning in the process of the fit
         return state
 
     @property
@@ -596,6 +624,26 @@ def report_unknown(
     if mapper.unknown == "error":
         raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
     warn_caller(f"{message}; they are left out.")
+
+
+def warn_if_split(mapper: IdMapper, interactions: Any) -> None:
+    """Warn if users of the fit have other interactions here than in the fit.
+
+    The numbers of their rows are compared. An unpickled mapper does not know them.
+    """
+    if not hasattr(mapper, "_n_rows"):
+        return
+    codes, users = users_in_rows(interactions, mapper.user, mapper.item, mapper.count)
+    rows = index_of(mapper.users_).get_indexer(index_of(users))
+    is_known = rows >= 0
+    if (np.bincount(codes)[is_known] != mapper._n_rows[rows[is_known]]).any():
+        warn_caller(
+            "Users were in fit with other interactions than in the scored ones. The items of these "
+            "users in fit are recommended to them again, so the score misleads. In a search or "
+            "cross-validation, keep users whole: `cv=GroupKFold()` and "
+            f"`groups=X[{mapper.user!r}]`. Elsewhere, pass the users' known interactions, and the "
+            "held-out ones as `y`."
+        )
 
 
 def why_unknown(mapper: IdMapper, ids: Sequence[Any] | Array) -> str:

@@ -26,7 +26,8 @@ def values_of_users(name: str, hits: Hits, *, omit_unanswered: bool) -> Values:
         raise ValueError(
             f"Nothing to measure: none of {len(counted):,} users has held-out items"
             + (" and recommendations." if omit_unanswered else ".")
-            + " A user needs two or more items so that one can be held out."
+            + " A user needs two or more items so that one can be held out. In a search that "
+            "begins with few users, such as HalvingRandomSearchCV, raise `min_resources`."
         )
     return np.where(counted, MEASURES[name](hits), np.nan)
 

@@ -15,10 +15,18 @@ from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
-from shallow_ae.data.ids import IdMapper, ReportUnknown, report_unknown, rows_and_users
+from shallow_ae.data.ids import (
+    IdMapper,
+    ReportUnknown,
+    report_unknown,
+    rows_and_users,
+    warn_if_split,
+)
+from shallow_ae.data.sources import as_table
 from shallow_ae.data.tables import frame_like
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.recommender import checked_rows, rank
+from shallow_ae.serving.servable import transformed
 
 COLUMNS = ("score", "rank", "by_popularity")  # of recommendations, beside the ids
 
@@ -47,6 +55,9 @@ def score_interactions(
     """
     mapper, model = steps[0], steps[-1]
     names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
+    interactions = as_table(interactions, **names)
+    if y is None:
+        warn_if_split(mapper, interactions)
     visible, hidden = protocol.split_pairs(interactions, y, names)
     seen, X, users = read(steps, visible, report=None)
     allowed = candidate_filter(seen)
@@ -59,9 +70,7 @@ def read(
 ) -> Rows:
     """Return the rows of the users in the interactions."""
     given, users = rows_and_users(steps[0], interactions, report=report)
-    X = given
-    for step in steps[1:-1]:
-        X = step.transform(X)
+    X = transformed(steps[1:-1], given)
     return Rows(given, checked_rows(steps[-1], X), users)
 
 

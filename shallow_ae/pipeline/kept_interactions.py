@@ -18,6 +18,7 @@ from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.times import Times
 from shallow_ae.models.updates import RowChange
+from shallow_ae.serving.servable import sparse_results, transformed
 
 
 class KeptInteractions(NamedTuple):
@@ -77,9 +78,8 @@ class Training(NamedTuple):
             places = index_of(columns.user_ids).get_indexer(index_of(users))
             columns = of_users(columns, users[places >= 0])
             weights = None if weights is None else weights[places[places >= 0]]
-        X: Any = columns
-        for step in self.steps[:-1]:
-            X = step.transform(X) if len(columns.user_ids) else _no_rows(self.columns)
+        is_empty = not len(columns.user_ids)
+        X = _no_rows(self.columns) if is_empty else transformed(self.steps[:-1], columns)
         rows = checked_block(self.steps[-1], X, len(columns.item_ids))
         return TrainingRows(rows, np.ones(rows.shape[0]) if weights is None else weights)
 
@@ -97,9 +97,10 @@ def row_change(before: Training, after: Training, touched: Array, *, is_added: b
             step.fit(_no_rows(after.columns, 1))
     else:
         X = mapper.transform(after.columns)
-        for step in between:
-            is_short = hasattr(step, "fit_transform")
-            X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
+        with sparse_results():
+            for step in between:
+                is_short = hasattr(step, "fit_transform")
+                X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
     has_times = before.columns.times is not None or after.columns.times is not None
     items = index_of(before.columns.item_ids)
     return RowChange(

@@ -19,6 +19,7 @@ from shallow_ae.data.ids import read_columns, read_to_fit
 from shallow_ae.data.interaction_log import joined, rows_like, rows_of_users, without
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.user_weights import is_by_user, weights_after_update, weights_of_users
+from shallow_ae.pipeline.item_places import check_places
 from shallow_ae.pipeline.kept_interactions import (
     KeptInteractions,
     Training,
@@ -27,7 +28,7 @@ from shallow_ae.pipeline.kept_interactions import (
     with_bytes,
 )
 from shallow_ae.pipeline.steps import check_steps, name_items
-from shallow_ae.serving.servable import working_steps
+from shallow_ae.serving.servable import sparse_results, working_steps
 
 
 class LearningPipeline(Pipeline):
@@ -76,8 +77,8 @@ class LearningPipeline(Pipeline):
         TypeError
             If the first step is not an IdMapper or the last step is not a recommender.
         ValueError
-            If an intermediate step changes the number of items, or if a step raises it. The
-            pipeline is then unchanged.
+            If an intermediate step changes the number or the order of the items, or if a step
+            raises it. The pipeline is then unchanged.
         KeyboardInterrupt
             If interrupted from the keyboard. If the model is fitted by gradient descent, the
             pipeline then keeps the weights trained so far; otherwise it is unchanged.
@@ -88,7 +89,8 @@ class LearningPipeline(Pipeline):
         trial = self._copied()
         before = vars(trial[-1]).get("_fitted")
         try:
-            Pipeline.fit(trial, X if columns is None else columns, y, **params)
+            with sparse_results():
+                Pipeline.fit(trial, X if columns is None else columns, y, **params)
         except KeyboardInterrupt:
             if vars(trial[-1]).get("_fitted") is not before:  # keep the weights trained so far
                 self._take_over(trial, columns, params)
@@ -229,6 +231,7 @@ class LearningPipeline(Pipeline):
     ) -> None:
         """Take the fitted steps and the kept interactions of a copy, in one assignment."""
         name_items(trial[0], trial[-1])
+        check_places(working_steps(trial.steps))
         trial.__dict__.pop("_kept", None)
         if self.keep_interactions and columns is not None:
             weights = params.get("sample_weight", params.get(self._weight_name))
@@ -299,8 +302,9 @@ class LearningPipeline(Pipeline):
         columns = read_columns(self.steps[0][1], in_memory(X))
         *steps, model = working_steps(self._copied().steps)
         rows: Any = columns
-        for step in steps:
-            rows = step.fit(rows).transform(rows)
+        with sparse_results():
+            for step in steps:
+                rows = step.fit(rows).transform(rows)
         costs, beside = model.plan(rows), kept(columns, None).n_bytes * self.keep_interactions
         return with_bytes(costs, beside)
 

@@ -553,6 +553,28 @@ class RecommenderPipeline(LearningPipeline):
         check_is_fitted(self)
         return score_interactions(working_steps(self.steps), X, y, HoldoutProtocol())
 
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Return the pipeline unchanged: results are frames, and the steps exchange sparse rows.
+
+        Parameters
+        ----------
+        transform : str or None
+            Ignored, as is scikit-learn's global setting `transform_output`.
+
+        Returns
+        -------
+        self : object
+            This pipeline.
+
+        Examples
+        --------
+        >>> from shallow_ae import make_recommender
+        >>> recommender = make_recommender()
+        >>> recommender.set_output(transform="pandas") is recommender
+        True
+        """
+        return self
+
     def _servable(self) -> Servable:
         """Return the parts of the fitted pipeline that ServingRecommender needs."""
         check_is_fitted(self)

@@ -20,7 +20,7 @@ from shallow_ae.data.log_counts import log_counts
 from shallow_ae.serving.histories import Catalogue, Histories, filter_of, read_histories
 from shallow_ae.serving.prepared import PreparedWeights
 from shallow_ae.serving.saved import read_servable
-from shallow_ae.serving.servable import Servable
+from shallow_ae.serving.servable import Servable, transformed
 
 
 class Recommendations(NamedTuple):
@@ -528,4 +528,4 @@ def _transformed(step: Any, X: sp.csr_array[Any]) -> sp.csr_array[Any]:
         return sp.csr_array((log_counts(X.data), X.indices, X.indptr), shape=X.shape)
     from shallow_ae.data.matrices import checked_block  # imports scikit-learn, as the step did
 
-    return checked_block(step, step.transform(X), X.shape[1])
+    return checked_block(step, transformed([step], X), X.shape[1])
