@@ -13,7 +13,7 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_selection import SelectKBest, chi2
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Binarizer
 
@@ -303,10 +303,10 @@ def test_it_is_a_pipeline_of_scikit_learn(listens, recommender):
     assert recommender.predict(listens).shape == (60, 40)
     off = clone(recommender).set_params(logcounttransformer="passthrough").fit(listens)
     assert len(off.recommend(listens, k=1)) == 60
-    search = GridSearchCV(
-        exact(), {"shallowautoencoder__regularization": [0.1, 1.0]}, cv=2, error_score="raise"
-    )
-    assert len(search.fit(listens).best_estimator_.recommend(listens, k=1)) == 60
+    grid = {"shallowautoencoder__regularization": [0.1, 1.0]}
+    search = GridSearchCV(exact(), grid, cv=GroupKFold(2), error_score="raise")
+    search.fit(listens, groups=listens["user"])
+    assert len(search.best_estimator_.recommend(listens, k=1)) == 60
 
 
 def test_the_default_weights_counts_and_fits_the_nearest_items():
@@ -411,10 +411,12 @@ def test_pipelines_work_whatever_kind_of_output_scikit_learn_is_set_to(listens, 
         steps = make_pipeline(IdMapper(), LogCountTransformer(), ShallowAutoEncoder(max_iter=1))
         assert steps.fit(listens).predict(listens).shape == (60, 40)
         grid = {"shallowautoencoder__max_iter": [1, 2]}
-        search = GridSearchCV(steps, grid, cv=2, scoring=make_ranking_scorer(), error_score="raise")
+        search = GridSearchCV(
+            steps, grid, cv=GroupKFold(2), scoring=make_ranking_scorer(), error_score="raise"
+        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*not seen in fit")  # of a part of the listens
-            search.fit(listens)
+            search.fit(listens, groups=listens["user"])
         dense = LogCountTransformer().fit_transform(pd.DataFrame({"a": [1.0, 2.0]}))
         assert type(dense).__module__.startswith(kind)
     assert steps.set_output(transform=kind).fit(listens).predict(listens).shape == (60, 40)
