@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
