@@ -195,6 +195,9 @@ def test_text_as_counts(library):
 def test_named_column_of_counts_that_is_missing():
     with pytest.raises(ValueError, match=r"no column 'plays', only \['user', .*column of ones"):
         make_recommender(count="plays").fit(LISTENS)
+    plays = LISTENS.rename(columns={"count": "plays"})
+    learned = make_recommender(PopularityRecommender(), count="plays").fit(plays)
+    assert learned.score(plays[:1], plays.loc[1:1, ["user", "item"]]) == 1  # needs no counts
 
 
 @pytest.mark.parametrize("name", ["plays", "play_count", "numberOfViews", "Listens", "n_clicks"])

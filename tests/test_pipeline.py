@@ -411,10 +411,12 @@ def test_pipelines_work_whatever_kind_of_output_scikit_learn_is_set_to(listens, 
         steps = make_pipeline(IdMapper(), LogCountTransformer(), ShallowAutoEncoder(max_iter=1))
         assert steps.fit(listens).predict(listens).shape == (60, 40)
         grid = {"shallowautoencoder__max_iter": [1, 2]}
-        search = GridSearchCV(steps, grid, cv=2, scoring=make_ranking_scorer(), error_score="raise")
+        search = GridSearchCV(
+            steps, grid, cv=GroupKFold(2), scoring=make_ranking_scorer(), error_score="raise"
+        )
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*not seen in fit")  # of a part of the listens
-            search.fit(listens)
+            search.fit(listens, groups=listens["user"])
         dense = LogCountTransformer().fit_transform(pd.DataFrame({"a": [1.0, 2.0]}))
         assert type(dense).__module__.startswith(kind)
     assert steps.set_output(transform=kind).fit(listens).predict(listens).shape == (60, 40)

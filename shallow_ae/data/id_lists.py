@@ -15,6 +15,7 @@ from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.ids import IdMapper, index_of
+from shallow_ae.data.matrices import as_frame
 from shallow_ae.data.tables import encode, is_frame, pairs_in
 
 
@@ -119,7 +120,9 @@ def truth_and_lists(
     `hidden`. The columns are the items of the mapper, followed by the items that occur only in
     `hidden` and cannot be recommended.
     """
-    found = encode(hidden, mapper.user, mapper.item, mapper.count)
+    frame = as_frame(hidden)
+    is_counted = frame is None or mapper.count in frame.columns
+    found = encode(hidden, mapper.user, mapper.item, mapper.count if is_counted else "")
     rows = _or_beyond(index_of(users).get_indexer(index_of(found.user_ids)), len(users))
     columns = _or_beyond(mapper.item_index(found.item_ids), len(mapper.items_))
     shape = (max(len(users), rows.max() + 1), max(len(mapper.items_), columns.max() + 1))

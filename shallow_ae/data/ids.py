@@ -28,7 +28,6 @@ from shallow_ae.data.tables import (
     framed,
     of_one_type,
     to_csr,
-    users_in_rows,
 )
 from shallow_ae.data.times import times_in
 
@@ -37,7 +36,6 @@ from shallow_ae.data.times import times_in
 ReportUnknown: TypeAlias = Callable[["IdMapper", int, int, Array], None]
 
 
-_MOST_SPLIT = 0.1  # share of the users; the ends of the parts of sorted rows split a few users
 _MOST_COMPARED = 100  # unknown items of which one may show why all are unknown
 
 
@@ -487,7 +485,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
         self._store(columns.user_ids, columns.item_ids, latest)
-        self._n_rows = np.bincount(columns.users, minlength=len(columns.user_ids))
+        met = columns.users[columns.counts > 0]
+        self._n_rows = np.bincount(met, minlength=len(columns.user_ids))
         return weighted
 
     def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
@@ -628,22 +627,24 @@ def report_unknown(
 
 
 def warn_if_split(mapper: IdMapper, interactions: Any) -> None:
-    """Warn if users of the fit have other interactions here than in the fit.
+    """Warn if more than half of the users were in the fit with other interactions than here.
 
-    The numbers of their rows are compared. An unpickled mapper does not know them.
+    The numbers of their rows with known items are compared. An unpickled mapper does not know them.
     """
     if not hasattr(mapper, "_n_rows"):
         return
-    codes, users = users_in_rows(interactions, mapper.user, mapper.item, mapper.count)
-    rows = index_of(mapper.users_).get_indexer(index_of(users))
-    is_known = rows >= 0
-    n_split = int((np.bincount(codes)[is_known] != mapper._n_rows[rows[is_known]]).sum())
-    if n_split > _MOST_SPLIT * len(users):
+    columns = read_columns(mapper, interactions)
+    is_known = (mapper.item_index(columns.item_ids) >= 0)[columns.items]
+    n_rows = np.bincount(
+        columns.users[is_known & (columns.counts > 0)], minlength=len(columns.user_ids)
+    )
+    rows = index_of(mapper.users_).get_indexer(index_of(columns.user_ids))
+    is_split = (rows >= 0) & (n_rows != mapper._n_rows[rows])
+    if 2 * is_split.sum() > len(is_split):
         warn_caller(
-            f"{n_split:,} of {len(users):,} users were in fit with other interactions than in the "
-            "scored ones. The items of these users in fit are recommended to them again, so the "
-            "score misleads. In a search or cross-validation, keep users whole: `cv=GroupKFold()` "
-            "and "
+            "Most users were in fit with other interactions than in the scored ones. The items of "
+            "these users in fit are recommended to them again, so the score misleads. In a search "
+            "or cross-validation, keep users whole: `cv=GroupKFold()` and "
             f"`groups=X[{mapper.user!r}]`. Elsewhere, pass the users' known interactions, and the "
             "held-out ones as `y`."
         )

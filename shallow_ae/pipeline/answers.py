@@ -56,13 +56,14 @@ def score_interactions(
     mapper, model = steps[0], steps[-1]
     names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
     interactions = as_table(interactions, **names)
-    if y is None:
-        warn_if_split(mapper, interactions)
     visible, hidden = protocol.split_pairs(interactions, y, names)
     seen, X, users = read(steps, visible, report=None)
     allowed = candidate_filter(seen)
     items, _, _ = best_or_popular(model, X, protocol.k, allowed, popular=True, verbose=0)
-    return protocol.measure(*truth_and_lists(hidden, users, items, mapper))
+    score = protocol.measure(*truth_and_lists(hidden, users, items, mapper))
+    if y is None:
+        warn_if_split(mapper, interactions)
+    return score
 
 
 def read(
