@@ -22,7 +22,7 @@ from shallow_ae import (
 )
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram
-from shallow_ae.models import autoencoder
+from shallow_ae.models import autoencoder_updates
 
 EQUAL = {"rtol": 0, "atol": 1e-8}  # in float64
 EXACT = ShallowAutoEncoder(0.3, solver="exact")
@@ -195,7 +195,7 @@ def test_gradient_descent_continues_with_new_items_and_forgets_by_a_fit():
 @pytest.mark.parametrize("chosen", ["sgd", "exact"])
 def test_an_automatic_solver_goes_on(chosen, monkeypatch):
     first, second = events_of(200, 6, 3000, seed=1), events_of(8, 8, 30, seed=2)
-    monkeypatch.setattr(autoencoder, "quicker_solver", lambda *_: chosen)
+    monkeypatch.setattr(autoencoder_updates, "quicker_solver", lambda *_: chosen)
     model = ShallowAutoEncoder("auto", solver="auto", max_iter=5, random_state=0)
     recommender = learner(model).fit(first)
     assert recommender[-1].solver_ == chosen
