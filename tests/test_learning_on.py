@@ -365,21 +365,23 @@ def test_all_kept_users_are_answered_and_explained(tmp_path):
 # Weights of users
 
 
-def test_weights_by_user():
+@pytest.mark.parametrize("model", [EXACT, NEAREST], ids=["exact", "nearest"])
+def test_weights_by_user(model):
     first, second = events_of(20, 6, 120, seed=1), events_of(26, 7, 40, seed=2)
     weights = {f"u{n}": 1.0 + n % 3 for n in range(26)}
     known = pd.Series(weights)[first["user"].unique()].sample(frac=1, random_state=0)
-    recommender = learner(EXACT, LogCountTransformer()).fit(first, sample_weight=known)
+    recommender = learner(model, LogCountTransformer()).fit(first, sample_weight=known)
     in_order = known[recommender[0].users_].to_numpy()
-    plain = make_recommender(LogCountTransformer(), EXACT)
-    plain.fit(first, shallowautoencoder__sample_weight=in_order)
+    plain = make_recommender(LogCountTransformer(), model)
+    plain.fit(first, sample_weight=in_order)
     np.testing.assert_array_equal(weights_by_id(recommender), weights_by_id(plain))
     recommender.partial_fit(second, sample_weight=weights)
     assert_same(recommender, pd.concat([first, second]), sample_weight=weights)
-    recommender.forget(users=["u3", "u9"])
-    both = pd.concat([first, second])
-    left = both[~both["user"].isin(["u3", "u9"])]
-    assert_same(recommender, left, sample_weight=weights)
+    left = pd.concat([first, second])
+    for gone in (["u3", "u9"], ["u4"]):
+        recommender.forget(users=gone)
+        left = left[~left["user"].isin(gone)]
+        assert_same(recommender, left, sample_weight=weights)
 
 
 @pytest.mark.parametrize(
