@@ -128,15 +128,6 @@ def pairs_in(frame: Any, user: str, item: str) -> tuple[Any, Any]:
     return users, items
 
 
-def users_in_rows(
-    interactions: Any, user: str, item: str, count: str
-) -> tuple[NDArray[np.intp], Array]:
-    """Return the code of each row's user, and the distinct users."""
-    if isinstance(interactions, IndexedInteractions):
-        return interactions.users, interactions.user_ids
-    return numbered(_columns(interactions, user, item, count)[0], user)
-
-
 def column_in(frame: Any, name: str) -> nw.Series[Any]:
     """Return a column of a DataFrame; raise a ValueError if it has missing values."""
     columns = nw.from_native(frame, eager_only=True)
