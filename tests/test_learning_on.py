@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from shallow_ae import (
     BlendedRecommender,
+    IdMapper,
     LogCountTransformer,
     LowRankAutoEncoder,
     PopularityRecommender,
@@ -271,10 +273,11 @@ def test_plan_counts_what_is_kept():
     with_it, without = learner(EXACT), make_recommender(EXACT)
     costs, fewer = with_it.plan(first), without.plan(first)
     kept = with_it.fit(first)._kept
-    assert kept.n_bytes == 16 * len(first)
+    n_bytes = sum(own.nbytes for own in kept if isinstance(own, np.ndarray))
+    assert n_bytes == 16 * len(first)
     for solver in ("sgd", "exact"):
-        assert costs[solver].kept_bytes - fewer[solver].kept_bytes == kept.n_bytes
-        assert costs[solver].bytes - fewer[solver].bytes == kept.n_bytes
+        assert costs[solver].kept_bytes - fewer[solver].kept_bytes == n_bytes
+        assert costs[solver].bytes - fewer[solver].bytes == n_bytes
 
 
 def test_ids_and_interactions_of_forgotten_users_are_gone():
@@ -293,7 +296,7 @@ def test_ids_and_interactions_of_forgotten_users_are_gone():
         ({"X": [("u1", "s1", 77.0)]}, "of 'u1' and 's1' with a count of 77"),
         ({"X": [("nobody", "s1", 1.0)]}, "of 'nobody' and 's1'"),
         ({"users": [f"u{n}" for n in range(10)]}, "Nobody would be left"),
-        ({"users": "u1"}, "list of item ids|list of ids"),
+        ({"users": "u1"}, "must be a list of users' ids"),
         ({}, "Pass either interactions or `users`"),
     ],
 )
@@ -343,7 +346,7 @@ def test_a_user_without_history_gets_popularity():
     assert set(recommender.recommend(users=["zoe", "u2"], no_history="omit")["user"]) == {"u2"}
     alone = make_recommender(EXACT).fit(first).recommend(first, users=["zoe"], k=3)
     assert list(alone["item"]) == list(best)
-    with pytest.raises(TypeError, match="list of"):
+    with pytest.raises(TypeError, match="list of users' ids"):
         recommender.recommend(users="ann")
 
 
@@ -404,6 +407,160 @@ def test_rows_are_kept_as_given():
     kept = recommender._interactions()
     np.testing.assert_array_equal(kept.counts, first["count"])
     np.testing.assert_array_equal(kept.user_ids[kept.users], first["user"])
+
+
+# What a reader found
+
+
+def test_ids_of_several_types_stay_what_they_are():
+    large = [2**63 + 1, 2**63 + 2]
+    ids = pd.DataFrame({"user": np.array([*large, *large], "uint64"), "item": list("abba")})
+    recommender = learner(EXACT).fit(ids).partial_fit([(5, "a")])
+    assert recommender[0].users_.tolist() == [*large, 5]
+    recommender.partial_fit([("x", "a"), ("x", "c")])
+    assert recommender[0].users_.tolist() == [*large, 5, "x"]
+    assert not recommender.recommend(users=[5], k=1)["by_popularity"].any()
+    recommender.forget(users=[large[0], "x"])
+    assert recommender[0].users_.tolist() == [large[1], 5]
+    days = pd.DataFrame({"user": pd.to_datetime(["2024-01-01", "2024-01-02"]), "item": ["a", "b"]})
+    recommender = learner(EXACT).fit(days).partial_fit([("x", "a")])
+    recommender.forget(users=[pd.Timestamp("2024-01-01")])
+    assert len(recommender[0].users_) == 2
+
+
+@pytest.mark.parametrize("change", ["off", "new", "added"])
+def test_steps_that_were_changed_after_the_fit(change):
+    first, second = events_of(60, 5, 900, seed=1), events_of(62, 6, 30, seed=2)
+    recommender = learner(EXACT, LogCountTransformer()).fit(first)
+    assert isinstance(recommender[-1]._fitted.training_data, TrainingGram)
+    if change == "added":
+        recommender.steps.insert(2, ("second", LogCountTransformer()))
+    else:
+        step = "passthrough" if change == "off" else LogCountTransformer()
+        recommender.set_params(logcounttransformer=step)
+    recommender.partial_fit(second)
+    assert_same(recommender, pd.concat([first, second]))
+
+
+@pytest.mark.parametrize("new", [ShallowAutoEncoder(2.0, solver="exact"), NEAREST, "sgd"])
+def test_a_model_that_was_replaced_learns_from_what_is_kept(new):
+    first, second = events_of(60, 5, 900, seed=1), events_of(62, 6, 30, seed=2)
+    new = ShallowAutoEncoder(max_iter=3, random_state=0) if new == "sgd" else clone(new)
+    recommender = learner(EXACT).fit(first).set_params(shallowautoencoder=new).partial_fit(second)
+    assert_same(recommender, pd.concat([first, second]))
+    recommender.set_params(idmapper=IdMapper())
+    with pytest.raises(ValueError, match="IdMapper was replaced"):
+        recommender.partial_fit(second)
+
+
+def test_nested_steps_are_unchanged_by_an_error():
+    first = events_of(30, 5, 200, seed=1)
+    nested = make_pipeline(TfidfTransformer(), LogCountTransformer())
+    recommender = learner(EXACT, nested).fit(first)
+    before = recommender.recommend(k=2)
+    recommender.set_params(shallowautoencoder__regularization=-1)
+    with pytest.raises(ValueError, match="regularization"):
+        recommender.partial_fit([("new", "new item", 1)])
+    recommender.set_params(shallowautoencoder__regularization=0.3)
+    pd.testing.assert_frame_equal(recommender.recommend(k=2), before)
+
+
+def test_a_gram_matrix_does_not_outgrow_the_interactions():
+    first = events_of(100, 6, 900, seed=1)
+    many = pd.DataFrame(
+        {"user": [f"u{n}" for n in range(40)], "item": [f"new{n}" for n in range(40)]}
+    )
+    recommender = learner(EXACT).fit(first)
+    assert isinstance(recommender[-1]._fitted.training_data, TrainingGram)
+    recommender.partial_fit(many.assign(count=1.0))
+    assert isinstance(recommender[-1]._fitted.training_data, TrainingRows)
+    assert_same(recommender, pd.concat([first, many.assign(count=1.0)]))
+
+
+def test_weights_of_zero():
+    first = events_of(30, 6, 200)
+    recommender = learner(EXACT).fit(first)
+    recommender.partial_fit([("bot", "s1", 50.0)], sample_weight={"bot": 0.0})
+    weights = {**dict.fromkeys(first["user"], 1.0), "bot": 0.0}
+    whole = pd.concat([first, pd.DataFrame([("bot", "s1", 50.0)], columns=first.columns)])
+    assert_same(recommender, whole, sample_weight=weights)
+    with pytest.raises(ValueError, match="Nobody would be left"):
+        recommender.forget(users=first["user"].unique())
+
+
+def test_a_series_of_weights_of_rows_is_refused():
+    listens = events_of(60, 5, 100).assign(user=np.arange(100) % 60)
+    with pytest.raises(ValueError, match=r"labels 0 to 99.*must be user ids"):
+        make_recommender(EXACT).fit(listens, sample_weight=pd.Series(np.arange(100) + 1.0))
+    make_recommender(EXACT).fit(listens, sample_weight=pd.Series(np.arange(60) + 1.0))
+
+
+def test_a_half_life_that_was_changed_after_the_fit():
+    first = events_of(30, 6, 200).assign(year=2020.0)
+    recommender = learner(EXACT, time="year", half_life=1.0).fit(first)
+    recommender.set_params(idmapper__half_life=None)
+    for call in (
+        lambda: recommender.forget(users=["u1"]),
+        lambda: recommender.forget(first[:1]),
+        lambda: recommender.partial_fit(first[:1]),
+        lambda: recommender.recommend(users=["u1"]),
+    ):
+        with pytest.raises(ValueError, match="was set after `fit`, which kept interactions with t"):
+            call()
+    recommender = learner(EXACT, time="year").fit(first)
+    recommender.set_params(idmapper__half_life=1.0)
+    with pytest.raises(ValueError, match="kept interactions without times"):
+        recommender.partial_fit(first[:1])
+
+
+def test_times_in_a_text_file_are_read(tmp_path):
+    first = events_of(30, 6, 200)
+    first["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(200), "D")
+    first.to_csv(tmp_path / "listens.csv", index=False)
+    recommender = learner(EXACT, time="day", half_life="30D").fit(tmp_path / "listens.csv")
+    expected = learner(EXACT, time="day", half_life="30D").fit(first)
+    pd.testing.assert_frame_equal(recommender.recommend(k=2), expected.recommend(k=2))
+
+
+@pytest.mark.parametrize("users", [b"ab", pd.DataFrame({"user": ["u1"]}), np.array([["u1"]]), 3])
+def test_users_are_a_list(users):
+    recommender = learner(EXACT).fit(events_of(20, 6, 90))
+    for ask in (
+        lambda: recommender.recommend(users=users),
+        lambda: recommender.forget(users=users),
+    ):
+        with pytest.raises(TypeError, match="must be a list of users' ids"):
+            ask()
+
+
+def test_nobody_is_asked_for():
+    first = events_of(20, 6, 90)
+    answer = learner(EXACT, LogCountTransformer()).fit(first).recommend(users=[])
+    assert list(answer.columns) == ["user", "item", "score", "rank", "by_popularity"]
+    assert len(answer) == 0
+
+
+def test_an_interrupted_update_changes_nothing(monkeypatch):
+    first = events_of(30, 6, 300)
+    model = ShallowAutoEncoder(max_iter=5, random_state=0)
+    recommender = learner(model).fit(first)
+    before = pickle.dumps(recommender)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt("The model keeps the weights after step 3 of 5.")
+
+    monkeypatch.setattr(ShallowAutoEncoder, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="The pipeline is unchanged"):
+        recommender.forget(users=["u1"])
+    assert pickle.dumps(recommender) == before
+
+
+def test_without_the_option_no_update_discards_what_is_kept():
+    recommender = learner(EXACT).fit(events_of(30, 6, 300)).set_params(keep_interactions=False)
+    with pytest.raises(ValueError, match="`keep_interactions`=True"):
+        recommender.partial_fit([("ann", "s1")])
+    with pytest.raises(TypeError, match="`keep_interactions`='yes' must be True or False"):
+        recommender.set_params(keep_interactions="yes").plan([("ann", "s1")])
 
 
 # Estimators alone

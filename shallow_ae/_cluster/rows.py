@@ -26,7 +26,6 @@ from shallow_ae._cluster.parts import (
 )
 from shallow_ae._objective.objective import check_finite, exponent_of
 from shallow_ae._objective.training_data import TrainingRows, rows_to_remove
-from shallow_ae._objective.training_gram import check_some_left
 from shallow_ae._runtime.dask_graphs import (
     Task,
     computed,
@@ -38,6 +37,7 @@ from shallow_ae._runtime.dask_graphs import (
 )
 from shallow_ae._solvers.gradient_descent.sizes import layout_of
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_some_left
 
 
 @dataclass(frozen=True, eq=False)

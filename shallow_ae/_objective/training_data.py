@@ -16,11 +16,11 @@ from shallow_ae._objective.objective import item_counts, mean_squared_length, us
 from shallow_ae._objective.training_gram import (
     GRAM_DTYPE,
     TrainingGram,
-    check_some_left,
     gram_of,
     keeps_gram,
 )
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_some_left
 
 _Place = TypeVar("_Place")
 

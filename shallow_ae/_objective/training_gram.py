@@ -15,6 +15,7 @@ from shallow_ae._linalg.inverse import mirror_and_scale
 from shallow_ae._objective.objective import check_finite, exponent_of, item_counts
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
+from shallow_ae.data.arguments import check_some_left
 
 GRAM_DTYPE = np.float64  # so that subtracted rows leave almost no rounding errors
 
@@ -257,8 +258,3 @@ def empty_gram(X: sp.csr_array[Any], user_exponent: float, dtype: Any) -> Traini
 def keeps_gram(n_entries: int, n_items: int) -> bool:
     """Return whether a model keeps the Gram matrix: whether it is not larger than the rows."""
     return n_entries >= n_items**2
-
-
-def check_some_left(some_left: bool) -> None:
-    if not some_left:
-        raise ValueError("Nobody would be left to learn from. Nothing was forgotten.")

@@ -106,3 +106,9 @@ def plain(value: Any) -> Any:
     """Return a NumPy number or str as the Python value that it equals, for messages."""
     is_plain = isinstance(value, np.generic) and value.dtype.kind in "biufUS"
     return value.item() if is_plain else value
+
+
+def check_some_left(some_left: bool) -> None:
+    """Raise a ValueError unless some training rows remain after an update."""
+    if not some_left:
+        raise ValueError("Nobody would be left to learn from. Nothing was forgotten.")

@@ -343,7 +343,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         check_is_fitted(self)
         check_choice("unknown", unknown, ("error", "ignore"))
         asked = index_of(users)
-        rows: NDArray[np.intp] = index_of(self._users()).get_indexer(asked)
+        rows: NDArray[np.intp] = self._user_positions.get_indexer(asked)
         missing = np.flatnonzero(rows < 0)
         if len(missing) and unknown == "error":
             raise ValueError(
@@ -491,6 +491,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
         trial = copy(self)
+        trial.__dict__.pop("_user_index", None)
         for name, value in (("users_", users), ("reference_time_", latest)):
             trial.__dict__.pop(name, None)
             if value is not None:
@@ -508,9 +509,16 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
-        state.pop("_index", None)  # a pandas.Index of `items_`
+        for name in ("_index", "_user_index"):  # of `items_` and `users_`
+            state.pop(name, None)
         state.pop("_n_rows", None)  # of each user, for a warning in the process of the fit
         return state
+
+    @property
+    def _user_positions(self) -> pd.Index[Any]:
+        if "_user_index" not in vars(self):
+            self._user_index = index_of(self._users())
+        return self._user_index
 
     @property
     def _positions(self) -> pd.Index[Any]:
@@ -569,7 +577,7 @@ def read_columns(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """
     if isinstance(interactions, IndexedInteractions):
         return interactions
-    interactions = as_table(interactions, mapper.user, mapper.item, mapper.count)
+    interactions = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
     columns = encode(interactions, mapper.user, mapper.item, mapper.count, mapper.weight)
     if mapper.time is None or mapper.half_life is None:
         return columns
@@ -581,7 +589,7 @@ def read_to_fit(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """Return the interactions as `read_columns`, and warn if their counts seem misread."""
     if isinstance(interactions, IndexedInteractions):
         return interactions
-    given = as_table(interactions, mapper.user, mapper.item, mapper.count)
+    given = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
     columns = read_columns(mapper, given)
     warn_of_counts(given, mapper.count, (mapper.user, mapper.item, mapper.time, mapper.weight))
     return columns

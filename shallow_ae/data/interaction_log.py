@@ -1,93 +1,125 @@
-"""The interactions of a fit, with interactions added and removed, for models that learn on."""
+"""Interactions with others added or taken back, and how their users and items are renumbered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import plain
+from shallow_ae.data.arguments import check_some_left
 from shallow_ae.data.ids import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
 from shallow_ae.data.times import Times
 
 
-def compact(columns: IndexedInteractions) -> IndexedInteractions:
-    """Return the interactions with codes of 32 bits."""
-    return columns._replace(
-        users=columns.users.astype(np.int32, copy=False),
-        items=columns.items.astype(np.int32, copy=False),
+class Update(NamedTuple):
+    """Interactions after an update. Codes are the numbers of users and of items."""
+
+    columns: IndexedInteractions
+    users: NDArray[np.intp]  # for each code after the update, the code before it, or -1
+    items: NDArray[np.intp]
+    touched: NDArray[np.intp]  # the codes of the users with changed interactions
+    touched_before: NDArray[np.intp]  # their codes before the update, without new users
+    is_added: bool  # whether interactions were only added
+
+
+def added_to(before: IndexedInteractions, added: IndexedInteractions) -> Update:
+    """Return all interactions, numbered as if they had been read at once.
+
+    The touched users are in the order of the ids of `added`.
+    """
+    user_codes, user_ids = _joined_ids(before.user_ids, added.user_ids)
+    item_codes, item_ids = _joined_ids(before.item_ids, added.item_ids)
+    n_users, n_items = len(before.user_ids), len(before.item_ids)
+    both = IndexedInteractions(
+        np.concatenate([before.users, user_codes[added.users]]).astype(np.int32, copy=False),
+        np.concatenate([before.items, item_codes[added.items]]).astype(np.int32, copy=False),
+        np.concatenate([before.counts, added.counts]),
+        np.float64 if np.float64 in (before.dtype, added.dtype) else np.float32,
+        user_ids,
+        item_ids,
+        _joined_times(before.times, added.times),
+    )
+    check_sums(both)
+    return Update(
+        both,
+        _appended(n_users, len(user_ids)),
+        _appended(n_items, len(item_ids)),
+        user_codes,
+        user_codes[user_codes < n_users],
+        is_added=True,
     )
 
 
-def joined(before: IndexedInteractions, added: IndexedInteractions) -> IndexedInteractions:
-    """Return all interactions, numbered as if they had been read at once."""
-    users, user_ids = _joined_codes(before.users, before.user_ids, added.users, added.user_ids)
-    items, item_ids = _joined_codes(before.items, before.item_ids, added.items, added.item_ids)
-    dtype = np.float64 if np.float64 in (before.dtype, added.dtype) else np.float32
-    counts = np.concatenate([before.counts, added.counts])
-    times = _joined_times(before.times, added.times)
-    both = IndexedInteractions(users, items, counts, dtype, user_ids, item_ids, times)
-    check_sums(both)
-    return both
-
-
-def without(columns: IndexedInteractions, gone: NDArray[np.bool_]) -> IndexedInteractions:
+def taken_from(before: IndexedInteractions, gone: NDArray[np.bool_]) -> Update:
     """Return the interactions that are not `gone`, numbered as if only they had been read."""
     left = ~gone
-    if not left.any():
-        raise ValueError("Nobody would be left to learn from. Nothing was forgotten.")
-    users, of_users = pd.factorize(columns.users[left])
-    items, of_items = pd.factorize(columns.items[left])
-    return compact(
-        columns._replace(
-            users=users,
-            items=items,
-            counts=columns.counts[left],
-            user_ids=columns.user_ids[of_users],
-            item_ids=columns.item_ids[of_items],
-            times=_taken(columns.times, left),
-        )
+    check_some_left(bool(left.any()))
+    users, of_users = pd.factorize(before.users[left])
+    items, of_items = pd.factorize(before.items[left])
+    columns = before._replace(
+        users=users.astype(np.int32),
+        items=items.astype(np.int32),
+        counts=before.counts[left],
+        user_ids=before.user_ids[of_users],
+        item_ids=before.item_ids[of_items],
+        times=_taken(before.times, left),
     )
+    touched_before = np.unique(before.users[gone])
+    after = np.full(len(before.user_ids), -1)
+    after[of_users] = np.arange(len(of_users))
+    touched = after[touched_before]
+    touched = touched[touched >= 0]
+    return Update(columns, of_users, of_items, touched, touched_before, is_added=False)
 
 
-def rows_of_users(columns: IndexedInteractions, users: Iterable[Any]) -> NDArray[np.bool_]:
-    """Return which interactions are of the given users; raise a ValueError if one has none."""
-    asked = index_of(users)
-    codes = index_of(columns.user_ids).get_indexer(asked)
-    if (codes < 0).any():
+def are_of_users(
+    columns: IndexedInteractions, users: Iterable[Any], codes: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Return which interactions are of the given users, whose codes are given.
+
+    Raises
+    ------
+    ValueError
+        If a user has the code -1, which stands for a user without interactions.
+    """
+    missing = codes < 0
+    if missing.any():
         raise ValueError(
-            f"{int((codes < 0).sum()):,} of {len(codes):,} users are not among the kept "
-            f"interactions, the first is {plain(asked[codes < 0][0])!r}. Nothing was forgotten."
+            f"{int(missing.sum()):,} of {len(codes):,} users are not among the kept interactions, "
+            f"the first is {index_of(users)[missing][0]!r}. Nothing was forgotten."
         )
     is_asked = np.zeros(len(columns.user_ids), np.bool_)
     is_asked[codes] = True
-    chosen: NDArray[np.bool_] = is_asked[columns.users]
-    return chosen
+    return np.asarray(is_asked[columns.users])
 
 
-def of_users(columns: IndexedInteractions, users: Iterable[Any]) -> IndexedInteractions:
-    """Return the interactions of the given users, numbered in the given order.
+def of_users(
+    columns: IndexedInteractions, codes: NDArray[np.intp], ids: Array | None = None
+) -> IndexedInteractions:
+    """Return the interactions of the users with the given codes, renumbered in this order.
 
-    A user without interactions has a number, too.
+    The code -1 stands for a user without interactions, whose id is in `ids`.
     """
-    asked = index_of(users).unique()
-    numbers = asked.get_indexer(index_of(columns.user_ids))[columns.users]
-    chosen = numbers >= 0
+    numbers = np.full(len(columns.user_ids) + 1, -1)  # the last is for -1
+    numbers[codes] = np.arange(len(codes))
+    numbers[-1] = -1
+    users = numbers[columns.users]
+    chosen = users >= 0
     return columns._replace(
-        users=numbers[chosen],
+        users=users[chosen],
         items=columns.items[chosen],
         counts=columns.counts[chosen],
-        user_ids=asked.to_numpy(),
+        user_ids=columns.user_ids[codes] if ids is None else ids,
         times=_taken(columns.times, chosen),
     )
 
 
-def rows_like(columns: IndexedInteractions, given: IndexedInteractions) -> NDArray[np.bool_]:
+def are_like(columns: IndexedInteractions, given: IndexedInteractions) -> NDArray[np.bool_]:
     """Return which interactions equal the given ones: for each of these, the last such row.
 
     Raises
@@ -110,9 +142,28 @@ def rows_like(columns: IndexedInteractions, given: IndexedInteractions) -> NDArr
     found = sought.merge(known, on=[*keys, "place"], how="left", sort=False)["row"].to_numpy()
     if np.isnan(found).any():
         _tell_missing(given, int(np.isnan(found).argmax()), int(np.isnan(found).sum()))
-    gone = np.zeros(len(columns.users), np.bool_)
-    gone[found.astype(np.intp)] = True
-    return gone
+    are_gone = np.zeros(len(columns.users), np.bool_)
+    are_gone[found.astype(np.intp)] = True
+    return are_gone
+
+
+def _joined_ids(known: Array, others: Array) -> tuple[NDArray[np.intp], Array]:
+    """Return the code of each of the `others`, where new ids follow the known ones, and all ids."""
+    index, other_index = index_of(known), index_of(others)
+    codes = index.get_indexer(other_index)
+    is_new = codes < 0
+    if not is_new.any():
+        return codes, known
+    codes[is_new] = len(known) + np.arange(is_new.sum())
+    if known.dtype == others.dtype:
+        return codes, np.concatenate([known, others[is_new]])
+    # NumPy's common type would change the ids: numbers to text, large integers to floats.
+    return codes, index.append(other_index[is_new]).to_numpy()
+
+
+def _appended(n_before: int, n_after: int) -> NDArray[np.intp]:
+    codes = np.arange(n_after)
+    return np.where(codes < n_before, codes, -1)
 
 
 def _taken(times: Times | None, chosen: NDArray[np.bool_]) -> Times | None:
@@ -121,11 +172,6 @@ def _taken(times: Times | None, chosen: NDArray[np.bool_]) -> Times | None:
 
 def _joined_times(before: Times | None, added: Times | None) -> Times | None:
     if before is None or added is None:
-        if before is not added:
-            raise ValueError(
-                "Either all or none of the interactions need times: `half_life` was changed after "
-                "`fit`. Call `fit`."
-            )
         return None
     if before.is_date != added.is_date:
         raise ValueError(
@@ -133,16 +179,6 @@ def _joined_times(before: Times | None, added: Times | None) -> Times | None:
             "convert the column with pandas.to_datetime."
         )
     return Times(np.concatenate([before.values, added.values]), before.is_date)
-
-
-def _joined_codes(
-    before: Array, known: Array, added: Array, others: Array
-) -> tuple[NDArray[np.int32], Array]:
-    places = index_of(known).get_indexer(index_of(others))
-    is_new = places < 0
-    places[is_new] = len(known) + np.arange(is_new.sum())
-    codes = np.concatenate([before, places[added]]).astype(np.int32)
-    return codes, np.concatenate([known, others[is_new]]) if is_new.any() else known
 
 
 def _fields(columns: IndexedInteractions, users: Array, items: Array) -> pd.DataFrame:
@@ -156,7 +192,7 @@ def _tell_missing(given: IndexedInteractions, row: int, n_missing: int) -> None:
     user, item = given.user_ids[given.users[row]], given.item_ids[given.items[row]]
     raise ValueError(
         f"{n_missing:,} of {len(given.users):,} interactions are not among the kept interactions, "
-        f"or are given more often. The first is of {plain(user)!r} and {plain(item)!r} with a "
-        f"count of {given.counts[row]:g}. Pass rows as they were passed to `fit` or "
-        "`partial_fit`. Nothing was forgotten."
+        f"or are given more often. The first is of {user!r} and {item!r} with a count of "
+        f"{given.counts[row]:g}. Pass rows as they were passed to `fit` or `partial_fit`. Nothing "
+        "was forgotten."
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import pandas as pd
 
 from shallow_ae.data.stored_interactions import (
     is_relation,
@@ -23,13 +24,15 @@ _LINES = ".txt"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
-def as_table(given: Any, user: str, item: str, count: str) -> Any:
+def as_table(given: Any, user: str, item: str, count: str, time: str | None = None) -> Any:
     """Return interactions from a path, a relation or a stream as a frame; others unchanged.
 
-    `user`, `item` and `count` name the columns of a file without a header.
+    `user`, `item` and `count` name the columns of a file without a header. Dates of the column
+    `time` of a text file are read.
     """
     if isinstance(given, str | PathLike):
-        return _read_path(Path(given), user, item, count)
+        table = _read_path(Path(given), user, item, count)
+        return _with_dates(table, time) if is_text_file(given) and time in table else table
     if is_relation(given):
         return read_relation(given, (user, item, count))
     return read_stream(given) if _is_stream(given) else given
@@ -66,6 +69,12 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
         "item count` without a header; and a folder of Parquet files. Text may be compressed "
         f"({', '.join(_COMPRESSED)}). Read other files into a frame."
     )
+
+
+def _with_dates(table: pd.DataFrame, time: str) -> pd.DataFrame:
+    if pd.api.types.is_numeric_dtype(table[time]):
+        return table
+    return table.assign(**{time: pd.to_datetime(table[time])})
 
 
 def _is_stream(given: Any) -> bool:

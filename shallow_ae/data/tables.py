@@ -27,8 +27,8 @@ NO_INTERACTIONS = (
 )
 
 IF_USERS = (
-    "If these are ids of users, pass the rows of their interactions, or `users=` to `recommend` of "
-    "a pipeline with `keep_interactions`=True."
+    "If these are ids of users, pass the rows of their interactions, or `users=` to a pipeline "
+    "with `keep_interactions`=True."
 )
 _ROWS = (Sequence, np.ndarray, np.void, pd.Series)
 

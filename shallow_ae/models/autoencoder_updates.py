@@ -158,6 +158,8 @@ class AutoEncoderUpdatesMixin(RecommenderMixin):
 
     def _relearn(self, change: RowChange) -> Self:
         check_parameters(self)
+        if not hasattr(self, "_fitted"):  # the model was replaced after the fit of a pipeline
+            return super()._relearn(change)
         if self._solver_of_updates() == "exact":
             kept = exchanged(self._fitted.training_data, change, self.user_exponent)
             if kept is not None:

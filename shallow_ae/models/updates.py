@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shallow_ae._objective.training_data import TrainingRows
-from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae._objective.training_gram import TrainingGram, keeps_gram
 from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
 from shallow_ae.models.fitted import AutoEncoderState
 
@@ -23,6 +23,7 @@ class RowChange(NamedTuple):
     after: Callable[[], TrainingRows]  # all rows after the update
     touched: Callable[[], TrainingRows]  # those of them that are new or have changed
     columns: NDArray[np.intp]  # for each column after the update, the column before it, or -1
+    n_interactions: int  # after the update, at least as many as nonzero entries
     is_added: bool  # whether interactions were only added
     # The touched rows before the update. None if other rows have changed, too.
     removed: Callable[[], TrainingRows] | None = None
@@ -31,12 +32,12 @@ class RowChange(NamedTuple):
 def exchanged(kept: Any, change: RowChange, user_exponent: float) -> TrainingGram | None:
     """Return the kept Gram matrix with the changed rows exchanged.
 
-    None if no Gram matrix is kept, if a sum over all rows costs less, or if rounding errors would
-    be too large.
+    None if no Gram matrix is kept or would be kept, if a sum over all rows costs less, or if
+    rounding errors would be too large.
     """
     if not isinstance(kept, TrainingGram) or kept.user_exponent != user_exponent:
         return None
-    if change.removed is None:
+    if change.removed is None or not keeps_gram(change.n_interactions, len(change.columns)):
         return None
     removed, added = change.removed(), change.touched()
     n_changed = removed.n_rows + added.n_rows

@@ -71,6 +71,8 @@ def read(
 ) -> Rows:
     """Return the rows of the users in the interactions."""
     given, users = rows_and_users(steps[0], interactions, report=report)
+    if not len(users):  # which scikit-learn's transformers refuse
+        return Rows(given, given, users)
     X = transformed(steps[1:-1], given)
     return Rows(given, checked_rows(steps[-1], X), users)
 

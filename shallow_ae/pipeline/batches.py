@@ -54,7 +54,7 @@ class _InMemory:
     def __init__(self, steps: list[Any], interactions: Any) -> None:
         self.path = Path(interactions).resolve() if is_text_file(interactions) else None
         mapper = steps[0]
-        interactions = as_table(interactions, mapper.user, mapper.item, mapper.count)
+        interactions = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
         self._interactions = interactions
         self._rows = read(steps, interactions)
 

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._typing import Array
-from shallow_ae.data.ids import IdMapper, index_of
-from shallow_ae.data.interaction_log import compact, of_users
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.interaction_log import Update, of_users
 from shallow_ae.data.matrices import checked_block
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.times import Times
 from shallow_ae.models.updates import RowChange
 from shallow_ae.serving.servable import sparse_results, transformed
+
+_BYTES = {False: 4 + 4 + 8, True: 4 + 4 + 8 + 8}  # of an interaction, without and with a time
 
 
 class KeptInteractions(NamedTuple):
@@ -31,14 +33,26 @@ class KeptInteractions(NamedTuple):
     has_dates: bool
     is_double: bool
     sample_weight: Array | None  # of each user
-
-    @property
-    def n_bytes(self) -> int:
-        """Return the number of bytes."""
-        return sum(own.nbytes for own in self if isinstance(own, np.ndarray))
+    n_log_steps: int | None  # None if a step before the model is no LogCountTransformer
 
     def columns(self, mapper: IdMapper) -> IndexedInteractions:
-        """Return the interactions with their ids."""
+        """Return the interactions with their ids.
+
+        Raises
+        ------
+        ValueError
+            If the mapper is not the mapper of the fit, or its half-life was set or removed since.
+        """
+        if not hasattr(mapper, "users_"):
+            raise ValueError(
+                "The IdMapper was replaced after `fit`, and with it the ids of the kept "
+                "interactions. Call `fit`."
+            )
+        if (self.times is None) != (mapper.half_life is None):
+            raise ValueError(
+                f"`half_life`={mapper.half_life!r} was set after `fit`, which kept interactions "
+                f"with{'out' if self.times is None else ''} times. Call `fit`."
+            )
         return IndexedInteractions(
             self.users,
             self.items,
@@ -50,70 +64,100 @@ class KeptInteractions(NamedTuple):
         )
 
 
-def kept(given: IndexedInteractions, sample_weight: Array | None) -> KeptInteractions:
-    """Return interactions as a pipeline keeps them, without their ids."""
-    columns, times = compact(given), given.times
+def kept(
+    given: IndexedInteractions, sample_weight: Array | None, steps: list[Any]
+) -> KeptInteractions:
+    """Return interactions as a pipeline with these fitted steps keeps them, without their ids."""
+    times = given.times
     return KeptInteractions(
-        columns.users,
-        columns.items,
-        columns.counts,
+        given.users.astype(np.int32, copy=False),
+        given.items.astype(np.int32, copy=False),
+        given.counts,
         None if times is None else times.values,
         times is not None and times.is_date,
-        columns.dtype is np.float64,
+        given.dtype is np.float64,
         sample_weight,
+        _n_log_steps(steps),
     )
 
 
+def kept_bytes(given: IndexedInteractions) -> int:
+    """Return the number of bytes of interactions as a pipeline keeps them."""
+    return len(given.users) * _BYTES[given.times is not None]
+
+
 class Training(NamedTuple):
-    """The steps of a pipeline, the interactions of its fit, and the weight of each user."""
+    """The steps of a pipeline, the interactions that it learns from, and the users' weights."""
 
     steps: list[Any]
     columns: IndexedInteractions
     sample_weight: Array | None
 
-    def rows(self, users: Array | None = None) -> TrainingRows:
-        """Return the input of the model for all users, or for those of the given users it has."""
-        columns, weights = self.columns, self.sample_weight
-        if users is not None:
-            places = index_of(columns.user_ids).get_indexer(index_of(users))
-            columns = of_users(columns, users[places >= 0])
-            weights = None if weights is None else weights[places[places >= 0]]
-        is_empty = not len(columns.user_ids)
-        X = _no_rows(self.columns) if is_empty else transformed(self.steps[:-1], columns)
-        rows = checked_block(self.steps[-1], X, len(columns.item_ids))
+    def rows(self) -> TrainingRows:
+        """Return the input of the model for all users."""
+        X = transformed(self.steps[:-1], self.columns)
+        return self._checked(X, self.sample_weight)
+
+    def rows_of(self, users: NDArray[np.intp]) -> TrainingRows:
+        """Return the input of the model for users with these codes.
+
+        The steps between the mapper and the model must be LogCountTransformers. They need not be
+        fitted: a new one weights the rows in the same way.
+        """
+        X: Any = sp.csr_array((0, len(self.columns.item_ids)), dtype=self.columns.dtype)
+        if len(users):
+            X = self.steps[0].transform(of_users(self.columns, users))
+            for _ in self.steps[1:-1]:
+                X = LogCountTransformer().fit_transform(X)
+        return self._checked(X, None if self.sample_weight is None else self.sample_weight[users])
+
+    def _checked(self, X: Any, weights: Array | None) -> TrainingRows:
+        rows = checked_block(self.steps[-1], X, len(self.columns.item_ids))
         return TrainingRows(rows, np.ones(rows.shape[0]) if weights is None else weights)
 
 
-def row_change(before: Training, after: Training, touched: Array, *, is_added: bool) -> RowChange:
+def row_change(before: Training, after: Training, update: Update, n_log_steps: Any) -> RowChange:
     """Fit the steps of `after` but the last, and return the change of the last step's input.
 
-    `touched` are the raw ids of the users whose interactions have changed.
+    `n_log_steps` is the value of the interactions that were kept before the update.
     """
-    mapper, *between, _ = after.steps
-    mapper.fit(after.columns)
-    is_by_row = all(type(step) is LogCountTransformer for step in between)
-    if is_by_row:
-        for step in between:
-            step.fit(_no_rows(after.columns, 1))
-    else:
-        X = mapper.transform(after.columns)
-        with sparse_results():
-            for step in between:
-                is_short = hasattr(step, "fit_transform")
-                X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
-    has_times = before.columns.times is not None or after.columns.times is not None
-    items = index_of(before.columns.item_ids)
+    _fit_transformers(after)
+    is_by_row = _n_log_steps(after.steps) == n_log_steps is not None
+    is_by_row &= after.columns.times is None
     return RowChange(
         after.rows,
-        partial(after.rows, touched),
-        items.get_indexer(index_of(after.columns.item_ids)),
-        is_added,
-        partial(before.rows, touched) if is_by_row and not has_times else None,
+        partial(after.rows_of, update.touched) if is_by_row else _touched(after, update),
+        update.items,
+        len(update.columns.users),
+        update.is_added,
+        partial(before.rows_of, update.touched_before) if is_by_row else None,
     )
 
 
-def _no_rows(columns: IndexedInteractions, n_rows: int = 0) -> sp.csr_array[Any]:
-    return sp.csr_array((n_rows, len(columns.item_ids)), dtype=columns.dtype)
+def _touched(after: Training, update: Update) -> Any:
+    def rows() -> TrainingRows:
+        whole = after.rows()
+        return TrainingRows(whole.X[update.touched], whole.sample_weight[update.touched])
+
+    return rows
+
+
+def _n_log_steps(steps: list[Any]) -> int | None:
+    between = steps[1:-1]
+    return len(between) if all(type(step) is LogCountTransformer for step in between) else None
+
+
+def _fit_transformers(training: Training) -> None:
+    mapper, *between, _ = training.steps
+    if _n_log_steps(training.steps) is not None:  # which learn the number of items only
+        mapper.fit(training.columns)
+        X: Any = sp.csr_array((1, len(training.columns.item_ids)), dtype=training.columns.dtype)
+    else:
+        X = mapper.fit_transform(training.columns)
+    with sparse_results():
+        for step in between:
+            is_short = hasattr(step, "fit_transform")
+            X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
 
 
 def with_bytes(costs: Any, beside: int) -> Any:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any, Self
 
 import numpy as np
 from sklearn import get_config
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.id_lists import check_ids
 from shallow_ae.data.ids import read_columns, read_to_fit
-from shallow_ae.data.interaction_log import joined, rows_like, rows_of_users, without
+from shallow_ae.data.interaction_log import Update, added_to, are_like, are_of_users, taken_from
 from shallow_ae.data.tables import IndexedInteractions
-from shallow_ae.data.user_weights import is_by_user, weights_after_update, weights_of_users
+from shallow_ae.data.user_weights import check_by_user, is_by_user, weights_after, weights_of_users
 from shallow_ae.pipeline.item_places import check_places
 from shallow_ae.pipeline.kept_interactions import (
     KeptInteractions,
     Training,
     kept,
+    kept_bytes,
     row_change,
     with_bytes,
 )
@@ -130,6 +130,13 @@ class LearningPipeline(Pipeline):
         ValueError
             If the pipeline keeps no interactions, and as in `fit`. The pipeline is then unchanged.
 
+        Notes
+        -----
+        The time grows with the number of kept interactions, even if an update has few.
+
+        Other threads may call all methods but `fit`, `partial_fit` and `forget` during an update.
+        Of two updates at the same time, one is lost.
+
         Examples
         --------
         >>> from shallow_ae import ShallowAutoEncoder, make_recommender
@@ -140,14 +147,15 @@ class LearningPipeline(Pipeline):
         >>> recommender.recommend(users=["ann"])["item"].tolist()
         ['Clocks']
         """
-        if not self.__sklearn_is_fitted__():
-            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            self._check_keeps()
-            return self.fit(X, y, **weights)
-        before = self._interactions()
-        added = read_columns(self[0], in_memory(X))
-        after = joined(before, added)
-        return self._relearn(before, after, added.user_ids, sample_weight, is_added=True)
+        self._check_keeps()
+        if not hasattr(self, "_kept") and not self.__sklearn_is_fitted__():
+            params = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return self.fit(X, y, **params)
+        at = copy(self)  # keeps the steps of one fit if another fit ends during this call
+        added = read_to_fit(at[0], _in_memory(X))
+        update = added_to(at._interactions(), added)
+        weights = weights_after(update, at._kept.sample_weight, sample_weight, added.user_ids)
+        return self._updated(at, update, weights)
 
     def forget(self, X: Any = None, *, users: Iterable[Any] | None = None) -> Self:
         """Take back users with everything that is kept of them, or single interactions.
@@ -186,45 +194,42 @@ class LearningPipeline(Pipeline):
         >>> recommender.forget([("ann", "Hey Jude", 3)])[0].items_
         array(['Kashmir'], dtype=object)
         """
-        check_is_fitted(self)
         if (X is None) == (users is None):
             raise ValueError("Pass either interactions or `users` to forget, not both or neither.")
-        before = self._interactions()
+        self._check_keeps()
+        at = copy(self)
+        before = at._interactions()
         if users is not None:
-            gone = rows_of_users(before, check_ids("users", users))
+            asked = check_ids("users", users, "users' ids")
+            gone = are_of_users(before, asked, at[0].user_index(asked, unknown="ignore"))
         else:
-            gone = rows_like(before, read_columns(self[0], in_memory(X)))
-        after = without(before, gone)
-        touched = before.user_ids[np.unique(before.users[gone])]
-        return self._relearn(before, after, touched, None, is_added=False)
+            gone = are_like(before, read_columns(at[0], _in_memory(X)))
+        update = taken_from(before, gone)
+        return self._updated(at, update, weights_after(update, at._kept.sample_weight))
 
-    def _relearn(
-        self,
-        before: IndexedInteractions,
-        after: IndexedInteractions,
-        touched: Array,
-        sample_weight: Any,
-        *,
-        is_added: bool,
-    ) -> Self:
-        """Update the steps. `sample_weight` has the weights of the touched users."""
-        trial, known = self._copied(), self._kept.sample_weight
-        weights = weights_after_update(
-            known, before.user_ids, after.user_ids, sample_weight, touched
-        )
+    def _updated(self, at: Self, update: Update, weights: Array | None) -> Self:
+        """Take over the state `at` the beginning of an update, after this update."""
+        trial = at._copied()
         change = row_change(
-            Training(working_steps(self.steps), before, known),
-            Training(working_steps(trial.steps), after, weights),
-            touched,
-            is_added=is_added,
+            Training(working_steps(at.steps), at._interactions(), at._kept.sample_weight),
+            Training(working_steps(trial.steps), update.columns, weights),
+            update,
+            at._kept.n_log_steps,
         )
-        trial[-1]._relearn(change)
-        self._take_over(trial, after, {"sample_weight": weights})
+        try:
+            trial[-1]._relearn(change)
+        except KeyboardInterrupt as interrupt:  # of a fit, whose message is about the model
+            raise KeyboardInterrupt("The pipeline is unchanged.") from interrupt
+        self._take_over(trial, update.columns, {"sample_weight": weights})
         return self
 
     def _copied(self) -> Self:
+        """Return a copy whose steps can be fitted without a change of the steps of this one."""
         trial = copy(self)
-        trial.steps = [(name, copy(step)) for name, step in self.steps]
+        first, *between, last = self.steps
+        # A step in between may hold other estimators, which its fit would change.
+        middle = [(name, deepcopy(step)) for name, step in between]
+        trial.steps = [(first[0], copy(first[1])), *middle, (last[0], copy(last[1]))]
         return trial
 
     def _take_over(
@@ -237,7 +242,7 @@ class LearningPipeline(Pipeline):
         if self.keep_interactions and columns is not None:
             weights = params.get("sample_weight", params.get(self._weight_name))
             own = None if weights is None else np.array(weights, np.float64)
-            trial._kept = kept(columns, own)
+            trial._kept = kept(columns, own, working_steps(trial.steps))
         self.__dict__ = trial.__dict__
 
     @property
@@ -255,7 +260,9 @@ class LearningPipeline(Pipeline):
         by_user = [name for name in by_user if name.endswith("sample_weight")]
         if not self.keep_interactions and not by_user:
             return None, params
-        columns = read_to_fit(self.steps[0][1], in_memory(X))
+        columns = read_to_fit(self.steps[0][1], _in_memory(X))
+        for name in by_user:
+            check_by_user(params[name], len(columns.users), len(columns.user_ids))
         weights = {name: weights_of_users(params[name], columns.user_ids) for name in by_user}
         return columns, params | weights
 
@@ -300,17 +307,18 @@ class LearningPipeline(Pipeline):
         48
         """
         check_steps(self.steps[0][1], self.steps[-1][1])
-        columns = read_columns(self.steps[0][1], in_memory(X))
+        check_boolean("keep_interactions", self.keep_interactions)
+        columns = read_columns(self.steps[0][1], _in_memory(X))
         *steps, model = working_steps(self._copied().steps)
         rows: Any = columns
         with sparse_results():
             for step in steps:
                 rows = step.fit(rows).transform(rows)
-        costs, beside = model.plan(rows), kept(columns, None).n_bytes * self.keep_interactions
-        return with_bytes(costs, beside)
+        beside = kept_bytes(columns) if self.keep_interactions else 0
+        return with_bytes(model.plan(rows), beside)
 
 
-def in_memory(interactions: Any) -> Any:
+def _in_memory(interactions: Any) -> Any:
     """Return the interactions; raise a TypeError for a Dask DataFrame."""
     if is_dask_frame(interactions):
         raise TypeError(

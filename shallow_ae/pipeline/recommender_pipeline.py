@@ -18,11 +18,11 @@ from shallow_ae._runtime.folders import check_folder
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import check_ids, known_items, known_users, lists_of_items
-from shallow_ae.data.ids import IdMapper, read_columns
+from shallow_ae.data.ids import IdMapper, index_of, read_columns
 from shallow_ae.data.interaction_log import of_users
 from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.preprocessing import LogCountTransformer
-from shallow_ae.data.tables import frame_like, is_frame, pairs_in
+from shallow_ae.data.tables import IndexedInteractions, frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models.sparse import SparseShallowAutoEncoder
 from shallow_ae.pipeline.answers import (
@@ -172,9 +172,11 @@ class RecommenderPipeline(LearningPipeline):
                 lists={"candidates": candidates, "exclude": exclude},
                 no_history=no_history,
             )
+        like = interactions
         asked = at._or_kept(interactions)
         if users is not None:
-            asked = of_users(read_columns(at[0], asked), check_ids("users", users))
+            like = users if interactions is None else interactions
+            asked = at._asked(asked, index_of(check_ids("users", users, "users' ids")).unique())
         rows = at._read(asked)
         ids, columns = recommended(
             working_steps(at.steps),
@@ -185,11 +187,11 @@ class RecommenderPipeline(LearningPipeline):
             popular=no_history == "popularity",
             verbose=verbose,
         )
-        return frame_like(users if interactions is None else interactions, ids, columns)
+        return frame_like(like, ids, columns)
 
     def recommend_batches(
         self,
-        interactions: Any,
+        interactions: Any = None,
         k: int = 100,
         *,
         batch_size: int = 10_000,
@@ -267,9 +269,10 @@ class RecommenderPipeline(LearningPipeline):
         0  cleo  Kashmir     1
         """
         check_is_fitted(self)
-        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        at = copy(self)
+        steps, lists = working_steps(at.steps), {"candidates": candidates, "exclude": exclude}
         request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
-        return recommended_frames(steps, self._or_kept(interactions), request)
+        return recommended_frames(steps, at._or_kept(interactions), request)
 
     def write_recommendations(
         self,
@@ -348,9 +351,10 @@ class RecommenderPipeline(LearningPipeline):
         check_can_write()
         check_folder(Path(path).resolve(), overwrite=overwrite)
         check_is_fitted(self)
-        steps, lists = working_steps(self.steps), {"candidates": candidates, "exclude": exclude}
+        at = copy(self)
+        steps, lists = working_steps(at.steps), {"candidates": candidates, "exclude": exclude}
         request = request_of(steps, k, batch_size, exclude_seen, lists, no_history, verbose)
-        asked = self._or_kept(interactions)
+        asked = at._or_kept(interactions)
         return write_folder(steps, asked, request, path, overwrite=overwrite)
 
     def similar_items(
@@ -447,7 +451,12 @@ class RecommenderPipeline(LearningPipeline):
         check_is_fitted(self)
         at = copy(self)
         mapper = at[0]
-        _, X, users = at._read(at._or_kept(interactions))
+        asked = at._or_kept(interactions)
+        if interactions is None and is_frame(items):
+            named = index_of(pairs_in(items, mapper.user, mapper.item)[0]).unique()
+            known = mapper.user_index(named, unknown="ignore") >= 0
+            asked = at._asked(asked, named[known])
+        _, X, users = at._read(asked)
         if is_frame(items):
             wanted_users, wanted_items = pairs_in(items, mapper.user, mapper.item)
             rows, targets = known_users(users, wanted_users), known_items(mapper, wanted_items)
@@ -588,6 +597,15 @@ class RecommenderPipeline(LearningPipeline):
     def _or_kept(self, interactions: Any) -> Any:
         """Return the interactions that are passed, or the kept ones."""
         return self._interactions() if interactions is None else interactions
+
+    def _asked(self, interactions: Any, users: Any) -> IndexedInteractions:
+        """Return the interactions of the given users, which are distinct."""
+        columns, mapper = read_columns(self[0], interactions), self[0]
+        if columns is interactions:  # the kept interactions, in which the mapper finds users
+            codes = mapper.user_index(users, unknown="ignore")
+        else:
+            codes = index_of(columns.user_ids).get_indexer(users)
+        return of_users(columns, codes, users.to_numpy())
 
     def _read(self, interactions: Any) -> Rows:
         return read(working_steps(self.steps), interactions)
