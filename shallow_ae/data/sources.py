@@ -32,7 +32,7 @@ def as_table(given: Any, user: str, item: str, count: str, time: str | None = No
     """
     if isinstance(given, str | PathLike):
         table = _read_path(Path(given), user, item, count)
-        return _with_dates(table, time) if is_text_file(given) and time in table else table
+        return _with_dates(table, time) if is_text_file(given) else table
     if is_relation(given):
         return read_relation(given, (user, item, count))
     return read_stream(given) if _is_stream(given) else given
@@ -71,8 +71,8 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
     )
 
 
-def _with_dates(table: pd.DataFrame, time: str) -> pd.DataFrame:
-    if pd.api.types.is_numeric_dtype(table[time]):
+def _with_dates(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
+    if time not in table or pd.api.types.is_numeric_dtype(table[time]):
         return table
     return table.assign(**{time: pd.to_datetime(table[time])})
 
