@@ -16,7 +16,7 @@ from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.dask_arrays import array_of
-from shallow_ae.data.ids import index_of
+from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import (
     NO_INTERACTIONS,
     IndexedInteractions,

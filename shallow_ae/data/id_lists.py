@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
-from shallow_ae.data.ids import IdMapper, index_of
+from shallow_ae.data.id_index import index_of
+from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.matrices import as_frame
 from shallow_ae.data.tables import encode, is_frame, pairs_in
 

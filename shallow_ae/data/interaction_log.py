@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_some_left
-from shallow_ae.data.ids import index_of
+from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
 from shallow_ae.data.times import Times
 

@@ -72,7 +72,7 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
 
 
 def _with_dates(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
-    if time not in table or pd.api.types.is_numeric_dtype(table[time]):
+    if time is None or time not in table or pd.api.types.is_numeric_dtype(table[time]):
         return table
     return table.assign(**{time: pd.to_datetime(table[time])})
 

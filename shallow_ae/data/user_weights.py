@@ -10,7 +10,7 @@ import pandas as pd
 
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_sample_weight, check_some_left, plain
-from shallow_ae.data.ids import index_of
+from shallow_ae.data.id_index import index_of
 from shallow_ae.data.interaction_log import Update
 
 

@@ -15,8 +15,8 @@ from shallow_ae._weights.candidate_lists import CandidateFilter
 from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
-from shallow_ae.data.ids import (
-    IdMapper,
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.mapped_rows import (
     ReportUnknown,
     report_unknown,
     rows_and_users,

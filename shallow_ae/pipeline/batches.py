@@ -17,7 +17,11 @@ from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import UserLists, lists_by_user
-from shallow_ae.data.ids import IdMapper, column_names, report_unknown
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.mapped_rows import (
+    column_names,
+    report_unknown,
+)
 from shallow_ae.data.sources import as_table, is_text_file
 from shallow_ae.data.stored_interactions import (
     OpenedInteractions,

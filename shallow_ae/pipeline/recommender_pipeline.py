@@ -1,4 +1,4 @@
-"""RecommenderPipeline and make_recommender: raw ids in, raw ids out."""
+"""RecommenderPipeline: raw ids in, raw ids out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._runtime.folders import check_folder
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
+from shallow_ae.data.id_index import index_of
 from shallow_ae.data.id_lists import check_ids, known_items, known_users, lists_of_items
-from shallow_ae.data.ids import IdMapper, index_of, read_columns
 from shallow_ae.data.interaction_log import of_users
 from shallow_ae.data.log_counts import log_counts
+from shallow_ae.data.mapped_rows import (
+    read_columns,
+)
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import IndexedInteractions, frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
-from shallow_ae.models.sparse import SparseShallowAutoEncoder
 from shallow_ae.pipeline.answers import (
     Rows,
     read,
@@ -616,62 +617,3 @@ class RecommenderPipeline(LearningPipeline):
     def _frame(self, like: Any, users: Array, items: Array, columns: dict[str, Array]) -> Any:
         ids = {self[0].user: users, self[0].item: self[0].items_[items]}
         return frame_like(like, ids, columns)
-
-
-def make_recommender(
-    *steps: Any,
-    user: str = "user",
-    item: str = "item",
-    count: str = "count",
-    time: str | None = None,
-    half_life: Any = None,
-    weight: str | None = None,
-    keep_interactions: bool = False,
-    memory: Any = None,
-    verbose: bool = False,
-) -> RecommenderPipeline:
-    """Build a RecommenderPipeline; steps are named as in scikit-learn's `make_pipeline`.
-
-    Parameters
-    ----------
-    *steps : estimators
-        Transformers that weight interactions, and the model as the last step. If the first step is
-        not an :class:`~shallow_ae.IdMapper`, one is added before it. No steps mean
-        `LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4)`: 100 weights or fewer
-        for each item, with a regularization computed from the data. This model draws no random
-        numbers, so that the same listens give the same recommendations.
-    user, item, count, time, half_life, weight
-        Parameters of the IdMapper that is added: names of columns, and the time after which an
-        interaction counts half.
-    keep_interactions : bool, default=False
-        As in RecommenderPipeline: keep the interactions for `partial_fit`, `forget` and
-        `recommend(users=...)`.
-    memory, verbose
-        As in scikit-learn's `make_pipeline`.
-
-    Returns
-    -------
-    recommender : RecommenderPipeline
-        The pipeline, not fitted.
-
-    Examples
-    --------
-    >>> from shallow_ae import make_recommender
-    >>> recommender = make_recommender(user="listener", item="song")
-    >>> [name for name, _ in recommender.steps]
-    ['idmapper', 'logcounttransformer', 'sparseshallowautoencoder']
-    """
-    chain = steps or (LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4))
-    mapper = IdMapper(user, item, count, time=time, half_life=half_life, weight=weight)
-    if not isinstance(chain[0], IdMapper):
-        chain = (mapper, *chain)
-    elif mapper.get_params() != IdMapper().get_params():
-        raise ValueError(
-            "Name the columns either here or in the IdMapper that is the first step, not in both."
-        )
-    return RecommenderPipeline(
-        make_pipeline(*chain).steps,
-        memory=memory,
-        verbose=verbose,
-        keep_interactions=keep_interactions,
-    )

@@ -1,0 +1,71 @@
+"""make_recommender: a RecommenderPipeline from a model and optional transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import make_pipeline
+
+from shallow_ae.data.ids import IdMapper
+from shallow_ae.data.preprocessing import LogCountTransformer
+from shallow_ae.models.sparse import SparseShallowAutoEncoder
+from shallow_ae.pipeline.recommender_pipeline import RecommenderPipeline
+
+
+def make_recommender(
+    *steps: Any,
+    user: str = "user",
+    item: str = "item",
+    count: str = "count",
+    time: str | None = None,
+    half_life: Any = None,
+    weight: str | None = None,
+    keep_interactions: bool = False,
+    memory: Any = None,
+    verbose: bool = False,
+) -> RecommenderPipeline:
+    """Build a RecommenderPipeline; steps are named as in scikit-learn's `make_pipeline`.
+
+    Parameters
+    ----------
+    *steps : estimators
+        Transformers that weight interactions, and the model as the last step. If the first step is
+        not an :class:`~shallow_ae.IdMapper`, one is added before it. No steps mean
+        `LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4)`: 100 weights or fewer
+        for each item, with a regularization computed from the data. This model draws no random
+        numbers, so that the same listens give the same recommendations.
+    user, item, count, time, half_life, weight
+        Parameters of the IdMapper that is added: names of columns, and the time after which an
+        interaction counts half.
+    keep_interactions : bool, default=False
+        As in RecommenderPipeline: keep the interactions for `partial_fit`, `forget` and
+        `recommend(users=...)`.
+    memory, verbose
+        As in scikit-learn's `make_pipeline`.
+
+    Returns
+    -------
+    recommender : RecommenderPipeline
+        The pipeline, not fitted.
+
+    Examples
+    --------
+    >>> from shallow_ae import make_recommender
+    >>> recommender = make_recommender(user="listener", item="song")
+    >>> [name for name, _ in recommender.steps]
+    ['idmapper', 'logcounttransformer', 'sparseshallowautoencoder']
+    """
+    chain = steps or (LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4))
+    mapper = IdMapper(user, item, count, time=time, half_life=half_life, weight=weight)
+    if not isinstance(chain[0], IdMapper):
+        chain = (mapper, *chain)
+    elif mapper.get_params() != IdMapper().get_params():
+        raise ValueError(
+            "Name the columns either here or in the IdMapper that is the first step, not in both."
+        )
+    return RecommenderPipeline(
+        make_pipeline(*chain).steps,
+        memory=memory,
+        verbose=verbose,
+        keep_interactions=keep_interactions,
+    )
