@@ -24,6 +24,7 @@ from shallow_ae import (
 )
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram
+from shallow_ae._solvers import costs
 from shallow_ae.models import autoencoder_updates
 
 EQUAL = {"rtol": 0, "atol": 1e-8}  # in float64
@@ -593,3 +594,14 @@ def test_names_say_which_columns_are_new(name):
         model.partial_fit(second[list("yxedcba")])
     with pytest.raises(ValueError, match="now missing"):
         model.partial_fit(second[list("abcd")])
+
+
+def test_memory_for_new_items_is_checked_before_it_is_taken(monkeypatch):
+    rng = np.random.default_rng(0)
+    first = pd.DataFrame(rng.poisson(2.0, (90, 5)).astype(float), columns=list("abcde"))
+    model = ShallowAutoEncoder(0.3, solver="exact").fit(first)
+    wide = first[:2].assign(**{f"new{n}": 1.0 for n in range(300)})
+    monkeypatch.setattr(costs, "free_memory", lambda: 8 * 305**2)  # of the Gram matrix alone
+    with pytest.raises(MemoryError, match="for 305 items"):
+        model.partial_fit(wide)
+    assert model.item_weights_.shape == (5, 5)

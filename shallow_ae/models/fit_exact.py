@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from shallow_ae._objective.objective import Objective
 from shallow_ae._objective.problem import problem_of
 from shallow_ae._objective.training_data import TrainingData
+from shallow_ae._objective.training_gram import TrainingGram
 from shallow_ae._runtime.jax_settings import backend
 from shallow_ae._solvers.closed_form import solve
 from shallow_ae._solvers.costs import MemoryNeed, check_memory, descent_need, exact_need
@@ -40,6 +41,8 @@ def check_update_fits(kept: TrainingData, rows: sp.csr_array[Any], *, is_added: 
     if is_added:
         n_rows, n_entries = n_rows + rows.shape[0], n_entries + rows.nnz
         itemsize = np.result_type(rows.dtype, kept.dtype).itemsize
+    if isinstance(kept, TrainingGram):  # which stays one, even if there are new items
+        n_entries = max(n_entries, rows.shape[1] ** 2)
     check_memory("exact", exact_need((n_rows, rows.shape[1]), n_entries, itemsize), {})
 
 
