@@ -600,7 +600,8 @@ def test_memory_for_new_items_is_checked_before_it_is_taken(monkeypatch):
     rng = np.random.default_rng(0)
     first = pd.DataFrame(rng.poisson(2.0, (90, 5)).astype(float), columns=list("abcde"))
     model = ShallowAutoEncoder(0.3, solver="exact").fit(first)
-    wide = first[:2].assign(**{f"new{n}": 1.0 for n in range(300)})
+    new = pd.DataFrame(np.ones((2, 300)), columns=[f"new{n}" for n in range(300)])
+    wide = pd.concat([first[:2], new], axis=1)
     monkeypatch.setattr(costs, "free_memory", lambda: 8 * 305**2)  # of the Gram matrix alone
     with pytest.raises(MemoryError, match="for 305 items"):
         model.partial_fit(wide)
