@@ -2,12 +2,13 @@
 Forgetting a user
 =================
 
-A user asks to be forgotten. ``forget`` removes her listens from a fitted model. The result is the
-same as a fit without her listens.
+A user asks to be forgotten. ``forget`` removes her listens, and her id, from a fitted recommender.
+The result is the same as a fit without her listens.
 """
 
 # %%
-# A model learns from 300 listeners. Then the listener with the most songs asks to be forgotten.
+# A recommender learns from 300 listeners, and keeps their listens. Then the listener with the most
+# songs asks to be forgotten.
 
 import numpy as np
 import pandas as pd
@@ -17,22 +18,32 @@ from shallow_ae import LogCountTransformer, ShallowAutoEncoder, make_recommender
 from shallow_ae.datasets import make_listens
 
 listens, _ = make_listens(n_users=300, n_items=200, random_state=0)
-recommender = make_recommender(
-    LogCountTransformer(), ShallowAutoEncoder(regularization=0.5, solver="exact")
-).fit(listens)
-is_hers = listens["user"] == listens["user"].mode()[0]
+model = ShallowAutoEncoder(regularization=0.5, solver="exact")
+recommender = make_recommender(LogCountTransformer(), model, keep_interactions=True).fit(listens)
+her = listens["user"].mode()[0]
+is_hers = listens["user"] == her
 print(f"{is_hers.sum()} of {len(listens):,} listens are hers.")
 
-# %%
-# ``forget`` takes her row of interactions, which the steps before the model compute. For
-# comparison, ``never`` are the weights of a fit to all listeners but her.
 
-to_rows, model = recommender[:-1], recommender[-1]
-before = model.item_weights_
-after = model.forget(to_rows.transform(listens[is_hers])).item_weights_
-never = model.fit(to_rows.transform(listens[~is_hers])).item_weights_
-print(f"largest difference to the fit without her, before: {abs(before - never).max():.1e}")
-print(f"largest difference to the fit without her, after:  {abs(after - never).max():.1e}")
+def weights_of(recommender):
+    """Return the weights as a frame with the songs as labels."""
+    songs = recommender[0].items_
+    return pd.DataFrame(recommender[-1].item_weights_, songs, songs)
+
+
+# %%
+# ``forget`` takes her id. For comparison, ``never`` are the weights of a fit to all listeners but
+# her.
+
+before = weights_of(recommender)
+after = weights_of(recommender.forget(users=[her]))
+assert her not in recommender[0].users_
+never = weights_of(make_recommender(LogCountTransformer(), model).fit(listens[~is_hers]))
+before, after = (weights.loc[never.index, never.columns] for weights in (before, after))
+print(
+    f"largest difference to the fit without her, before: {abs(before - never).max(axis=None):.1e}"
+)
+print(f"largest difference to the fit without her, after:  {abs(after - never).max(axis=None):.1e}")
 
 # %%
 # In the left plot, each dot is a weight between two songs. Its position shows the difference from
@@ -41,8 +52,9 @@ print(f"largest difference to the fit without her, after:  {abs(after - never).m
 
 figure, (left, right) = plt.subplots(1, 2, width_ratios=[3, 2])
 is_pair = ~np.eye(len(never), dtype=bool)
-left.plot(never[is_pair], (before - never)[is_pair], ",", color="C1")
-left.plot(never[is_pair], (after - never)[is_pair], ".", color="C0", markersize=3)
+for weights, marker, color in ((before, ",", "C1"), (after, ".", "C0")):
+    pairs = never.to_numpy()[is_pair], (weights - never).to_numpy()[is_pair]
+    left.plot(*pairs, marker, color=color, markersize=3)
 left.annotate("before", (0.09, 0.03), color="C1")
 left.annotate("after", (0.17, 0.003), color="C0")
 left.set(
@@ -51,10 +63,9 @@ left.set(
     ylabel="difference from it",
 )
 
-songs = recommender[0].items_
 favorite = listens[is_hers].nlargest(1, "count")["item"].item()
-row = int(np.flatnonzero(songs == favorite)[0])
-moved = pd.DataFrame({"before": before[row], "after": after[row], "never": never[row]}, songs)
+rows = {"before": before.loc[favorite], "after": after.loc[favorite], "never": never.loc[favorite]}
+moved = pd.DataFrame(rows)
 moved = moved.loc[abs(moved["after"] - moved["before"]).nlargest(10).index[::-1]]
 right.hlines(moved.index, moved["before"], moved["after"], color="0.8", zorder=0)
 right.plot(moved["before"], moved.index, "o", color="C1", label="before")
