@@ -18,7 +18,6 @@ from shallow_ae.data.arguments import plain
 from shallow_ae.data.dask_arrays import array_of
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import (
-    NO_INTERACTIONS,
     IndexedInteractions,
     check_sums,
     encode,
@@ -26,6 +25,7 @@ from shallow_ae.data.tables import (
     pairs_in,
     to_csr,
 )
+from shallow_ae.data.unnamed_columns import NO_INTERACTIONS
 
 _WHAT = "the interactions"
 _ROW_BITS = 40  # a position is the number of the partition, followed by the row within it

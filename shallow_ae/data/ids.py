@@ -28,11 +28,8 @@ from shallow_ae.data.mapped_rows import (
     rows_and_users,
 )
 from shallow_ae.data.matrices import canonical
-from shallow_ae.data.tables import (
-    IndexedInteractions,
-    of_one_type,
-    to_csr,
-)
+from shallow_ae.data.tables import IndexedInteractions, to_csr
+from shallow_ae.data.unnamed_columns import of_one_type
 
 
 class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]

@@ -9,14 +9,9 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from shallow_ae.data.stored_interactions import (
-    is_relation,
-    read_parquet,
-    read_relation,
-    read_stream,
-)
-from shallow_ae.data.tables import IF_USERS
+from shallow_ae.data.stored_tables import is_relation, read_parquet, read_relation, read_stream
 from shallow_ae.data.text_files import read_listens, read_separated
+from shallow_ae.data.unnamed_columns import IF_USERS
 
 _PARQUET = (".parquet", ".parq", ".pq")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}

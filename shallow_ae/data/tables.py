@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import compress
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
@@ -17,20 +16,10 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.counts import check_counts, count_column
 from shallow_ae.data.matrices import as_frame, native_order
+from shallow_ae.data.unnamed_columns import NO_INTERACTIONS, fields_of
 
 if TYPE_CHECKING:
     from shallow_ae.data.times import Times
-
-NO_INTERACTIONS = (
-    "Found no interactions: 0 rows, where a minimum of 1 is required. "
-    "Pass at least one (user, item)."
-)
-
-IF_USERS = (
-    "If these are ids of users, pass the rows of their interactions, or `users=` to a pipeline "
-    "with `keep_interactions`=True."
-)
-_ROWS = (Sequence, np.ndarray, np.void, pd.Series)
 
 
 class IndexedInteractions(NamedTuple):
@@ -201,7 +190,7 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
         counts = count_column(frame, count)
         own = None if counts is None else _native(counts)
         return _native(frame[user]), _native(frame[item]), own
-    fields = _fields(interactions)
+    fields = fields_of(interactions)
     if len(fields) < 2:
         raise ValueError(
             f"Found array with {len(fields)} feature(s) (shape={(len(interactions), len(fields))}) "
@@ -213,74 +202,6 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
             "is one, count."
         )
     return fields[0], fields[1], fields[2] if len(fields) == 3 else None
-
-
-def _fields(interactions: Any) -> list[Array]:
-    """Return the columns of a list of tuples or an array."""
-    if sp.issparse(interactions):
-        raise TypeError(
-            "Sparse input is not supported here: a users x items matrix needs no IdMapper. "
-            "Pass it to the next step, or pass the interactions with their raw ids."
-        )
-    if isinstance(interactions, list | tuple):
-        return _fields_of_rows(interactions)
-    if not hasattr(interactions, "__array__"):
-        raise TypeError(
-            "Interactions must be a DataFrame, a list of (user, item) or (user, item, count) "
-            f"tuples or an array with those columns, got {type(interactions).__name__}. {IF_USERS}"
-        )
-    array = np.asarray(interactions)
-    if array.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
-            f"shape {array.shape} instead. Columns are user, item, count. {IF_USERS}"
-        )
-    return list((array.astype(object) if array.dtype.kind in "US" else array).T)
-
-
-def _fields_of_rows(rows: Sequence[Any]) -> list[Array]:
-    """Return the columns of a list of tuples, with the values unchanged.
-
-    NumPy and pandas would convert the integers of a list to floats if one value is a float.
-    """
-    if not rows:
-        raise ValueError(NO_INTERACTIONS)
-    for kind in set(map(type, rows)):
-        if issubclass(kind, str | bytes) or not issubclass(kind, _ROWS):
-            row = next(place for place, given in enumerate(rows) if type(given) is kind)
-            if not issubclass(kind, Iterable) or issubclass(kind, str | bytes):
-                raise TypeError(
-                    "Interactions must be (user, item) or (user, item, count) tuples: row "
-                    f"{row} is {plain(rows[row])!r}. {IF_USERS}"
-                )
-            raise TypeError(
-                f"Interactions must be (user, item) or (user, item, count) tuples: row {row} is a "
-                f"{kind.__name__}, whose fields have no such order. Make a frame of the rows: "
-                "pandas.DataFrame(rows), with columns named as in IdMapper."
-            )
-    width = len(rows[0])
-    if set(map(len, rows)) != {width}:
-        row = next(place for place, given in enumerate(rows) if len(given) != width)
-        raise ValueError(
-            f"All interactions need the same fields: row {row} has {len(rows[row])} fields, "
-            f"row 0 has {width}."
-        )
-    if not set(map(type, rows)) <= {tuple, list}:
-        rows = list(map(tuple, rows))  # a Series would be indexed by label, not by position
-    columns = (map(itemgetter(place), rows) for place in range(width))
-    return [of_one_type(np.fromiter(column, object, len(rows))) for column in columns]
-
-
-def of_one_type(values: Array) -> Array:
-    """Return objects that are all integers or all floats as a numeric array, others unchanged."""
-    if values.dtype != object:
-        return values
-    types = set(map(type, values.flat)) or {object}
-    for kind, codes in ((int | np.integer, "iu"), (float | np.floating, "f")):
-        if all(issubclass(own, kind) and own is not bool for own in types):
-            array = np.array(values.tolist())
-            return array if array.dtype.kind in codes else values
-    return values
 
 
 def _native(column: nw.Series[Any]) -> Any:

@@ -16,12 +16,7 @@ from shallow_ae._weights.candidates import candidate_filter
 from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.id_lists import truth_and_lists
 from shallow_ae.data.ids import IdMapper
-from shallow_ae.data.mapped_rows import (
-    ReportUnknown,
-    report_unknown,
-    rows_and_users,
-    warn_if_split,
-)
+from shallow_ae.data.mapped_rows import ReportUnknown, report_unknown, rows_and_users, warn_if_split
 from shallow_ae.data.sources import as_table
 from shallow_ae.data.tables import frame_like
 from shallow_ae.evaluation import HoldoutProtocol

@@ -18,17 +18,10 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import UserLists, lists_by_user
 from shallow_ae.data.ids import IdMapper
-from shallow_ae.data.mapped_rows import (
-    column_names,
-    report_unknown,
-)
+from shallow_ae.data.mapped_rows import column_names, report_unknown
 from shallow_ae.data.sources import as_table, is_text_file
-from shallow_ae.data.stored_interactions import (
-    OpenedInteractions,
-    StoredInteractions,
-    check_packages,
-    is_stored,
-)
+from shallow_ae.data.stored_interactions import OpenedInteractions, StoredInteractions, is_stored
+from shallow_ae.data.stored_tables import check_packages
 from shallow_ae.data.tables import check_names, frame_like
 from shallow_ae.pipeline.answers import COLUMNS, Rows, read, recommended
 

@@ -15,10 +15,7 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean
 from shallow_ae.data.id_lists import check_ids
 from shallow_ae.data.interaction_log import Update, added_to, are_like, are_of_users, taken_from
-from shallow_ae.data.mapped_rows import (
-    read_columns,
-    read_to_fit,
-)
+from shallow_ae.data.mapped_rows import read_columns, read_to_fit
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.user_weights import check_by_user, is_by_user, weights_after, weights_of_users
 from shallow_ae.pipeline.item_places import check_places

@@ -19,9 +19,7 @@ from shallow_ae._weights.ranking import popular_items
 from shallow_ae.data.dask_tables import UserRows, rows_of_users
 from shallow_ae.data.id_lists import lists_of_items
 from shallow_ae.data.ids import IdMapper
-from shallow_ae.data.mapped_rows import (
-    check_plain_counts,
-)
+from shallow_ae.data.mapped_rows import check_plain_counts
 from shallow_ae.data.matrices import checked_block
 from shallow_ae.data.tables import frame_like, is_frame
 from shallow_ae.models.recommend_partitions import unfitted

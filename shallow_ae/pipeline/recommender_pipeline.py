@@ -20,9 +20,7 @@ from shallow_ae.data.id_index import index_of
 from shallow_ae.data.id_lists import check_ids, known_items, known_users, lists_of_items
 from shallow_ae.data.interaction_log import of_users
 from shallow_ae.data.log_counts import log_counts
-from shallow_ae.data.mapped_rows import (
-    read_columns,
-)
+from shallow_ae.data.mapped_rows import read_columns
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.data.tables import IndexedInteractions, frame_like, is_frame, pairs_in
 from shallow_ae.evaluation import HoldoutProtocol
