@@ -228,5 +228,5 @@ def test_weights_that_a_search_has_cut_are_told():
     listens = listens.drop_duplicates("user")
     listens = pd.concat([listens, listens.assign(item="s")]).iloc[: len(listens)]
     weights = pd.Series(1.0, index=listens["user"])
-    with pytest.raises(ValueError, match="Pass a dict"):
+    with pytest.raises(ValueError, match="but not out of a dict"):
         make_recommender(EXACT).fit(listens, sample_weight=weights.iloc[5:])

@@ -46,7 +46,8 @@ def fields_of(interactions: Any) -> list[Array]:
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array of shape (n_interactions, 2 or 3), got {array.ndim}D array of "
-            f"shape {array.shape} instead. Columns are user, item, count. {IF_USERS}"
+            f"shape {array.shape} instead. Reshape your data: columns are user, item, count. "
+            f"{IF_USERS}"
         )
     return list((array.astype(object) if array.dtype.kind in "US" else array).T)
 
