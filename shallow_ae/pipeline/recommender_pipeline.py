@@ -51,7 +51,8 @@ class RecommenderPipeline(LearningPipeline):
     :class:`~sklearn.pipeline.Pipeline`. :func:`~shallow_ae.make_recommender` builds an instance.
 
     Interactions have any form that IdMapper reads. Results are DataFrames of the same kind (polars
-    for polars, pandas for lists and arrays); their user and item columns are named as in IdMapper.
+    for polars, pandas for lists, arrays and kept interactions); their user and item columns are
+    named as in IdMapper.
     Users need not have been in `fit`: their recommendations are computed from the interactions that
     are passed. Items that `fit` did not see are left out, and a warning counts them.
 
