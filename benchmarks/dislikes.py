@@ -20,7 +20,7 @@ the same seed. The last line counts dislikes that a user would get again without
 `--rows` names rows by how they begin, and leaves out all others but the first.
 
     OMP_NUM_THREADS=1 python benchmarks/dislikes.py FILE [--model M] [--users U] [--hide H]
-        [--rows R ...]
+        [--seeds S ...] [--rows R ...]
 """
 
 import argparse

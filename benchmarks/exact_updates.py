@@ -72,16 +72,17 @@ def pipeline(name: str, X: sp.coo_array, model: object) -> None:
     n_users, n_items = X.shape
     rng = np.random.default_rng(0)
     chosen = rng.choice(n_users, n_users // 100, replace=False)
-    new = pd.DataFrame(
-        {"user": chosen, "item": rng.integers(n_items, size=len(chosen)), "count": 1}
-    )
-    new.loc[::3, "item"] = n_items + np.arange(len(new.loc[::3])) % 20
+    frames = []
+    for round_number in range(ROUNDS):  # an item is new only once
+        items = rng.integers(n_items, size=len(chosen))
+        items[::3] = n_items + 20 * round_number + np.arange(len(items[::3])) % 20
+        frames.append(pd.DataFrame({"user": chosen, "item": items, "count": 1}))
     erased = rng.choice(n_users, (ROUNDS, n_users // 100), replace=False)
     recommender = make_recommender(model, keep_interactions=True)
     fit = least_seconds(lambda: recommender.fit(listens))
-    more = least_seconds(lambda: recommender.partial_fit(new))
-    rounds = iter(erased)
-    less = least_seconds(lambda: recommender.forget(users=next(rounds)))
+    additions, removals = iter(frames), iter(erased)
+    more = least_seconds(lambda: recommender.partial_fit(next(additions)))
+    less = least_seconds(lambda: recommender.forget(users=next(removals)))
     print_row(name, kept_by(recommender[-1]), fit, more, less)
 
 

@@ -25,7 +25,7 @@ from shallow_ae import (
     make_recommender,
 )
 from shallow_ae._runtime import folders
-from shallow_ae.data import stored_interactions
+from shallow_ae.data import stored_interactions, stored_tables
 from shallow_ae.datasets import make_listens
 from shallow_ae.pipeline import batches
 
@@ -80,7 +80,7 @@ def test_frames_of_batches_are_the_rows_of_one_frame(listens, recommender, batch
 def test_users_are_whole_where_their_rows_lie_in_several_files(
     monkeypatch, listens, folder, recommender, batch_size, rows_at_once
 ):
-    monkeypatch.setattr(stored_interactions, "_ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(stored_tables, "_ROWS_AT_ONCE", rows_at_once)
     frames = list(recommender.recommend_batches(folder, k=5, batch_size=batch_size))
     found = joined(frames)
     pd.testing.assert_frame_equal(found, in_order(recommender.recommend(listens, k=5)))

@@ -15,8 +15,8 @@ def regularization_for(data: Data, user_exponent: float) -> float:
 
     m_i is the sum of the sample weights of the users of item i, so that the second factor is the
     probability that two interactions, drawn at random, are of the same item (Simpson's index). Its
-    inverse is an effective number of items. If all nonzero values are 1, the product is the mean of
-    X'WX/n's diagonal, with each item as often as it has users.
+    inverse is an effective number of items. If all nonzero values are 1 and `user_exponent` is 0,
+    the product is the mean of X'WX/n's diagonal, with each item as often as it has users.
 
     The value is proportional to the squares of the values of X, and does not change if each user is
     there twice. The constant in front of it, 1, is measured: docs/defaults.md. The value is 1 if X

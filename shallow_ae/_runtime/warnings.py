@@ -12,8 +12,9 @@ _BETWEEN = {"shallow_ae", "sklearn", "joblib", "contextlib", "dask", "distribute
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning that points at the innermost line outside this package.
 
-    Lines in scikit-learn, joblib and Dask count as lines of this package. Python shows a warning
-    only once for each line and message, so a search does not repeat it for each split.
+    Lines in scikit-learn, joblib, Dask and contextlib, whose functions call this package, count as
+    lines of this package. Python shows a warning only once for each line and message, so a search
+    does not repeat it for each split.
     """
     level, frame = 1, sys._getframe()
     while frame is not None and _package(frame.f_globals) in _BETWEEN:

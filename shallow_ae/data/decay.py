@@ -10,7 +10,7 @@ from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.times import as_duration
 
 # An interaction of any age keeps this share of its count, so that its item still counts as seen.
-LEAST_SHARE = 2.0**-60
+_LEAST_SHARE = 2.0**-60
 
 
 def decayed(columns: IndexedInteractions, reference: Any, half_life: Any) -> IndexedInteractions:
@@ -24,5 +24,5 @@ def decayed(columns: IndexedInteractions, reference: Any, half_life: Any) -> Ind
         raise ValueError("`half_life` was set after `fit`, which found no times. Call `fit` again.")
     length = as_duration("half_life", half_life, columns.times.is_date)
     age = np.maximum(reference - columns.times.values, 0)
-    share = np.maximum(np.exp2(-age / length), LEAST_SHARE)
+    share = np.maximum(np.exp2(-age / length), _LEAST_SHARE)
     return columns._replace(counts=columns.counts * share)

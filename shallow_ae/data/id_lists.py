@@ -87,7 +87,8 @@ def lists_by_user(name: str, given: Any, mapper: IdMapper) -> UserLists:
 def check_ids(name: str, given: Any, what: str = "item ids") -> Any:
     """Return ids as array or list; raise a TypeError if they are a str, a table or no sequence."""
     is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes)
-    if not is_list or is_frame(given) or (np.ndim(given) != 1 and isinstance(given, np.ndarray)):
+    is_table = is_frame(given) or (isinstance(given, np.ndarray) and given.ndim != 1)
+    if not is_list or is_table:
         raise TypeError(f"`{name}` must be a list of {what}, got {plain(given)!r}.")
     return given if isinstance(given, np.ndarray) else list(given)
 

@@ -484,12 +484,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
         trial = copy(self)
-        trial.__dict__.pop("_user_index", None)
         for name, value in (("users_", users), ("reference_time_", latest)):
             trial.__dict__.pop(name, None)
             if value is not None:
                 setattr(trial, name, value)
-        trial.__dict__.pop("_n_rows", None)
         trial.items_ = items
         trial._index = index_of(items)  # kept, so that its hash table is built once
         return take_over(self, trial)

@@ -1,4 +1,4 @@
-"""Interactions with others added or taken back, and how their users and items are renumbered."""
+"""Updates of interactions: some added or taken back, and the new numbers of users and items."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import check_some_left
+from shallow_ae.data.arguments import check_some_left, plain
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
 from shallow_ae.data.times import Times
@@ -91,7 +91,7 @@ def are_of_users(
     if missing.any():
         raise ValueError(
             f"{int(missing.sum()):,} of {len(codes):,} users are not among the kept interactions, "
-            f"the first is {index_of(users)[missing][0]!r}. Nothing was forgotten."
+            f"the first is {plain(index_of(users)[missing][0])!r}. Nothing was forgotten."
         )
     is_asked = np.zeros(len(columns.user_ids), np.bool_)
     is_asked[codes] = True
@@ -192,7 +192,7 @@ def _tell_missing(given: IndexedInteractions, row: int, n_missing: int) -> None:
     user, item = given.user_ids[given.users[row]], given.item_ids[given.items[row]]
     raise ValueError(
         f"{n_missing:,} of {len(given.users):,} interactions are not among the kept interactions, "
-        f"or are given more often. The first is of {user!r} and {item!r} with a count of "
-        f"{given.counts[row]:g}. Pass rows as they were passed to `fit` or `partial_fit`. Nothing "
-        "was forgotten."
+        f"or are given more often. The first is of {plain(user)!r} and {plain(item)!r} with a "
+        f"count of {given.counts[row]:g}. Pass rows as they were passed to `fit` or `partial_fit`. "
+        "Nothing was forgotten."
     )

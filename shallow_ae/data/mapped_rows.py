@@ -45,6 +45,12 @@ def check_plain_counts(mapper: IdMapper) -> None:
         )
 
 
+def as_frame_of(mapper: IdMapper, interactions: Any) -> Any:
+    """Return interactions from a path, a relation or a stream as a frame; others unchanged."""
+    time = None if mapper.half_life is None else mapper.time
+    return as_table(interactions, mapper.user, mapper.item, mapper.count, time)
+
+
 def read_columns(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """Return the interactions with the columns that the mapper names.
 
@@ -52,7 +58,7 @@ def read_columns(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """
     if isinstance(interactions, IndexedInteractions):
         return interactions
-    interactions = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
+    interactions = as_frame_of(mapper, interactions)
     columns = encode(interactions, mapper.user, mapper.item, mapper.count, mapper.weight)
     if mapper.time is None or mapper.half_life is None:
         return columns
@@ -64,7 +70,7 @@ def read_to_fit(mapper: IdMapper, interactions: Any) -> IndexedInteractions:
     """Return the interactions as `read_columns`, and warn if their counts seem misread."""
     if isinstance(interactions, IndexedInteractions):
         return interactions
-    given = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
+    given = as_frame_of(mapper, interactions)
     columns = read_columns(mapper, given)
     warn_of_counts(given, mapper.count, (mapper.user, mapper.item, mapper.time, mapper.weight))
     return columns
@@ -143,7 +149,7 @@ def why_unknown(mapper: IdMapper, ids: Sequence[Any] | Array) -> str:
         )
     for kind in (str, int):
         try:
-            other = list(map(kind, first))
+            other = list(map(kind, map(str, first)))  # int would round floats
         except (TypeError, ValueError):
             continue
         known = mapper.item_index(other) >= 0

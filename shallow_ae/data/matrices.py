@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -50,18 +52,26 @@ def check_interactions(
         checked = check_array(given, estimator=estimator, input_name="X", **checks)
         check_width(estimator, checked.shape[1])
     else:
-        try:
+        with _told_by(lambda: None if sparse else text_in(X, frame)):
             checked = validate_data(estimator, given, reset=reset, **checks)
-        except (TypeError, ValueError) as error:
-            raise (None if sparse else text_in(X, frame)) or error from error
     # A frame may have become sparse.
     rows = canonical(checked) if sp.issparse(checked) else np.asarray(checked)
     if ensure_all_finite:
-        try:
+        with _told_by(lambda: missing_in(rows, frame)):
             assert_all_finite(rows, input_name="X")
-        except ValueError as error:
-            raise missing_in(rows, frame) or error from error
     return rows
+
+
+@contextmanager
+def _told_by(better: Callable[[], Exception | None]) -> Iterator[None]:
+    """Replace an error by a better one, if there is one."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        told = better()
+        if told is None:
+            raise
+        raise told from error
 
 
 def checked_block(estimator: Any, block: Any, n_items: int) -> sp.csr_array[Any]:

@@ -9,11 +9,16 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from shallow_ae.data.stored_tables import is_relation, read_parquet, read_relation, read_stream
+from shallow_ae.data.stored_tables import (
+    PARQUET_SUFFIXES,
+    is_relation,
+    read_parquet,
+    read_relation,
+    read_stream,
+)
 from shallow_ae.data.text_files import read_listens, read_separated
 from shallow_ae.data.unnamed_columns import IF_USERS
 
-_PARQUET = (".parquet", ".parq", ".pq")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _LINES = ".txt"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -51,7 +56,7 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
     if not path.exists():
         hint = "" if suffix else f" {IF_USERS}"
         raise FileNotFoundError(f"There is no file or folder {str(path)!r}.{hint}")
-    if suffix in _PARQUET or path.is_dir():
+    if suffix in PARQUET_SUFFIXES or path.is_dir():
         return read_parquet(path, (user, item, count))
     if suffix in _SEPARATORS:
         return read_separated(path, _SEPARATORS[suffix])
@@ -60,8 +65,8 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
         return read_listens(path).rename(columns=names)
     raise ValueError(
         f"{str(path)!r} ends with {suffix or 'no suffix'!r}. Files of interactions are read by "
-        f"suffix: {', '.join(_PARQUET)}; .csv and .tsv with a header; .txt with lines of `user "
-        "item count` without a header; and a folder of Parquet files. Text may be compressed "
+        f"suffix: {', '.join(PARQUET_SUFFIXES)}; .csv and .tsv with a header; .txt with lines of "
+        "`user item count` without a header; and a folder of Parquet files. Text may be compressed "
         f"({', '.join(_COMPRESSED)}). Read other files into a frame."
     )
 
@@ -69,7 +74,11 @@ def _read_path(path: Path, user: str, item: str, count: str) -> Any:
 def _with_dates(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
     if time is None or time not in table or pd.api.types.is_numeric_dtype(table[time]):
         return table
-    return table.assign(**{time: pd.to_datetime(table[time])})
+    try:
+        dates = pd.to_datetime(table[time])
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"Column {time!r} holds dates that pandas cannot read: {error}") from error
+    return table.assign(**{time: dates})
 
 
 def _is_stream(given: Any) -> bool:

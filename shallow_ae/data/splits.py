@@ -82,7 +82,7 @@ def hold_out_items(
       user    item  year
     1  ann  Clocks  2021
     """
-    X = as_table(X, user, item, count)
+    X = as_table(X, user, item, count, time)
     if are_interactions(X):
         names = {"user": user, "item": item, "count": count}
         return hold_out_pairs(X, holdout, time=time, **names, random_state=random_state)
@@ -153,7 +153,7 @@ def hold_out_after(
     1  ann  Clocks  2021
     3  bob  Yellow  2022
     """
-    interactions = as_table(interactions, user, item, count)
+    interactions = as_table(interactions, user, item, count, time)
     pairs = UserItemPairs(interactions, user, item, count)
     times = column_in(interactions, time)
     try:

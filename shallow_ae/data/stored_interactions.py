@@ -27,7 +27,7 @@ from shallow_ae.data.stored_tables import (
     reader_of,
     selected,
 )
-from shallow_ae.data.tables import encode
+from shallow_ae.data.tables import column_in, encode
 from shallow_ae.data.unnamed_columns import NO_INTERACTIONS
 
 _MEMORY = "512MiB"  # of DuckDB, beyond which it writes temporary files
@@ -153,6 +153,8 @@ def _check_values(relation: Any, columns: tuple[str, ...]) -> None:
     if len(rows):
         try:
             encode(rows, *columns[:3])
+            for name in columns[3:]:
+                column_in(rows, name)
         except ValueError as error:
             most = "At least " if len(rows) == _MOST_SUSPECTS else ""
             raise ValueError(

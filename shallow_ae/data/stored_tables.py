@@ -16,7 +16,7 @@ from shallow_ae.data.tables import column_in, pairs_in
 _ROWS_AT_ONCE = 2**17
 
 
-_SUFFIXES = {".parquet", ".parq", ".pq"}
+PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 def read_parquet(path: Path, columns: tuple[str, str, str]) -> pd.DataFrame:
@@ -79,14 +79,14 @@ def parquet_files(path: Path) -> list[Path]:
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in _SUFFIXES
+        if file.suffix.lower() in PARQUET_SUFFIXES
         and file.is_file()
         and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
     ]
     if not found:
         raise FileNotFoundError(
             f"The folder {path} holds no Parquet files, which end with "
-            f"{', '.join(sorted(_SUFFIXES))}."
+            f"{', '.join(PARQUET_SUFFIXES)}."
         )
     return found
 

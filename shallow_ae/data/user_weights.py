@@ -52,9 +52,9 @@ def check_by_user(given: Any, n_interactions: int, n_users: int) -> None:
     is_numbered = isinstance(given, pd.Series) and isinstance(given.index, pd.RangeIndex)
     if is_numbered and len(given) == n_interactions != n_users:
         raise ValueError(
-            f"`sample_weight` is a Series with the labels 0 to {len(given) - 1}, as many as there "
-            "are interactions. Its labels must be user ids. For a weight of each interaction, name "
-            "a column: `weight` of IdMapper."
+            f"`sample_weight` is a Series with the labels {given.index[0]} to {given.index[-1]}, "
+            "as many as there are interactions. Its labels must be user ids. For a weight of each "
+            "interaction, name a column: `weight` of IdMapper."
         )
 
 

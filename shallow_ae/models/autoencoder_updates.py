@@ -101,6 +101,8 @@ class AutoEncoderUpdatesMixin(RecommenderMixin):
         self._check_single_pass()
         trial, X = with_new_items(self, X)
         data = descent_rows_of(trial, X, sample_weight, reset=not is_fitted)
+        if isinstance(data, DescentRows):  # before memory for new items is taken
+            fit_sgd.check_descent_fits(descent_parameters_of(self), data.X)
         before = with_items(self._fitted, trial.n_features_in_) if is_fitted else None
         trial._fitted = fit_sgd.single_pass(
             descent_parameters_of(self), objective_of(self, data), data, before
@@ -166,20 +168,29 @@ class AutoEncoderUpdatesMixin(RecommenderMixin):
                 trial = copy(self)
                 forget_names(trial, len(kept.matrix))
                 return self._solve(trial, kept)
-        elif change.is_added and self._fitted.training_data is None:
+        elif change.is_added and self._is_descent_of(change.shape_before):
             return self._descend(change)
         return super()._relearn(change)
+
+    def _is_descent_of(self, shape: tuple[int, int]) -> bool:
+        """Return whether gradient descent has fitted this model to rows of this shape."""
+        state = self._fitted
+        return state.training_data is None and shape == (
+            state.n_samples_seen,
+            len(state.diagonal),
+        )
 
     def _descend(self, change: RowChange) -> Self:
         """Make one pass of gradient descent over the rows with new interactions."""
         self._check_single_pass()
         trial, rows, after = copy(self), DescentRows(*change.touched()), change.after()
-        forget_names(trial, len(change.columns))
+        fit_sgd.check_descent_fits(descent_parameters_of(self), rows.X)
+        forget_names(trial, len(change.columns_before))
         state = fit_sgd.single_pass(
             descent_parameters_of(self),
             objective_of(self, rows),
             rows,
-            with_columns(self._fitted, change.columns),
+            with_columns(self._fitted, change.columns_before),
             after.item_counts,
         )
         trial._fitted = replace(state, n_samples_seen=after.n_rows)

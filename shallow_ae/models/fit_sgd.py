@@ -21,6 +21,7 @@ from shallow_ae._objective.objective import (
 from shallow_ae._runtime.jax_settings import agreed, backend
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
+from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import ItemWeights, WeightMatrix
 from shallow_ae.models.descent_rows import DescentRows
@@ -96,14 +97,22 @@ def single_pass(
 ) -> AutoEncoderState:
     """Return the state after one pass over the users of checked rows.
 
-    `item_counts` are the numbers of users in all training rows. None means that the users of
-    `before` are others than the users of the rows.
+    `item_counts` are the numbers of users in all training rows. None means that the rows are of new
+    users, whose counts are added to those of `before`.
     """
     training = _Training(parameters, objective, data, before, item_counts, is_stream=True)
     found = training.descent.single_pass(training.learning_rate)
     if found.is_interrupted:  # drop the weights: the caller cannot know which users they cover
         raise KeyboardInterrupt
     return training.state(found.weights, found.diagonal, found.losses, len(found.losses))
+
+
+def check_descent_fits(parameters: DescentParameters, X: Interactions) -> None:
+    """Raise a MemoryError if a descent on checked rows needs more than the free memory."""
+    layout = choose_layout(X, backend())
+    need = descent_need(X, parameters.batch_size, parameters.max_iter, layout)
+    n_entries = X.nnz if sp.issparse(X) else X.size
+    check_memory("sgd", need, {"exact": lambda: exact_need(X.shape, n_entries, X.dtype.itemsize)})
 
 
 class _Training:
@@ -142,7 +151,7 @@ class _Training:
         else:
             self._counts = counts + before.item_counts if before and is_stream else counts
         if isinstance(data, DescentRows):
-            self._check_memory(parameters, data.X)
+            check_descent_fits(parameters, data.X)
         options = DescentOptions(
             learning_rate=parameters.learning_rate,
             learning_rate_decay=parameters.learning_rate_decay,
@@ -155,13 +164,6 @@ class _Training:
         self.learning_rate = self.descent.learning_rate()
         if is_stream and before and parameters.learning_rate == "auto":
             self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
-
-    def _check_memory(self, parameters: DescentParameters, X: Interactions) -> None:
-        need = descent_need(X, parameters.batch_size, parameters.max_iter, self._layout)
-        n_entries = X.nnz if sp.issparse(X) else X.size
-        check_memory(
-            "sgd", need, {"exact": lambda: exact_need(X.shape, n_entries, X.dtype.itemsize)}
-        )
 
     def state(
         self, weights: WeightMatrix, diagonal: Array, losses: list[float], n_steps: int

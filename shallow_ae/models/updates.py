@@ -22,9 +22,12 @@ class RowChange(NamedTuple):
 
     after: Callable[[], TrainingRows]  # all rows after the update
     touched: Callable[[], TrainingRows]  # those of them that are new or have changed
-    columns: NDArray[np.intp]  # for each column after the update, the column before it, or -1
+    columns_before: NDArray[
+        np.intp
+    ]  # for each column after the update, the column before it, or -1
     n_interactions: int  # after the update, at least as many as nonzero entries
     is_added: bool  # whether interactions were only added
+    shape_before: tuple[int, int]  # of all rows before the update
     # The touched rows before the update. None if other rows have changed, too.
     removed: Callable[[], TrainingRows] | None = None
 
@@ -37,17 +40,21 @@ def exchanged(kept: Any, change: RowChange, user_exponent: float) -> TrainingGra
     """
     if not isinstance(kept, TrainingGram) or kept.user_exponent != user_exponent:
         return None
-    if change.removed is None or not keeps_gram(change.n_interactions, len(change.columns)):
+    if (kept.n_rows, len(kept.matrix)) != change.shape_before:
+        return None  # the model was replaced, or updated without the pipeline
+    if change.removed is None or not keeps_gram(change.n_interactions, len(change.columns_before)):
         return None
     removed, added = change.removed(), change.touched()
     n_changed = removed.n_rows + added.n_rows
     if removed.dtype != added.dtype or n_changed > _MOST_CHANGED * kept.n_rows:
         return None
-    return kept.exchanged(removed, change.columns, added)
+    return kept.exchanged(removed, change.columns_before, added)
 
 
 def with_columns(before: AutoEncoderState, columns: NDArray[np.intp]) -> AutoEncoderState:
     """Return the state of a descent with the given columns; -1 adds a row and a column of zeros."""
+    if np.array_equal(columns, np.arange(len(before.diagonal))):
+        return before
     is_known = columns >= 0
     known = columns[is_known]
     P_before = np.asarray(before.weights.materialized().P)
@@ -64,8 +71,5 @@ def with_columns(before: AutoEncoderState, columns: NDArray[np.intp]) -> AutoEnc
 
 def with_items(before: AutoEncoderState, n_items: int) -> AutoEncoderState:
     """Return the state of a descent with a row and a column of zeros for each further item."""
-    n_before = len(before.diagonal)
-    if n_items == n_before:
-        return before
     columns = np.arange(n_items)
-    return with_columns(before, np.where(columns < n_before, columns, -1))
+    return with_columns(before, np.where(columns < len(before.diagonal), columns, -1))

@@ -31,7 +31,6 @@ def without_users(estimator: Any) -> Any:
     learned.pop("_kept", None)
     if isinstance(estimator, IdMapper):
         learned.pop("users_", None)
-        learned.pop("_n_rows", None)
     for name, change in _CHANGES.items():
         if name in learned:
             learned[name] = change(learned[name])

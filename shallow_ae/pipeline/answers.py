@@ -50,7 +50,7 @@ def score_interactions(
     """
     mapper, model = steps[0], steps[-1]
     names = {name: getattr(mapper, name) for name in ("user", "item", "count")}
-    interactions = as_table(interactions, **names)
+    interactions = as_table(interactions, **names, time=mapper.time)
     visible, hidden = protocol.split_pairs(interactions, y, names)
     seen, X, users = read(steps, visible, report=None)
     allowed = candidate_filter(seen)

@@ -18,8 +18,8 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_boolean, check_choice, check_integer
 from shallow_ae.data.id_lists import UserLists, lists_by_user
 from shallow_ae.data.ids import IdMapper
-from shallow_ae.data.mapped_rows import column_names, report_unknown
-from shallow_ae.data.sources import as_table, is_text_file
+from shallow_ae.data.mapped_rows import as_frame_of, column_names, report_unknown
+from shallow_ae.data.sources import is_text_file
 from shallow_ae.data.stored_interactions import OpenedInteractions, StoredInteractions, is_stored
 from shallow_ae.data.stored_tables import check_packages
 from shallow_ae.data.tables import check_names, frame_like
@@ -51,7 +51,7 @@ class _InMemory:
     def __init__(self, steps: list[Any], interactions: Any) -> None:
         self.path = Path(interactions).resolve() if is_text_file(interactions) else None
         mapper = steps[0]
-        interactions = as_table(interactions, mapper.user, mapper.item, mapper.count, mapper.time)
+        interactions = as_frame_of(mapper, interactions)
         self._interactions = interactions
         self._rows = read(steps, interactions)
 

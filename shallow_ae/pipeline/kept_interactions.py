@@ -1,8 +1,9 @@
-"""The interactions that a pipeline keeps to learn on, and the change of rows in an update."""
+"""The interactions that a pipeline keeps for updates, and the change of the model's rows in one."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,30 +117,37 @@ class Training(NamedTuple):
         return TrainingRows(rows, np.ones(rows.shape[0]) if weights is None else weights)
 
 
-def row_change(before: Training, after: Training, update: Update, n_log_steps: Any) -> RowChange:
+def row_change(
+    before: Training, after: Training, update: Update, n_log_steps: int | None
+) -> RowChange:
     """Fit the steps of `after` but the last, and return the change of the last step's input.
 
     `n_log_steps` is the value of the interactions that were kept before the update.
     """
-    _fit_transformers(after)
-    is_by_row = _n_log_steps(after.steps) == n_log_steps is not None
-    is_by_row &= after.columns.times is None
+    if _n_log_steps(after.steps) is None:
+        fit_transformers(after.steps, after.columns)
+    else:  # which learn the ids and the number of items only
+        after.steps[0].fit(after.columns)
+        no_counts = sp.csr_array((1, len(after.columns.item_ids)), dtype=after.columns.dtype)
+        for step in after.steps[1:-1]:
+            step.fit(no_counts)
+    are_log_counts = n_log_steps is not None and _n_log_steps(after.steps) == n_log_steps
+    is_by_row = are_log_counts and after.columns.times is None
+    rows = cache(after.rows)
     return RowChange(
-        after.rows,
-        partial(after.rows_of, update.touched) if is_by_row else _touched(after, update),
+        rows,
+        partial(after.rows_of, update.touched) if is_by_row else partial(_taken, rows, update),
         update.items,
         len(update.columns.users),
         update.is_added,
+        (len(before.columns.user_ids), len(before.columns.item_ids)),
         partial(before.rows_of, update.touched_before) if is_by_row else None,
     )
 
 
-def _touched(after: Training, update: Update) -> Any:
-    def rows() -> TrainingRows:
-        whole = after.rows()
-        return TrainingRows(whole.X[update.touched], whole.sample_weight[update.touched])
-
-    return rows
+def _taken(rows: Callable[[], TrainingRows], update: Update) -> TrainingRows:
+    X, weights = rows()
+    return TrainingRows(X[update.touched], weights[update.touched])
 
 
 def _n_log_steps(steps: list[Any]) -> int | None:
@@ -147,17 +155,14 @@ def _n_log_steps(steps: list[Any]) -> int | None:
     return len(between) if all(type(step) is LogCountTransformer for step in between) else None
 
 
-def _fit_transformers(training: Training) -> None:
-    mapper, *between, _ = training.steps
-    if _n_log_steps(training.steps) is not None:  # which learn the number of items only
-        mapper.fit(training.columns)
-        X: Any = sp.csr_array((1, len(training.columns.item_ids)), dtype=training.columns.dtype)
-    else:
-        X = mapper.fit_transform(training.columns)
+def fit_transformers(steps: list[Any], columns: IndexedInteractions) -> Any:
+    """Fit all steps but the last, and return the input of the last step."""
+    X: Any = columns
     with sparse_results():
-        for step in between:
+        for step in steps[:-1]:
             is_short = hasattr(step, "fit_transform")
             X = step.fit_transform(X) if is_short else step.fit(X).transform(X)
+    return X
 
 
 def with_bytes(costs: Any, beside: int) -> Any:

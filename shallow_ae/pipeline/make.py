@@ -34,9 +34,12 @@ def make_recommender(
         `LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4)`: 100 weights or fewer
         for each item, with a regularization computed from the data. This model draws no random
         numbers, so that the same listens give the same recommendations.
-    user, item, count, time, half_life, weight
-        Parameters of the IdMapper that is added: names of columns, and the time after which an
-        interaction counts half.
+    user, item, count : str, default="user", "item", "count"
+        Column names for the IdMapper that is added.
+    time, weight : str, default=None
+        Further column names, as in IdMapper.
+    half_life : timedelta, str or float, default=None
+        Age at which the count of an interaction is halved, as in IdMapper.
     keep_interactions : bool, default=False
         As in RecommenderPipeline: keep the interactions for `partial_fit`, `forget` and
         `recommend(users=...)`.
@@ -47,6 +50,11 @@ def make_recommender(
     -------
     recommender : RecommenderPipeline
         The pipeline, not fitted.
+
+    Raises
+    ------
+    ValueError
+        If columns are named here, and the first step is an IdMapper.
 
     Examples
     --------

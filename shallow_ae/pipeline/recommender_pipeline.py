@@ -38,12 +38,12 @@ from shallow_ae.pipeline.batches import (
     request_of,
     write_folder,
 )
-from shallow_ae.pipeline.learning_pipeline import LearningPipeline
 from shallow_ae.pipeline.partitions import recommend_partitions
+from shallow_ae.pipeline.updatable_pipeline import UpdatablePipeline
 from shallow_ae.serving.servable import Servable, working_steps
 
 
-class RecommenderPipeline(LearningPipeline):
+class RecommenderPipeline(UpdatablePipeline):
     """A scikit-learn pipeline from interactions with raw ids to recommendations with raw ids.
 
     The first step is an :class:`~shallow_ae.IdMapper`, the last step is a recommender, and the
@@ -464,7 +464,7 @@ class RecommenderPipeline(LearningPipeline):
             targets = known_items(mapper, items)
             rows = np.repeat(np.arange(len(users)), len(targets))
             targets = np.tile(targets, len(users))
-        k = min(check_integer("k", k, low=1), max(1, int(np.diff(X.indptr).max())))
+        k = min(check_integer("k", k, low=1), int(np.diff(X.indptr).max(initial=1)))
         pairs, reasons, contributions, ranks = reasons_of_pairs(at[-1], X, rows, targets, k)
         columns = {"reason": mapper.items_[reasons], "contribution": contributions, "rank": ranks}
         return at._frame(interactions, users[rows[pairs]], targets[pairs], columns)

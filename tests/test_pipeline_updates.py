@@ -20,6 +20,7 @@ from shallow_ae import (
     PopularityRecommender,
     ShallowAutoEncoder,
     SparseShallowAutoEncoder,
+    hold_out_items,
     make_recommender,
 )
 from shallow_ae._objective.training_data import TrainingRows
@@ -362,6 +363,7 @@ def test_all_kept_users_are_answered_and_explained(tmp_path):
     some = whole.head(4)
     expected = recommender.explain(first, some)
     pd.testing.assert_frame_equal(recommender.explain(None, some), expected)
+    assert recommender.explain(None, some.head(0)).empty
     with pytest.raises(ValueError, match="`keep_interactions`=True"):
         make_recommender(EXACT).fit(first).recommend_batches(None)
 
@@ -454,6 +456,20 @@ def test_a_model_that_was_replaced_learns_from_what_is_kept(new):
         recommender.partial_fit(second)
 
 
+def test_a_model_that_was_fitted_or_updated_elsewhere_is_fitted_again():
+    first, second = events_of(60, 5, 900, seed=1), events_of(62, 6, 30, seed=2)
+    other = learner(EXACT).fit(events_of(70, 8, 2000, seed=3))[-1]
+    recommender = learner(EXACT).fit(first).set_params(shallowautoencoder=other)
+    assert_same(recommender.partial_fit(second), pd.concat([first, second]))
+    recommender = learner(EXACT).fit(first)
+    recommender[-1].forget(recommender[:-1].transform(first[first["user"] == "u1"]))
+    recommender.forget(users=["u2"])
+    assert_same(recommender, first[first["user"] != "u2"])
+    other = learner(ShallowAutoEncoder(max_iter=3, random_state=0)).fit(second)[-1]
+    recommender = learner(EXACT).fit(first).set_params(shallowautoencoder=other)
+    assert_same(recommender.partial_fit(second), pd.concat([first, second]))
+
+
 def test_nested_steps_are_unchanged_by_an_error():
     first = events_of(30, 5, 200, seed=1)
     nested = make_pipeline(TfidfTransformer(), LogCountTransformer())
@@ -491,8 +507,12 @@ def test_weights_of_zero():
 
 def test_a_series_of_weights_of_rows_is_refused():
     listens = events_of(60, 5, 100).assign(user=np.arange(100) % 60)
+    weights = pd.Series(np.arange(100) + 1.0)
     with pytest.raises(ValueError, match=r"labels 0 to 99.*must be user ids"):
-        make_recommender(EXACT).fit(listens, sample_weight=pd.Series(np.arange(100) + 1.0))
+        make_recommender(EXACT).fit(listens, sample_weight=weights)
+    recommender = learner(EXACT).fit(listens)
+    with pytest.raises(ValueError, match=r"labels 0 to 99.*must be user ids"):
+        recommender.partial_fit(listens, sample_weight=weights)
     make_recommender(EXACT).fit(listens, sample_weight=pd.Series(np.arange(60) + 1.0))
 
 
@@ -521,6 +541,11 @@ def test_times_in_a_text_file_are_read(tmp_path):
     recommender = learner(EXACT, time="day", half_life="30D").fit(tmp_path / "listens.csv")
     expected = learner(EXACT, time="day", half_life="30D").fit(first)
     pd.testing.assert_frame_equal(recommender.recommend(k=2), expected.recommend(k=2))
+    assert recommender.score(tmp_path / "listens.csv") == expected.score(first)
+    hidden = hold_out_items(tmp_path / "listens.csv", 1, time="day")[1]
+    assert list(hidden["item"]) == list(hold_out_items(first, 1, time="day")[1]["item"])
+    plain = make_recommender(EXACT, time="day").fit(tmp_path / "listens.csv")
+    assert not hasattr(plain[0], "reference_time_")
 
 
 @pytest.mark.parametrize("users", [b"ab", pd.DataFrame({"user": ["u1"]}), np.array([["u1"]]), 3])
@@ -596,13 +621,15 @@ def test_names_say_which_columns_are_new(name):
         model.partial_fit(second[list("abcd")])
 
 
-def test_memory_for_new_items_is_checked_before_it_is_taken(monkeypatch):
+@pytest.mark.parametrize("solver", ["exact", "sgd"])
+def test_memory_for_new_items_is_checked_before_it_is_taken(solver, monkeypatch):
     rng = np.random.default_rng(0)
     first = pd.DataFrame(rng.poisson(2.0, (90, 5)).astype(float), columns=list("abcde"))
-    model = ShallowAutoEncoder(0.3, solver="exact").fit(first)
+    model = ShallowAutoEncoder(0.3, solver=solver, max_iter=3, random_state=0).fit(first)
     new = pd.DataFrame(np.ones((2, 300)), columns=[f"new{n}" for n in range(300)])
     wide = pd.concat([first[:2], new], axis=1)
-    monkeypatch.setattr(costs, "free_memory", lambda: 8 * 305**2)  # of the Gram matrix alone
+    monkeypatch.setattr(costs, "free_memory", lambda: 4 * 305**2)
+    monkeypatch.setattr(autoencoder_updates, "with_items", None)  # which takes the memory
     with pytest.raises(MemoryError, match="for 305 items"):
         model.partial_fit(wide)
     assert model.item_weights_.shape == (5, 5)

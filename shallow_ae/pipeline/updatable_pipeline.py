@@ -1,4 +1,4 @@
-"""LearningPipeline: fit, partial_fit, forget and plan of a pipeline with raw ids."""
+"""UpdatablePipeline: fit, partial_fit, forget and plan of a pipeline with raw ids."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from shallow_ae.data.interaction_log import Update, added_to, are_like, are_of_u
 from shallow_ae.data.mapped_rows import read_columns, read_to_fit
 from shallow_ae.data.tables import IndexedInteractions
 from shallow_ae.data.user_weights import check_by_user, is_by_user, weights_after, weights_of_users
-from shallow_ae.pipeline.item_places import check_places
+from shallow_ae.pipeline.column_order import check_column_order
 from shallow_ae.pipeline.kept_interactions import (
     KeptInteractions,
     Training,
+    fit_transformers,
     kept,
     kept_bytes,
     row_change,
@@ -31,7 +32,7 @@ from shallow_ae.pipeline.steps import check_steps, name_items
 from shallow_ae.serving.servable import sparse_results, working_steps
 
 
-class LearningPipeline(Pipeline):
+class UpdatablePipeline(Pipeline):
     """A scikit-learn pipeline that can keep the interactions of its fit, to change them later."""
 
     steps: list[tuple[str, Any]]
@@ -76,7 +77,8 @@ class LearningPipeline(Pipeline):
         Raises
         ------
         TypeError
-            If the first step is not an IdMapper or the last step is not a recommender.
+            If the first step is not an IdMapper or the last step is not a recommender. Also if a
+            Dask DataFrame is passed and `keep_interactions` is set.
         ValueError
             If an intermediate step changes the number or the order of the items, or if a step
             raises it. The pipeline is then unchanged.
@@ -108,8 +110,8 @@ class LearningPipeline(Pipeline):
         rows of the users in `X`, with all their interactions so far.
 
         The steps between IdMapper and the model are fitted to all interactions. An exact model that
-        keeps the Gram matrix then exchanges the rows that have changed. Other models are fitted
-        again.
+        keeps the Gram matrix then exchanges the rows that have changed. All other models, except by
+        gradient descent, are fitted again.
 
         Parameters
         ----------
@@ -117,8 +119,10 @@ class LearningPipeline(Pipeline):
             Further interactions, as for `fit`.
         y : None
             Ignored.
-        sample_weight : Series or dict of user to weight, default=None
-            Weights of users in `X`. Other users keep their weight; the weight of new users is 1.
+        sample_weight : Series, dict of user to weight or array, default=None
+            A weight for each user in `X`; an array is in order of first appearance. None means 1
+            for new users, and no change for known users. Users who are not in `X` keep their
+            weight.
 
         Returns
         -------
@@ -128,7 +132,8 @@ class LearningPipeline(Pipeline):
         Raises
         ------
         ValueError
-            If the pipeline keeps no interactions, and as in `fit`. The pipeline is then unchanged.
+            If the pipeline keeps no interactions, and as in `fit`. Also if `early_stopping` is set
+            with gradient descent. The pipeline is then unchanged.
 
         Notes
         -----
@@ -153,6 +158,8 @@ class LearningPipeline(Pipeline):
             return self.fit(X, y, **params)
         at = copy(self)  # keeps the steps of one fit if another fit ends during this call
         added = read_to_fit(at[0], _in_memory(X))
+        if is_by_user(sample_weight):
+            check_by_user(sample_weight, len(added.users), len(added.user_ids))
         update = added_to(at._interactions(), added)
         weights = weights_after(update, at._kept.sample_weight, sample_weight, added.user_ids)
         return self._updated(at, update, weights)
@@ -182,6 +189,8 @@ class LearningPipeline(Pipeline):
         ValueError
             If the pipeline keeps no interactions, a user or an interaction is not among them, or
             none would remain. The pipeline is then unchanged.
+        TypeError
+            If `users` is not a list of ids.
 
         Examples
         --------
@@ -237,7 +246,7 @@ class LearningPipeline(Pipeline):
     ) -> None:
         """Take the fitted steps and the kept interactions of a copy, in one assignment."""
         name_items(trial[0], trial[-1])
-        check_places(working_steps(trial.steps))
+        check_column_order(working_steps(trial.steps))
         trial.__dict__.pop("_kept", None)
         if self.keep_interactions and columns is not None:
             weights = params.get("sample_weight", params.get(self._weight_name))
@@ -297,6 +306,11 @@ class LearningPipeline(Pipeline):
             The result of the model's `plan`, for the output of the steps before it. `bytes` and
             `kept_bytes` include the interactions that `keep_interactions` keeps.
 
+        Raises
+        ------
+        AttributeError
+            If the model has no `plan`, such as PopularityRecommender.
+
         Examples
         --------
         >>> from shallow_ae import SparseShallowAutoEncoder, make_recommender
@@ -309,13 +323,10 @@ class LearningPipeline(Pipeline):
         check_steps(self.steps[0][1], self.steps[-1][1])
         check_boolean("keep_interactions", self.keep_interactions)
         columns = read_columns(self.steps[0][1], _in_memory(X))
-        *steps, model = working_steps(self._copied().steps)
-        rows: Any = columns
-        with sparse_results():
-            for step in steps:
-                rows = step.fit(rows).transform(rows)
+        steps = working_steps(self._copied().steps)
+        rows = fit_transformers(steps, columns)
         beside = kept_bytes(columns) if self.keep_interactions else 0
-        return with_bytes(model.plan(rows), beside)
+        return with_bytes(steps[-1].plan(rows), beside)
 
 
 def _in_memory(interactions: Any) -> Any:
@@ -323,7 +334,7 @@ def _in_memory(interactions: Any) -> Any:
     if is_dask_frame(interactions):
         raise TypeError(
             "Kept interactions, `partial_fit`, `forget`, `plan` and weights by user need "
-            "interactions in memory, got a Dask DataFrame. Call its `compute()`, or set "
-            "`keep_interactions`=False."
+            "interactions in memory, got a Dask DataFrame. Call its `compute()`. For `fit` alone, "
+            "`keep_interactions`=False and weights without user ids are enough."
         )
     return interactions

@@ -1,4 +1,4 @@
-"""The places of items: a check that the steps before the model do not reorder the columns."""
+"""The order of columns: a check that the steps before the model do not move counts to other items."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from shallow_ae.data.arguments import plain
 from shallow_ae.data.preprocessing import LogCountTransformer
 from shallow_ae.serving.servable import transformed
 
 
-def check_places(steps: list[Any]) -> None:
+def check_column_order(steps: list[Any]) -> None:
     """Raise a ValueError if fitted transformers give an item's counts to another item.
 
     `steps` are an IdMapper, the transformers and a model. The transformers get one row for each
@@ -32,6 +33,6 @@ def check_places(steps: list[Any]) -> None:
     place = int((is_met & ~was_met).any(axis=0).argmax())
     raise ValueError(
         f"The steps between IdMapper and {type(model).__name__} must keep the order of the items: "
-        f"column {place}, the item {str(mapper.items_[place])!r} before these steps, holds the "
+        f"column {place}, the item {plain(mapper.items_[place])!r} before these steps, holds the "
         "counts of another item after them. Leave out the step that reorders columns."
     )
