@@ -14,10 +14,13 @@ parameters are chosen on the same hidden items that measure the NDCG. The defaul
   are, and as zeros and ones. Gradient descent is fitted to the 4,000 items with the most users, and
   on Gowalla the exact model to the 10,000 items with the most users. The multiples go from 1/4 to 4
   on Gowalla and for gradient descent. With --auto-only, the program compares nothing else.
+- With --candidates, the values of other rules for the regularization, and the NDCG of the nearest
+  model with the automatic value for several values of `dropout`.
 - With --made-up, the same for log counts of made-up listens of several shapes, with multiples from
   1/16 to 32.
 
-    python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER [--auto-only]
+    python benchmarks/defaults.py --lastfm FOLDER --ml-1m FOLDER --gowalla FOLDER \
+        [--auto-only] [--candidates]
     python benchmarks/defaults.py --made-up
 """
 
@@ -46,6 +49,7 @@ from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae.datasets import fetch_lastfm, make_listens
 
 K = 100
+DROPOUTS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.7)
 GRID = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.5, 3.0, 5.0)
 SEEDS = (0, 1, 2)
 
@@ -159,6 +163,27 @@ def compare_auto(
         )
 
 
+def show_candidates(title: str, X: sp.csr_array, hidden: sp.csr_array, k: int) -> None:
+    """Print the values of several rules, and the NDCG of the nearest model by its dropout."""
+    gram = sp.csr_array(X.T.astype(np.float64) @ X) / X.shape[0]
+    d, m = gram.diagonal(), np.diff(sp.csc_array(X).indptr)
+    rows = TrainingRows(X, np.ones(X.shape[0]))
+    print(f"\n{title}; d is the diagonal of X'WX/n")
+    for name, value in (
+        ("mean of d over items", d.mean()),
+        ("median of d over interactions", np.median(np.repeat(d, m))),
+        ("sum of d^2 / sum of d", d @ d / d.sum()),
+        ("sum of the squares of X'WX/n / sum of d", (gram.data @ gram.data) / d.sum()),
+        ("mean of d over interactions", m @ d / m.sum()),
+        ("mean squared length times Simpson's index", regularization_for(rows, 0.0)),
+    ):
+        print(f"  {name:<44}{value:.3g}")
+    for dropout in DROPOUTS:
+        model = SparseShallowAutoEncoder("auto", dropout=dropout).fit(X)
+        score = ndcg_score(hidden, model.recommend(X, k=k), k=k)
+        print(f"  nearest, dropout {dropout:<4g}{score:.4f}", flush=True)
+
+
 def most_popular(
     X: sp.csr_array, hidden: sp.csr_array, n_items: int
 ) -> tuple[sp.csr_array, sp.csr_array]:
@@ -202,6 +227,21 @@ def compare_sum(
     show(f"sum, best of {len(WEIGHTS)}", by_weight[best_weight], {"weights": [1.0, best_weight]})
 
 
+def data_sets(args: argparse.Namespace) -> dict[str, tuple[sp.csr_array, sp.csr_array, int]]:
+    """Return the data sets that the command line names, each with the number of items to rank."""
+    found = {}
+    if args.ml_1m:
+        found["MovieLens-1M"] = (*as_they_come(args.ml_1m), K)
+    if args.lastfm:
+        logarithms, hidden, counts = lastfm(args.lastfm)
+        found["Last.fm, log counts"] = logarithms, hidden, K
+        found["Last.fm, counts"] = counts.astype(np.float32), hidden, K
+        found["Last.fm, 0 or 1"] = (counts != 0).astype(np.float32), hidden, K
+    if args.gowalla:
+        found["Gowalla"] = (*as_they_come(args.gowalla), 20)
+    return found
+
+
 def main() -> None:
     """Compare on each data set that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -210,32 +250,30 @@ def main() -> None:
     parser.add_argument("--gowalla", metavar="FOLDER", help="of train.npz and test.npz")
     parser.add_argument("--made-up", action="store_true", help="made-up listens")
     parser.add_argument("--auto-only", action="store_true", help="no other defaults")
+    parser.add_argument("--candidates", action="store_true", help="other rules, and dropout")
     args = parser.parse_args()
     for title, shape in MADE_UP.items() if args.made_up else ():
         counts = IdMapper().fit_transform(make_listens(random_state=0, **shape)[0])
         visible, hidden = hold_out_items(counts, random_state=0)
         X = LogCountTransformer().fit_transform(visible).astype(np.float32)
         compare_auto(f"Made-up listens, {title}", X, hidden, K, MADE_UP_FACTORS)
-    if args.ml_1m:
-        parts = as_they_come(args.ml_1m)
-        compare_auto("MovieLens-1M", *parts, K, FACTORS)
+    for title, parts in data_sets(args).items():
+        if args.candidates:
+            show_candidates(title, *parts)
+            continue
+        compare_auto(title, *parts, GOWALLA_FACTORS if title == "Gowalla" else FACTORS)
         if not args.auto_only:
-            compare("MovieLens-1M", *parts)
-            compare_sum(*parts, K, NEAR_GRID, LOW_RANK_GRID)
-    if args.lastfm:
-        logarithms, hidden, counts = lastfm(args.lastfm)
-        compare_auto("Last.fm, log counts", logarithms, hidden, K, FACTORS)
-        compare_auto("Last.fm, counts", counts.astype(np.float32), hidden, K, FACTORS)
-        compare_auto("Last.fm, 0 or 1", (counts != 0).astype(np.float32), hidden, K, FACTORS)
-        if not args.auto_only:
-            compare("Last.fm", logarithms, hidden)
-            compare_sum(logarithms, hidden, K, NEAR_GRID, LOW_RANK_GRID)
-    if args.gowalla:
-        parts = as_they_come(args.gowalla)
-        compare_auto("Gowalla", *parts, 20, GOWALLA_FACTORS)
-        if not args.auto_only:
-            print("\nGowalla, NDCG@20")
-            compare_sum(*parts, 20, GOWALLA_NEAR_GRID, GOWALLA_LOW_RANK_GRID)
+            compare_defaults(title, *parts)
+
+
+def compare_defaults(title: str, X: sp.csr_array, hidden: sp.csr_array, k: int) -> None:
+    """Compare the default models, on the data sets for which there are grids."""
+    if title == "Gowalla":
+        print("\nGowalla, NDCG@20")
+        compare_sum(X, hidden, k, GOWALLA_NEAR_GRID, GOWALLA_LOW_RANK_GRID)
+    elif title in ("MovieLens-1M", "Last.fm, log counts"):
+        compare(title, X, hidden)
+        compare_sum(X, hidden, k, NEAR_GRID, LOW_RANK_GRID)
 
 
 if __name__ == "__main__":

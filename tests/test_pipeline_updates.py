@@ -1,4 +1,4 @@
-"""Pipelines that learn on: each update equals a fit to all interactions so far."""
+"""Updates of pipelines: each equals a fit to all interactions so far."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""The order of columns: a check that the steps before the model do not move counts to other items."""
+"""The order of columns: a check that no step moves counts to other items."""
 
 from __future__ import annotations
 
