@@ -22,9 +22,7 @@ class RowChange(NamedTuple):
 
     after: Callable[[], TrainingRows]  # all rows after the update
     touched: Callable[[], TrainingRows]  # those of them that are new or have changed
-    columns_before: NDArray[
-        np.intp
-    ]  # for each column after the update, the column before it, or -1
+    columns_before: NDArray[np.intp]  # of each column after the update, or -1 for a new item
     n_interactions: int  # after the update, at least as many as nonzero entries
     is_added: bool  # whether interactions were only added
     shape_before: tuple[int, int]  # of all rows before the update
