@@ -130,6 +130,7 @@ def test_weights_of_interactions_multiply_counts():
 
 
 def test_in_a_pipeline_and_in_batches(tmp_path):
+    pytest.importorskip("duckdb", reason="duckdb is not installed")
     listens, _ = make_listens(60, 30, items_per_user=8, random_state=0)
     rng = np.random.default_rng(0)
     listens["day"] = DAY - pd.to_timedelta(rng.integers(0, 400, len(listens)), "D")

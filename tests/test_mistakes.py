@@ -244,6 +244,7 @@ def written(path):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt", "a.CSV.gz", "a.parquet"])
 def test_a_path_where_interactions_belong(recommender, tmp_path, name):
+    pytest.importorskip("duckdb", reason="duckdb is not installed")
     path = written(tmp_path / name)
     for own in (path, str(path)):
         learned = make_recommender(PopularityRecommender()).fit(own)
@@ -269,7 +270,7 @@ def test_a_folder_of_parquet_files_where_interactions_belong(tmp_path):
 
 
 def test_a_relation_and_arrow_streams_where_interactions_belong():
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     table = pa.Table.from_pandas(LISTENS)
     batch = table.to_batches()[0]
     for make in (

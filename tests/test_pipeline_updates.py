@@ -169,9 +169,12 @@ def test_rounding_that_loses_digits_leads_to_a_fit():
 
 def test_an_item_without_users_has_no_weights():
     first = events_of(100, 5, 1500, seed=1).assign(count=0.1)
-    odd = pd.DataFrame({"user": ["u1", "gone", "gone"], "item": ["odd", "odd", "s1"]})
-    odd["count"] = [0.0, 0.1, 0.1]
-    recommender = learner(EXACT).fit(pd.concat([first, odd])).forget(users=["gone"])
+    gone = [f"gone{n}" for n in range(40)]
+    counts = np.random.default_rng(0).random(40)
+    odd = pd.DataFrame({"user": gone, "item": "odd", "count": counts})
+    seen = pd.DataFrame({"user": ["u1"], "item": ["odd"], "count": [0.0]})
+    recommender = learner(EXACT).fit(pd.concat([first, odd[:20], seen])).partial_fit(odd[20:])
+    recommender.forget(users=gone)  # sums of two parts, of which their common sum is subtracted
     weights = weights_by_id(recommender)
     assert (weights["odd"] == 0).all()
     assert (weights.loc["odd"] == 0).all()

@@ -195,7 +195,7 @@ def test_numbers_are_lengths_of_time_for_times_that_are_numbers(given):
         (dt.timedelta(-1), ValueError, "must be a length of time > 0"),
         ("-1D", ValueError, "must be a length of time > 0"),
         (pd.NaT, TypeError, "must be a length of time.*, got NaTType"),
-        (np.timedelta64("NaT"), ValueError, "must be a length of time > 0"),
+        (np.timedelta64("NaT", "s"), ValueError, "must be a length of time > 0"),
         ("NaT", ValueError, "must be a length of time > 0"),
         ("nan", ValueError, "`half_life`='nan'"),
         ("soon", ValueError, "is not a length of time of less than 292 years: "),
