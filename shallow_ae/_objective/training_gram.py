@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.columns import appended, square_of_columns, vector_of_columns
 from shallow_ae._linalg.csr import items_per_user
 from shallow_ae._linalg.gram import add_gram
 from shallow_ae._linalg.inverse import mirror_and_scale
@@ -104,8 +105,7 @@ class TrainingGram:
 
     def with_items(self, n_items: int) -> TrainingGram:
         """Return the data with further items, which have no users."""
-        columns = np.arange(n_items)
-        return self.of_columns(np.where(columns < len(self.matrix), columns, -1))
+        return self.of_columns(appended(len(self.matrix), n_items))
 
     def _loses_digits(self) -> bool:
         left = self.matrix.diagonal()
@@ -113,25 +113,14 @@ class TrainingGram:
 
     def of_columns(self, columns: NDArray[np.intp]) -> TrainingGram:
         """Return the data of the given columns; -1 stands for an item without users."""
-        n_items = len(columns)
         if np.array_equal(columns, np.arange(len(self.matrix))):
             return self
-        is_known = columns >= 0
-        known = columns[is_known]
-        matrix = np.zeros((n_items, n_items), self.matrix.dtype)
-        matrix[np.ix_(is_known, is_known)] = self.matrix[np.ix_(known, known)]
-
-        def taken(values: Array) -> Array:
-            chosen = np.zeros(n_items, values.dtype)
-            chosen[is_known] = values[known]
-            return chosen
-
         return replace(
             self,
-            matrix=matrix,
-            item_counts=taken(self.item_counts),
-            largest=taken(self.largest),
-            n_users=taken(self.n_users),
+            matrix=square_of_columns(self.matrix, columns),
+            item_counts=vector_of_columns(self.item_counts, columns),
+            largest=vector_of_columns(self.largest, columns),
+            n_users=vector_of_columns(self.n_users, columns),
         )
 
     def _checked(self, rest: TrainingGram) -> TrainingGram:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.columns import appended
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_some_left, plain
 from shallow_ae.data.id_index import index_of
@@ -47,8 +48,8 @@ def added_to(before: IndexedInteractions, added: IndexedInteractions) -> Update:
     check_sums(both)
     return Update(
         both,
-        _appended(n_users, len(user_ids)),
-        _appended(n_items, len(item_ids)),
+        appended(n_users, len(user_ids)),
+        appended(n_items, len(item_ids)),
         user_codes,
         user_codes[user_codes < n_users],
         is_added=True,
@@ -159,11 +160,6 @@ def _joined_ids(known: Array, others: Array) -> tuple[NDArray[np.intp], Array]:
         return codes, np.concatenate([known, others[is_new]])
     # NumPy's common type would change the ids: numbers to text, large integers to floats.
     return codes, index.append(other_index[is_new]).to_numpy()
-
-
-def _appended(n_before: int, n_after: int) -> NDArray[np.intp]:
-    codes = np.arange(n_after)
-    return np.where(codes < n_before, codes, -1)
 
 
 def _taken(times: Times | None, chosen: NDArray[np.bool_]) -> Times | None:

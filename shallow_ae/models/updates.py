@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shallow_ae._linalg.columns import appended, square_of_columns, vector_of_columns
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._objective.training_gram import TrainingGram, keeps_gram
 from shallow_ae._weights.item_weights import DenseWeights, ItemWeights
@@ -53,21 +54,15 @@ def with_columns(before: AutoEncoderState, columns: NDArray[np.intp]) -> AutoEnc
     """Return the state of a descent with the given columns; -1 adds a row and a column of zeros."""
     if np.array_equal(columns, np.arange(len(before.diagonal))):
         return before
-    is_known = columns >= 0
-    known = columns[is_known]
-    P_before = np.asarray(before.weights.materialized().P)
-    P = np.zeros((len(columns), len(columns)), P_before.dtype)
-    P[np.ix_(is_known, is_known)] = P_before[np.ix_(known, known)]
-    diagonal = np.zeros(len(columns), before.diagonal.dtype)
-    diagonal[is_known] = before.diagonal[known]
-    counts = np.zeros(len(columns), before.item_counts.dtype)
-    counts[is_known] = before.item_counts[known]
+    P = square_of_columns(np.asarray(before.weights.materialized().P), columns)
     return replace(
-        before, weights=ItemWeights(DenseWeights(P)), diagonal=diagonal, item_counts=counts
+        before,
+        weights=ItemWeights(DenseWeights(P)),
+        diagonal=vector_of_columns(before.diagonal, columns),
+        item_counts=vector_of_columns(before.item_counts, columns),
     )
 
 
 def with_items(before: AutoEncoderState, n_items: int) -> AutoEncoderState:
     """Return the state of a descent with a row and a column of zeros for each further item."""
-    columns = np.arange(n_items)
-    return with_columns(before, np.where(columns < len(before.diagonal), columns, -1))
+    return with_columns(before, appended(len(before.diagonal), n_items))

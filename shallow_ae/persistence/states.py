@@ -67,6 +67,8 @@ def _kept_interactions(**fields: Any) -> KeptInteractions:
         _check_column("times", own.times, n, np.int64, np.float64)
     for name in ("has_dates", "is_double"):
         check_type(name, getattr(own, name), bool)
+    if own.n_log_steps is not None:
+        check_type("n_log_steps", own.n_log_steps, int)
     if own.sample_weight is not None:
         check_numbers("sample_weight", own.sample_weight, None)
     return own
