@@ -13,7 +13,7 @@ from shallow_ae._objective.objective import Objective, item_penalty, scale_by_co
 from shallow_ae._runtime.jax_settings import uses_devices
 from shallow_ae._runtime.progress import progress_bar
 from shallow_ae._solvers.gradient_descent.host_weights import HostWeights
-from shallow_ae._solvers.gradient_descent.loop import DescentLoop, DescentWeights
+from shallow_ae._solvers.gradient_descent.loop import DescentLoop, DescentWeights, Progress
 from shallow_ae._solvers.gradient_descent.minibatches import (
     MinibatchStream,
     partition_users,
@@ -177,6 +177,7 @@ class GradientDescent:
         self._random = random
         self._start = start
         self._n_steps_before = n_steps_before
+        self._resumed: Progress | None = None
         self._loop: DescentLoop
         self._P: Array
 
@@ -221,6 +222,14 @@ class GradientDescent:
         users = partition_users(n_users, batch_size, self._random.batches())
         return self._descend(iter(users), np.full(len(users), learning_rate), ())
 
+    def resume(self, progress: Progress) -> None:
+        """Let the next `run` continue at a pause of an earlier run that had the same arguments."""
+        self._resumed = progress
+
+    def progress(self) -> Progress:
+        """Return, during a pause, how far the descent is. The next step changes the weights."""
+        return self._loop.progress(self._P)
+
     @contextmanager
     def lent_weights(self) -> Iterator[tuple[DenseWeights, Array]]:
         """Provide, during a pause, the weights and their diagonal in the form of a solution.
@@ -249,14 +258,17 @@ class GradientDescent:
             put=weights.put,
         )
         self._n_steps = len(rates)
+        resumed, self._resumed = self._resumed, None
         self._loop = DescentLoop(
             stream,
             rates,
             weights,
             at_once=steps_at_once(batch_bytes(self._X, options.batch_size, options.layout)),
             pauses=[monitor.every for monitor in monitors if monitor.every],
+            resumed=resumed,
         )
-        self._P = self._first_weights()
+        self._P = resumed.P.copy() if resumed else self._first_weights()
+        del resumed  # and with it the mapped file that holds the weights
         is_ended = False
         with progress_bar(len(rates), "fit", "step", verbose=options.verbose) as bar:
 

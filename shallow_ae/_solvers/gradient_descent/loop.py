@@ -26,6 +26,14 @@ class Dispatch(NamedTuple):
     zero_losses: list[float]  # the loss of zero weights on each batch
 
 
+class Progress(NamedTuple):
+    """How far a descent has come at one of its pauses."""
+
+    P: Array  # with its diagonal, and without the scaling by item counts
+    losses: Array  # before each step taken
+    n_stored: int  # entries that sparse batches are padded to
+
+
 class DescentWeights(Protocol):
     """Where the weights are during a descent, and how their columns take the steps."""
 
@@ -72,21 +80,29 @@ class DescentLoop:
         *,
         at_once: int,
         pauses: list[int],
+        resumed: Progress | None = None,
     ) -> None:
         """Prepare a step for each learning rate, and pauses at all multiples of each of `pauses`.
 
-        A dispatch has at most `at_once` steps.
+        A dispatch has at most `at_once` steps. A descent that is `resumed` at one of its pauses
+        begins with this pause.
 
         The steps are compiled here, before the weights P are allocated, so that the compiler's
         memory is free again when the weights need memory.
         """
-        self.losses: list[float] = []  # loss before each step, on the batch of the step
+        # the loss before each step, on the batch of the step
+        self.losses: list[float] = resumed.losses.tolist() if resumed else []
         self._stream = stream
         self._learning_rates = learning_rates
         self._weights = weights
         self._dtype = stream.dtype
         self._columns_in_step = True  # whether all columns of P have taken the same steps
-        dispatches = self._plan(*dispatch_sizes(len(learning_rates), at_once, pauses))
+        size, parts = dispatch_sizes(len(learning_rates), at_once, pauses)
+        if resumed:
+            n_steps = len(self.losses)
+            parts = [(first, end) for first, end in parts if end >= n_steps]
+            stream.skip(parts[0][0], resumed.n_stored)
+        dispatches = self._plan(size, parts)
         first = next(dispatches)
         self._dispatches = chain([first], dispatches)
         weights.compile_steps(first)
@@ -96,9 +112,11 @@ class DescentLoop:
         """Take the steps on `P`, in place; return whether they were interrupted.
 
         `on_pause` is called after each dispatch, and so at each pause; it ends the descent by
-        returning True. A KeyboardInterrupt also ends the descent, after the steps in progress. It
-        is raised if no step has been taken, if the weights are inconsistent, or if other processes
-        hold a part of them.
+        returning True. If the descent is resumed, the steps of the first dispatch have been taken.
+
+        A KeyboardInterrupt also ends the descent, after the steps in progress. It is raised if no
+        step has been taken, if the weights are inconsistent, or if other processes hold a part of
+        them.
 
         Raises
         ------
@@ -106,12 +124,14 @@ class DescentLoop:
             If a loss is not finite or is more than 100 times the usual loss. The contents of P are
             undefined after this error and after any other error.
         """
-        interrupted = False
+        interrupted, is_taken = False, bool(self.losses)
         with self._weights.holding(P):
             try:
                 for dispatch in self._dispatches:
-                    self._columns_in_step = False
-                    off_main_thread(partial(self._advance, dispatch))
+                    if not is_taken:
+                        self._columns_in_step = False
+                        off_main_thread(partial(self._advance, dispatch))
+                    is_taken = False
                     if on_pause():
                         break
             except KeyboardInterrupt:
@@ -123,6 +143,11 @@ class DescentLoop:
             self._check(self._step(standing, 1)[0], dispatch.zero_losses[0])
             self._weights.fetch()
         return interrupted
+
+    def progress(self, P: Array) -> Progress:
+        """Return, during a pause, all that a later descent needs to continue from this pause."""
+        self._weights.fetch()
+        return Progress(P, np.array(self.losses), self._stream.n_stored)
 
     @contextmanager
     def changed(

@@ -88,6 +88,19 @@ class MinibatchStream:
         self._n_stored = n_stored or 0
         self.zero_loss = float(self._zero_losses.mean())  # mean over all users, at P = 0
 
+    @property
+    def n_stored(self) -> int:
+        """Return the number of entries that sparse batches are padded to so far."""
+        return self._n_stored
+
+    def skip(self, n_batches: int, n_stored: int) -> None:
+        """Draw the users of the next batches, and pad later batches to at least `n_stored` entries.
+
+        The stream is then as it was when these batches had been taken.
+        """
+        next(islice(self._users, n_batches, n_batches), None)
+        self._n_stored = n_stored
+
     def take(self, n_batches: int, size: int) -> tuple[Batches, list[float]]:
         """Return the next batches, and the loss at P = 0 on each batch.
 
