@@ -10,7 +10,10 @@ import _thread
 import re
 import signal
 import sys
+import tempfile
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -55,6 +58,20 @@ def ended_by_a_callback(X):
     return model
 
 
+def resumed(X):
+    """Return a model whose fit was ended by a callback and continued from its checkpoint."""
+
+    def end(model):
+        if model.n_iter_ == 12:
+            raise InterruptedError
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = {"checkpoint": Path(folder, "fit"), "checkpoint_every": 5}
+        with suppress(InterruptedError):
+            quick(**VARIANT).fit(X, callback=end, callback_every=12, **arguments)
+        return quick(**VARIANT).fit(X, **arguments)
+
+
 def warm_started(X):
     model = quick(batch_size=300, warm_start=True, max_iter=9, **VARIANT).fit(X)
     return model.set_params(max_iter=6, item_exponent=0.0).fit(X)
@@ -71,6 +88,7 @@ FITS = {
     "early stopping": lambda X: quick(early_stopping=True, max_iter=500, **VARIANT).fit(X),
     "callback": ended_by_a_callback,
     "warm start": warm_started,
+    "resumed": resumed,
     "passes": lambda X: quick(**VARIANT).partial_fit(X).partial_fit(X[:150]),
 }
 

@@ -91,6 +91,14 @@ def write(path: str | os.PathLike[str], contents: Contents) -> None:
             os.fsync(file.fileno())
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise an error if `write` is known to fail, so that long work before it is not lost."""
+    _safetensors_writer()
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}.")
+
+
 def read(path: str | os.PathLike[str], *, mapped: bool = True) -> Contents:
     """Return the contents of a file whose checksum is right.
 

@@ -12,10 +12,15 @@ from shallow_ae._model_files.container import ModelFileError
 SCHEMA = 1  # raised when a file changes so that earlier versions cannot read it
 
 
-def checked_document(document: Any) -> dict[str, Any]:
-    """Return the JSON of a file, if this version can read its schema."""
+MODEL = "model"  # the kind of file that `save_model` writes; its JSON does not state it
+
+
+def checked_document(document: Any, kind: str = MODEL) -> dict[str, Any]:
+    """Return the JSON of a file, if it is of this kind and this version can read its schema."""
     if not isinstance(document, dict) or type(document.get("schema")) is not int:
         raise ValueError("no number of a schema")
+    if (found := document.get("kind", MODEL)) != kind:
+        raise ModelFileError(f"is the file of a {found}, expected that of a {kind}.")
     if document["schema"] > SCHEMA:
         raise ModelFileError(
             f"has schema {document['schema']}, and this version of shallow_ae reads up to "

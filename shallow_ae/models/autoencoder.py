@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from copy import copy
 from typing import Any, Self
@@ -20,6 +21,7 @@ from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.autoencoder_updates import AutoEncoderUpdatesMixin, descent_rows_of
 from shallow_ae.models.callbacks import Callback, check_callback
+from shallow_ae.models.checkpoints import check_checkpoint, checkpoint_of
 from shallow_ae.models.fit_partitions import read_partitions
 from shallow_ae.models.fitted import AutoEncoderState, FittedAttribute
 from shallow_ae.models.parameters import check_parameters, descent_parameters_of, objective_of
@@ -60,8 +62,9 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         whichever is smaller. It ignores the parameters from `learning_rate` to
         `validation_fraction`, `warm_start` and `random_state`, and requires `regularization` or
         `dropout` > 0. "auto" is the solver with the shorter time in `plan(X)` among those whose
-        memory is free. It is "sgd" if `fit` gets a `callback`, or if there is no penalty. `X` must
-        be in memory. `partial_fit` and `forget` continue with the solver of the fit.
+        memory is free. It is "sgd" if `fit` gets a `callback` or a `checkpoint`, or if there is no
+        penalty. `X` must be in memory. `partial_fit` and `forget` continue with the solver of the
+        fit.
     learning_rate : float or "auto", default="auto"
         Length of the first step, > 0. "auto" is 1/L with L = 2 * (largest eigenvalue of X'WX/n +
         penalty), computed by power iteration. Steps longer than 2/L diverge.
@@ -243,6 +246,8 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         *,
         callback: Callable[[ShallowAutoEncoder], object] | None = None,
         callback_every: int = 10,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 25,
     ) -> Self:
         """Learn the item weights from interactions.
 
@@ -264,6 +269,15 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
             available with "exact".
         callback_every : int, default=10
             Number of steps between two calls of `callback`.
+        checkpoint : str or path, default=None
+            File that saves the progress of a long fit by gradient descent, for a fit that is killed
+            or interrupted: call `fit` with the same arguments again. If the file exists, the fit
+            continues from it, and the model equals that of an uninterrupted fit, bit for bit. The
+            file is deleted when `fit` returns. It holds n_items^2 numbers, and its writing needs
+            the extra ``files``. `callback` may be called twice after the same step. Not available
+            with "exact" or for a Dask array.
+        checkpoint_every : int, default=25
+            Number of steps after which `checkpoint` is replaced.
 
         Returns
         -------
@@ -275,6 +289,9 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         ValueError
             If a parameter is out of range, the data are not finite, the loss diverges, or
             `regularization` is too small for an exact solution. The estimator is then unchanged.
+            Also if `checkpoint` is the file of a fit to other data or with other parameters.
+        ModelFileError
+            If `checkpoint` is a damaged file or a file of another kind.
         MemoryError
             If the weights do not fit in the free memory, or a sum does not fit on a Dask worker.
             Raised before anything is allocated.
@@ -290,9 +307,14 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
             If `residual_` is too large for the data type.
         """
         check_parameters(self)
-        if self._solver_for(X, has_callback=callback is not None) == "exact":
-            if callback is not None:
-                raise ValueError("`callback` is called between steps: solver='exact' has none.")
+        check_callback(callback, callback_every)
+        check_checkpoint(checkpoint, checkpoint_every)
+        needs_steps = callback is not None or checkpoint is not None
+        if self._solver_for(X, needs_steps=needs_steps) == "exact":
+            if needs_steps:
+                raise ValueError(
+                    "`callback` and `checkpoint` come between steps: solver='exact' has none."
+                )
             trial = copy(self)
             if is_dask(X):
                 return self._solve(trial, read_partitions(trial, X, sample_weight))
@@ -303,21 +325,22 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
             return self._solve(
                 trial, training_data(rows, weights, self.user_exponent, X, sample_weight)
             )
-        check_callback(callback, callback_every)
         before = self._fitted if self.warm_start and hasattr(self, "_fitted") else None
         trial = copy(self)
         data = descent_rows_of(trial, X, sample_weight, reset=before is None)
+        fit = descent_parameters_of(self), objective_of(self, data), data, before
+        saved = None if checkpoint is None else checkpoint_of(checkpoint, checkpoint_every, *fit)
         trial._fitted, interrupt = fit_sgd.fit(
-            descent_parameters_of(self),
-            objective_of(self, data),
-            data,
-            before,
+            *fit,
             on_state=Callback(callback, trial) if callback else None,
             every=callback_every,
+            checkpoint=saved,
         )
         take_over(self, trial)
         if interrupt:
             raise interrupt
+        if saved:
+            saved.remove()
         return self
 
     @available_if(_has_training_data)  # type: ignore[untyped-decorator]

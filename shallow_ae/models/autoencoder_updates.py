@@ -203,7 +203,7 @@ class AutoEncoderUpdatesMixin(RecommenderMixin):
                 "`early_stopping`=False."
             )
 
-    def _solver_for(self, X: Any, *, has_callback: bool = False) -> str:
+    def _solver_for(self, X: Any, *, needs_steps: bool = False) -> str:
         """Return the solver of a fit to `X`, which is `solver` unless that is "auto"."""
         if self.solver != AUTO:
             return self.solver
@@ -212,7 +212,7 @@ class AutoEncoderUpdatesMixin(RecommenderMixin):
                 "`solver`='auto' estimates the cost of X in memory, and X is a Dask array. Set "
                 "`solver`='exact' if n_items^2 numbers fit in this process, else `solver`='sgd'."
             )
-        if has_callback or not (self.regularization or self.dropout):  # exact offers neither
+        if needs_steps or not (self.regularization or self.dropout):  # exact offers neither
             return "sgd"
         rows = check_interactions(copy(self), X, reset=True)
         return quicker_solver(rows, self.batch_size, self.max_iter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,7 @@ from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
 from shallow_ae._typing import Array, Interactions
 from shallow_ae._weights.item_weights import ItemWeights, WeightMatrix
+from shallow_ae.models.checkpoints import Checkpoint, CheckpointMonitor, SavedDescent
 from shallow_ae.models.descent_rows import DescentRows
 from shallow_ae.models.descents import descent_of
 from shallow_ae.models.early_stopping import EarlyStopping, hold_out
@@ -31,10 +32,7 @@ from shallow_ae.models.fitted import AutoEncoderState
 from shallow_ae.models.parameters import DescentParameters
 
 if TYPE_CHECKING:
-    from shallow_ae._solvers.gradient_descent.fit import (
-        Descent,
-        Monitor,
-    )
+    from shallow_ae._solvers.gradient_descent.fit import Descent, GradientDescent, Monitor
 
 
 def fit(
@@ -45,23 +43,24 @@ def fit(
     *,
     on_state: Callable[[AutoEncoderState], bool] | None = None,
     every: int = 1,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[AutoEncoderState, KeyboardInterrupt | None]:
     """Return the state after at most `max_iter` steps on checked rows, and an interrupt or None.
 
     `before` is the state to continue from. `on_state` is called with the state after every `every`
-    steps, and ends the fit by returning True.
+    steps, and ends the fit by returning True. If the file of `checkpoint` exists, the fit continues
+    from it.
 
     A keyboard interrupt ends the descent between two steps. The caller stores the state first and
     then raises the returned interrupt.
     """
-    from shallow_ae._solvers.gradient_descent.fit import LossPlateau
-
-    training = _Training(parameters, objective, data, before)
+    saved = checkpoint.read() if checkpoint else None
+    training = _Training(parameters, objective, data, before, saved=saved)
     monitors: list[Monitor] = []
-    if training.early_stopping:
-        monitors.append(training.early_stopping)
-    elif parameters.tol is not None:
-        monitors.append(LossPlateau(parameters.tol, parameters.n_iter_no_change))
+    if checkpoint:
+        monitors.append(CheckpointMonitor(checkpoint, saved, training.saved))
+    del saved  # so that the file's old weights are freed once the descent has copied them
+    monitors += training.stopping_monitors(parameters)
     if on_state:
         monitors.append(_StateMonitor(on_state, every, training))
     rate = training.learning_rate
@@ -127,11 +126,13 @@ class _Training:
         item_counts: Array | None = None,
         *,
         is_stream: bool = False,
+        saved: SavedDescent | None = None,
     ) -> None:
         from shallow_ae._solvers.gradient_descent.fit import DescentOptions, RandomStreams
 
         # Processes that share the weights draw the same batches, also if `random_state` is None.
         seed = agreed(check_random_state(parameters.random_state).randint(np.iinfo(np.int32).max))
+        self._seed = seed = saved.seed if saved else seed
         random = RandomStreams(seed, before.n_iter if before else 0)
         self.early_stopping: EarlyStopping | None = None
         self._before, self._is_stream = before, is_stream
@@ -161,9 +162,35 @@ class _Training:
             verbose=parameters.verbose,
         )
         self.descent = descent_of(data, self._counts, objective, options, random, before)
-        self.learning_rate = self.descent.learning_rate()
+        self.learning_rate = saved.learning_rate if saved else self.descent.learning_rate()
+        if saved:
+            self._resume(saved)
         if is_stream and before and parameters.learning_rate == "auto":
             self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
+
+    def stopping_monitors(self, parameters: DescentParameters) -> list[Monitor]:
+        """Return the monitor that ends the descent before `max_iter` steps, if there is one."""
+        from shallow_ae._solvers.gradient_descent.fit import LossPlateau
+
+        if self.early_stopping:
+            return [self.early_stopping]
+        if parameters.tol is not None:
+            return [LossPlateau(parameters.tol, parameters.n_iter_no_change)]
+        return []
+
+    def saved(self) -> SavedDescent:
+        """Return, during a pause, what a checkpoint holds."""
+        scores = self.early_stopping.scores if self.early_stopping else []
+        progress = self._descent_in_memory().progress()
+        return SavedDescent(progress, self._seed, self.learning_rate, scores)
+
+    def _resume(self, saved: SavedDescent) -> None:
+        self._descent_in_memory().resume(saved.progress)
+        if self.early_stopping:
+            self.early_stopping.scores += saved.validation_curve
+
+    def _descent_in_memory(self) -> GradientDescent:
+        return cast("GradientDescent", self.descent)  # others have no checkpoints
 
     def state(
         self, weights: WeightMatrix, diagonal: Array, losses: list[float], n_steps: int
