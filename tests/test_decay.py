@@ -231,3 +231,16 @@ def test_weights_that_a_search_has_cut_are_told():
     weights = pd.Series(1.0, index=listens["user"])
     with pytest.raises(ValueError, match="but not out of a dict"):
         make_recommender(EXACT).fit(listens, sample_weight=weights.iloc[5:])
+
+
+@pytest.mark.parametrize(
+    ("last", "first", "half_life"),
+    [
+        (pd.Timestamp("2200-01-01"), pd.Timestamp("1700-01-01"), "365D"),
+        (2**62, -(2**62) - 10, 10),
+    ],
+)
+def test_an_age_that_int64_does_not_hold_is_old(last, first, half_life):
+    plays = pd.DataFrame({"user": ["ann"], "item": ["Help!"], "day": [last]})
+    mapper = IdMapper(time="day", half_life=half_life).fit(plays)
+    assert mapper.transform(plays.assign(day=first)).toarray() == 2.0**-60
