@@ -46,6 +46,8 @@ from shallow_ae import (
     save_model,
 )
 from shallow_ae._model_files import container
+from shallow_ae.persistence import states
+from shallow_ae.serving import saved as saved_for_serving
 
 FIXTURES = Path(__file__).with_name("model_files")
 X = sp.csr_array(np.random.default_rng(0).poisson(0.7, (30, 8)).astype(np.float32))
@@ -169,6 +171,17 @@ def test_forged_interactions_are_refused(name, change, path):
     forged(changed(path.read_bytes(), f"model.{name}", change), path)
     with pytest.raises(ModelFileError):
         load_model(path)
+
+
+def test_a_file_with_everything_can_serve(path):
+    recommender, first, _ = learner()
+    save_model(recommender.fit(first), path, keep="all")
+    serving = ServingRecommender.load(path)
+    history = first[first["user"] == first["user"].iloc[0]]
+    expected = recommender.recommend(history, k=4)["item"].tolist()
+    counts = history.groupby("item")["count"].sum().to_dict()
+    assert serving.recommend(counts, k=4).items == expected
+    assert states.READERS.keys() <= saved_for_serving._READERS.keys()
 
 
 def test_gradient_descent_goes_on_to_the_same_bits(path):
