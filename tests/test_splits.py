@@ -191,6 +191,13 @@ def test_what_was_met_no_times_is_not_hidden():
     assert listed[1][0] in [("b", 1, 1), ("b", 4, 1)]
 
 
+def test_a_row_with_a_count_of_0_is_no_first_interaction():
+    rows = [("ann", "Clocks", 0, 1), ("ann", "Kashmir", 1, 3), ("ann", "Clocks", 1, 5)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "count", "day"])
+    for part in (frame, frame[frame["count"] > 0]):
+        assert set(hold_out_items(part, 1, time="day")[1]["item"]) == {"Clocks"}
+
+
 def test_what_was_met_no_times_decides_nothing():
     rows = [("a", 1, 1), ("a", 2, 0), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 0)]
     plays = pd.DataFrame(rows, columns=["user", "item", "plays"])

@@ -43,11 +43,12 @@ class UserItemPairs:
         self.is_met = np.bincount(self.of_rows, columns.counts) > 0
 
     def first(self, times: Array) -> NDArray[np.int64]:
-        """Return the position of each pair's earliest row when rows are sorted by time."""
+        """Return the position of each pair's earliest interaction when rows are sorted by time."""
         place = np.empty(len(times), np.int64)
         place[np.argsort(times, kind="stable")] = np.arange(len(times))
         first = np.full(len(self.users), len(times))
-        np.minimum.at(first, self.of_rows, place)
+        met = self.is_met_in_rows
+        np.minimum.at(first, self.of_rows[met], place[met])
         return first
 
     def new_in_rows(self, is_visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
