@@ -390,6 +390,20 @@ def test_categories_come_back_as_such(listens):
     assert nothing.schema["item"] == pl.Categorical
 
 
+@pytest.mark.parametrize("dtype", ["int64", "str"])
+def test_dictionaries_of_pyarrow_come_back_as_such(listens, dtype):
+    plain = listens[["user", "item"]].astype("category").apply(lambda own: own.cat.codes)
+    plain = plain.astype(dtype)
+    encoded = pa.Table.from_pandas(plain.astype("category"), preserve_index=False)
+    expected = exact().fit(plain).recommend(plain, k=2)
+    answer = exact().fit(encoded).recommend(encoded, k=2)
+    for name in ("user", "item"):
+        assert pa.types.is_dictionary(answer.schema.field(name).type)
+        assert answer[name].to_pylist() == expected[name].tolist()
+    nothing = exact().fit(encoded).recommend(encoded, candidates=[])
+    assert pa.types.is_dictionary(nothing.schema.field("item").type)
+
+
 def test_columns_are_named_in_one_place():
     with pytest.raises(ValueError, match="either here or in the IdMapper"):
         make_recommender(IdMapper(), ShallowAutoEncoder(), user="listener")

@@ -168,12 +168,25 @@ def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> 
     answer = nw.from_dict(data, backend=backend)
     schema = native.schema if isinstance(native, nw.DataFrame) else {}
     # The ids of a categorical column are plain values here, and an empty column has no type.
-    casts = [
-        nw.col(name).cast(schema[name])
+    cast = [
+        name
         for name in ids
         if name in schema and (schema[name] == nw.Categorical or answer.is_empty())
     ]
-    return answer.with_columns(*casts).to_native()
+    if answer.implementation.is_pyarrow():  # whose categories may be numbers
+        table = answer.to_native()
+        for name in cast:
+            place, wanted = table.schema.get_field_index(name), given.schema.field(name).type
+            table = table.set_column(place, name, _as_type(table[name], wanted))
+        return table
+    return answer.with_columns(*(nw.col(name).cast(schema[name]) for name in cast)).to_native()
+
+
+def _as_type(column: Any, wanted: Any) -> Any:
+    """Return a column of PyArrow as the type of another column, which may have other categories."""
+    if not hasattr(wanted, "value_type") or not hasattr(wanted, "index_type"):
+        return column.cast(wanted)
+    return column.cast(wanted.value_type).dictionary_encode()
 
 
 def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, Any, Any]:
