@@ -114,6 +114,17 @@ def test_squares_that_overflow_are_an_error(name):
         clone(MODELS[name]).fit(X)
 
 
+@pytest.mark.parametrize("name", ["exact", "nearest", "sgd"])
+@pytest.mark.parametrize(("dtype", "small"), [(np.float32, 1e-15), (np.float64, 1e-145)])
+def test_squares_lose_no_digits_or_are_an_error(counts, name, dtype, small):
+    expected = clone(MODELS[name]).fit(counts.astype(dtype)).predict(counts.astype(dtype))
+    model = clone(MODELS[name]).fit((counts * small).astype(dtype))
+    scores = model.predict((counts * small).astype(dtype)) / dtype(small)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="values whose squares are too small for float"):
+        clone(MODELS[name]).fit((counts * small * 1e-3).astype(dtype))
+
+
 @pytest.mark.parametrize("name", UPDATABLE)
 def test_updates_find_the_value_of_all_rows(counts, name):
     parts = counts[:9], counts[9:]

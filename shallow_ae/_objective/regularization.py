@@ -25,7 +25,7 @@ def regularization_for(data: Data, user_exponent: float) -> float:
     Raises
     ------
     ValueError
-        If the squares overflow.
+        If the squares overflow, or are so small that they lose digits.
     """
     length = data.mean_squared_length(user_exponent)
     if not length <= float(np.finfo(data.dtype).max):
@@ -34,4 +34,12 @@ def regularization_for(data: Data, user_exponent: float) -> float:
     if not length > 0 or not counts.any():
         return 1.0
     shares = counts / counts.max()  # their squares do not overflow
-    return float(length * (shares @ shares) / shares.sum() ** 2) or 1.0
+    found = float(length * (shares @ shares) / shares.sum() ** 2)
+    # Summands that are smaller by the precision of the type are normal numbers as well.
+    limits = np.finfo(data.dtype)
+    if found < float(limits.tiny) / float(limits.eps):
+        raise ValueError(
+            f"X has values whose squares are too small for {data.dtype}: `regularization`='auto' "
+            f"would be {found:.2g}. Scale X up."
+        )
+    return found

@@ -138,8 +138,11 @@ def draw_rows(rows: Array, generator: np.random.Generator) -> None:
 
 
 def _norm(vector: Array) -> float:
-    """Return ||v|| in float64, because its square may overflow the dtype of v."""
-    return float(np.linalg.norm(vector.astype(np.float64)))
+    """Return the length of a vector in float64, whose squares may underflow or overflow."""
+    largest = float(np.abs(vector).max())
+    if not 0 < largest < np.inf:
+        return largest
+    return largest * float(np.linalg.norm(vector.astype(np.float64) / largest))
 
 
 def safe_learning_rate(
