@@ -106,6 +106,17 @@ def test_user_column_that_is_not_the_index_of_a_matrix():
         ShallowAutoEncoder().fit(numbered)
 
 
+def test_a_frame_with_numbers_as_names_gets_the_errors_of_other_frames():
+    model = ShallowAutoEncoder(0.5, solver="exact").fit(np.eye(4) + 1)
+    for call, message in (
+        (lambda: clone(model).fit(pd.DataFrame([["a", 1], ["b", 2]])), "column 0 holds text"),
+        (lambda: model.recommend(pd.DataFrame(np.eye(3))), "X has 3 features"),
+        (lambda: clone(model).fit(pd.DataFrame(np.empty((0, 3)))), r"0 sample\(s\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 def unconverged():
     return ShallowAutoEncoder(max_iter=2, tol=1e-9, random_state=0)
 

@@ -214,13 +214,12 @@ def test_what_was_met_no_times_decides_nothing():
     assert hidden.index.tolist() == [2]
 
 
-@pytest.mark.parametrize("kind", ["datetimes", "zoned", "dates", "pandas", "zoned pandas", "texts"])
+@pytest.mark.parametrize("kind", ["datetimes", "zoned", "dates", "pandas", "zoned pandas"])
 @pytest.mark.parametrize("start", ["2021-02-01", "2021-02", "2021-01-31 12:00"])
 def test_a_moment_may_be_a_text(kind, start):
     texts = ["2020-05-01", "2021-01-31", "2021-02-01", "2021-03-01"]
     listens = pl.DataFrame({"user": ["a"] * 4, "item": [1, 2, 3, 4], "time": texts})
-    if kind != "texts":
-        listens = listens.with_columns(pl.col("time").str.to_date())
+    listens = listens.with_columns(pl.col("time").str.to_date())
     if kind in ("datetimes", "zoned", "zoned pandas", "pandas"):
         listens = listens.with_columns(pl.col("time").cast(pl.Datetime))
     if "zoned" in kind:
@@ -252,6 +251,33 @@ def test_times_that_are_not_known_are_refused():
     frame = pl.DataFrame({"user": [1, 1], "item": [1, 2], "time": [1.0, float("nan")]})
     with pytest.raises(ValueError, match="'time' holds missing values"):
         hold_out_items(frame, time="time")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [["12/31/2020", "1/2/2021"], ["9", "10"], pd.Categorical(["low", "high"], ["low", "high"])],
+)
+def test_text_is_no_time(times):
+    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "time": times})
+    for call in (lambda: hold_out_items(frame, 1, time="time"), lambda: hold_out_after(frame, "5")):
+        with pytest.raises(ValueError, match="'time' must hold dates or numbers"):
+            call()
+
+
+def test_columns_may_be_named_by_numbers():
+    rows = [("a", "x", 1.0, 1), ("a", "y", 2.0, 2), ("b", "y", 3.0, 3), ("b", "z", 1.0, 4)]
+    named = pd.DataFrame(rows, columns=["user", "item", "count", "time"])
+    numbered, names = pd.DataFrame(rows), {"user": 0, "item": 1, "count": 2}
+    for found, expected in (
+        (hold_out_items(numbered, 1, time=3, **names), hold_out_items(named, 1, time="time")),
+        (hold_out_after(numbered, 2, time=3, **names), hold_out_after(named, 2)),
+        (
+            hold_out_users(numbered, 1, 1, random_state=0, **names),
+            hold_out_users(named, 1, 1, random_state=0),
+        ),
+    ):
+        for part, wanted in zip(found, expected, strict=True):
+            assert part.to_numpy().tolist() == wanted.to_numpy().tolist()
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def count_column(frame: nw.DataFrame[Any], name: str) -> nw.Series[Any] | None:
     Raises a ValueError if a column of another name is missing.
     """
     if name in frame.columns:
-        return frame[name]
+        return frame.get_column(name)
     if name not in ("", "count"):
         raise ValueError(
             f"The frame has no column {name!r}, only {frame.columns}. Pass the name of the column "
@@ -93,16 +93,17 @@ def warn_of_counts(interactions: Any, count: str, names: tuple[Any, ...]) -> Non
     if frame is None:
         return
     if count in frame.columns:
-        if frame[count].dtype == nw.String:
+        counts = frame.get_column(count)
+        if counts.dtype == nw.String:
             warn_caller(
-                f"Column {count!r} holds text such as {frame[count][0]!r}, which is read as "
-                "numbers. Convert it: `pandas.to_numeric(column)`."
+                f"Column {count!r} holds text such as {counts[0]!r}, which is read as numbers. "
+                " Convert it: `pandas.to_numeric(column)`."
             )
         return
     for name in frame.columns:
         lower = re.sub("(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()
         is_count = _COUNT_NAME.fullmatch(lower) and not _NO_COUNT_NAME.fullmatch(lower)
-        if name not in names and is_count and frame[name].dtype.is_numeric():
+        if name not in names and is_count and frame.get_column(name).dtype.is_numeric():
             warn_caller(
                 f"Each row counts 1: the frame has no column 'count'. If its column {name!r} holds "
                 f"the counts, pass `count`={name!r}; if not, leave the column out of the frame."

@@ -14,7 +14,8 @@ from sklearn.utils import check_random_state
 
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_integer, check_real, plain
-from shallow_ae.data.tables import column_in, encode, take_rows
+from shallow_ae.data.tables import encode, take_rows
+from shallow_ae.data.times import times_in
 
 
 def check_holdout(holdout: float) -> None:
@@ -122,7 +123,7 @@ def hold_out_pairs(
     if time is None:
         keys = draw(len(pairs.users), random_state)
     else:
-        keys = -pairs.first(column_in(interactions, time).to_numpy()).astype(np.float64)
+        keys = -pairs.first(times_in(interactions, time).values).astype(np.float64)
     is_hidden = np.zeros(len(pairs.users), np.bool_)
     is_hidden[is_met] = lowest(pairs.users[is_met], keys[is_met], holdout)
     is_hidden = is_hidden[pairs.of_rows]
@@ -163,7 +164,11 @@ def _with_users(frame: Any, rows: Array, new: Array, user: str, count: str) -> A
     own = np.concatenate([rows, new]).tolist()
     # The other values are those of a visible row, so that nothing of the new rows gets in.
     taken = columns[np.concatenate([rows, np.repeat(rows[-1:], len(new))]).tolist()]
-    given = taken[count].to_numpy() if count in columns.columns else np.ones(len(own), np.int8)
+    given = (
+        taken.get_column(count).to_numpy()
+        if count in columns.columns
+        else np.ones(len(own), np.int8)
+    )
     counts = given * (np.arange(len(own)) < len(rows))
     zeroed = nw.new_series(count, counts, backend=columns.implementation)
-    return taken.with_columns(columns[user][own], zeroed).to_native()
+    return taken.with_columns(columns.get_column(user)[own], zeroed).to_native()

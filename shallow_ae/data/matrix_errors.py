@@ -38,7 +38,7 @@ def check_names_of_items(frame: nw.DataFrame[Any]) -> None:
             f"X has the columns {frame.columns}, which are named as fields of interactions, and "
             "expected is a row for each user and a column for each item. " + _REMEDY
         )
-    if frame[users[0]].dtype.is_numeric():
+    if frame.get_column(users[0]).dtype.is_numeric():
         warn_caller(
             f"The column {users[0]!r} of X is taken as an item. If it holds the users of the rows, "
             f"leave it out: `X.set_index({users[0]!r})` in pandas."
@@ -60,7 +60,7 @@ def text_in(X: Any, frame: nw.DataFrame[Any] | None) -> ValueError | None:
             f"for each item. If the rows are interactions: {_REMEDY}"
         )
     for name in frame.columns:
-        column = frame[name]
+        column = frame.get_column(name)
         is_text = column.dtype in (nw.String, nw.Categorical, nw.Enum, nw.Object)
         if is_text and any(isinstance(value, str) for value in column.to_list()):
             return ValueError(

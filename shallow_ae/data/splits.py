@@ -19,6 +19,7 @@ from shallow_ae.data.holdout import UserItemPairs, draw, draw_users, hold_out_pa
 from shallow_ae.data.matrices import canonical
 from shallow_ae.data.sources import as_table
 from shallow_ae.data.tables import are_interactions, column_in, take_rows
+from shallow_ae.data.times import times_in
 
 
 def hold_out_items(
@@ -44,8 +45,8 @@ def hold_out_items(
         nearest whole number of items but at least one; an integer is a number of items. Each user
         keeps at least one item, so a user with a single item has none hidden.
     time : str, default=None
-        Column of a frame with the time of each interaction. For each user, the items with the
-        latest first interaction are hidden. None hides items at random.
+        Column of a frame with the time of each interaction, a date or a number. For each user, the
+        items with the latest first interaction are hidden. None hides items at random.
     user, item, count : str, default="user", "item", "count"
         Column names, for frames only. Rows with a count of 0 are not interactions and are not
         hidden. Without a count column, each row is one interaction.
@@ -132,7 +133,8 @@ def hold_out_after(
     Raises
     ------
     ValueError
-        If `visible` or `hidden` would be empty, or if `start` cannot be compared with the times.
+        If `visible` or `hidden` would be empty, if `start` cannot be compared with the times, or if
+        the times are neither dates nor numbers.
 
     Examples
     --------
@@ -155,7 +157,7 @@ def hold_out_after(
     """
     interactions = as_table(interactions, user, item, count, time)
     pairs = UserItemPairs(interactions, user, item, count)
-    times = column_in(interactions, time)
+    times, numbers = column_in(interactions, time), times_in(interactions, time).values
     try:
         is_visible = np.array(_are_before(times, start, time).to_numpy(), np.bool_)
     except Exception as error:  # each frame library raises its own error types
@@ -169,7 +171,7 @@ def hold_out_after(
             f"times of column {time!r} go from {plain(times.min())!r} to {plain(times.max())!r}. "
             "Choose a `start` between them."
         )
-    by_time = np.argsort(times.to_numpy(), kind="stable")
+    by_time = np.argsort(numbers, kind="stable")
     by_time = by_time[pairs.is_met_in_rows[by_time]]
     _, first = np.unique(pairs.users_of_rows[by_time], return_index=True)
     is_visible[by_time[first]] = True  # changes only users whose first item comes after `start`

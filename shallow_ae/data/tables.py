@@ -122,7 +122,7 @@ def column_in(frame: Any, name: str) -> nw.Series[Any]:
     columns = nw.from_native(frame, eager_only=True)
     if name not in columns.columns:
         raise ValueError(f"The frame has no column {name!r}, only {columns.columns}.")
-    column: nw.Series[Any] = columns[name]
+    column: nw.Series[Any] = columns.get_column(name)
     if column.is_null().any() or (column.dtype.is_float() and column.is_nan().any()):
         raise ValueError(f"Column {name!r} holds missing values. Drop those rows.")
     return column
@@ -202,7 +202,7 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
             )
         counts = count_column(frame, count)
         own = None if counts is None else _native(counts)
-        return _native(frame[user]), _native(frame[item]), own
+        return _native(frame.get_column(user)), _native(frame.get_column(item)), own
     fields = fields_of(interactions)
     if len(fields) < 2:
         raise ValueError(
