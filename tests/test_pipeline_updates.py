@@ -636,3 +636,34 @@ def test_memory_for_new_items_is_checked_before_it_is_taken(solver, monkeypatch)
     with pytest.raises(MemoryError, match="for 305 items"):
         model.partial_fit(wide)
     assert model.item_weights_.shape == (5, 5)
+
+
+def nearby_times():
+    moment = 1_700_000_000_000_000_000  # float64 holds every 256th integer of this size
+    rows = [("a", "x", 1, moment), ("a", "x", 1, moment + 1), ("b", "y", 1, moment + 500)]
+    return pd.DataFrame(rows, columns=["user", "item", "count", "when"])
+
+
+def test_times_of_another_type_take_back_the_interactions_that_they_equal():
+    plays = nearby_times()
+    recommender = learner(EXACT, time="when", half_life=1e15).fit(plays)
+    as_float = plays.astype({"when": float})
+    with pytest.raises(ValueError, match="1 of 2 interactions are not among the kept"):
+        recommender.forget(as_float.iloc[:2])  # whose times are equal as floats
+    with pytest.raises(ValueError, match="not among the kept interactions"):
+        recommender.forget(as_float.iloc[2:])
+    recommender.forget(as_float.iloc[:1])
+    assert_same(recommender, plays.iloc[1:])
+
+
+def test_times_of_another_type_are_added_without_rounding():
+    plays = nearby_times()
+    added = pd.DataFrame([("c", "x", 1, 1.5)], columns=plays.columns)
+    recommender = learner(EXACT, time="when", half_life=1e15).fit(plays)
+    with pytest.raises(ValueError, match="no type in common that holds all of them exactly"):
+        recommender.partial_fit(added)
+    recommender.partial_fit(added.assign(when=2.0)).forget(plays.iloc[:1])
+    assert_same(recommender, pd.concat([plays.iloc[1:], added.assign(when=2)]))
+    low = plays.assign(when=[1, 2, 3])
+    recommender = learner(EXACT, time="when", half_life=1.0).fit(low).partial_fit(added)
+    assert_same(recommender, pd.concat([low, added]))

@@ -97,7 +97,7 @@ def warn_of_counts(interactions: Any, count: str, names: tuple[Any, ...]) -> Non
         if counts.dtype == nw.String:
             warn_caller(
                 f"Column {count!r} holds text such as {counts[0]!r}, which is read as numbers. "
-                " Convert it: `pandas.to_numeric(column)`."
+                "Convert it: `pandas.to_numeric(column)`."
             )
         return
     for name in frame.columns:

@@ -14,7 +14,7 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_some_left, plain
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
-from shallow_ae.data.times import Times
+from shallow_ae.data.times import Times, converted
 
 
 class Update(NamedTuple):
@@ -130,7 +130,12 @@ def are_like(columns: IndexedInteractions, given: IndexedInteractions) -> NDArra
     """
     users = index_of(columns.user_ids).get_indexer(index_of(given.user_ids))
     items = index_of(columns.item_ids).get_indexer(index_of(given.item_ids))
-    sought = _fields(given, users[given.users], items[given.items])
+    users_of_rows, times = users[given.users], given.times
+    if columns.times is not None and times is not None:
+        values, is_exact = converted(times.values, columns.times.values.dtype)
+        times = times._replace(values=values)
+        users_of_rows = np.where(is_exact, users_of_rows, -1)  # equal to no kept interaction
+    sought = _fields(given._replace(times=times), users_of_rows, items[given.items])
     is_possible = np.isin(columns.users, users[users >= 0])
     rows = np.flatnonzero(is_possible)[::-1]
     known = _fields(columns, columns.users, columns.items).iloc[rows]
@@ -174,7 +179,15 @@ def _joined_times(before: Times | None, added: Times | None) -> Times | None:
             "The times of earlier interactions are dates and these are numbers, or the reverse: "
             "convert the column with pandas.to_datetime."
         )
-    return Times(np.concatenate([before.values, added.values]), before.is_date)
+    for dtype in (before.values.dtype, added.values.dtype):
+        parts = [converted(times.values, dtype) for times in (before, added)]
+        if all(is_exact.all() for _, is_exact in parts):
+            return Times(np.concatenate([values for values, _ in parts]), before.is_date)
+    raise ValueError(
+        "The times of earlier interactions and these are integers and floats, which have no type "
+        "in common that holds all of them exactly. Convert the column to the type that it had in "
+        "`fit`."
+    )
 
 
 def _fields(columns: IndexedInteractions, users: Array, items: Array) -> pd.DataFrame:

@@ -60,6 +60,18 @@ def times_in(frame: Any, name: str) -> Times:
     return times
 
 
+def converted(values: Array, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.bool_]]:
+    """Return times as int64 or float64, and which of them this type holds exactly."""
+    if values.dtype == dtype:
+        return values, np.ones(len(values), np.bool_)
+    with np.errstate(invalid="ignore"):  # floats beyond int64
+        as_type = values.astype(dtype)
+        back = as_type.astype(values.dtype)
+    # The largest int64 becomes a float beyond int64, whose way back depends on the processor.
+    is_inside = np.abs(values.astype(np.float64)) < 2.0**63
+    return as_type, np.asarray((back == values) & is_inside)
+
+
 def as_duration(name: str, given: Any, is_date: bool) -> float:
     """Return a positive length of time in the unit of the times: nanoseconds for dates.
 
