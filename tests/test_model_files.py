@@ -184,6 +184,25 @@ def test_a_file_with_everything_can_serve(path):
     assert states.READERS.keys() <= saved_for_serving._READERS.keys()
 
 
+def learner_with_a_local_function():
+    def learner(X):
+        return X
+
+    return FunctionTransformer(learner)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [FunctionTransformer(lambda X: X), learner_with_a_local_function()],
+    ids=["lambda", "of the same name as another"],
+)
+def test_functions_that_cannot_be_imported_cannot_be_saved(step, path):
+    recommender = make_recommender(step, SparseShallowAutoEncoder()).fit(made_up_listens(20))
+    with pytest.raises(TypeError, match=r"cannot be saved.*Functions must be importable"):
+        save_model(recommender, path)
+    assert not path.exists()
+
+
 def test_gradient_descent_goes_on_to_the_same_bits(path):
     model = ShallowAutoEncoder(max_iter=5, random_state=np.random.RandomState(3)).fit(X)
     loaded = saved(model, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,7 @@ def encode_by_skops(value: Any, place: str, encoder: Encoder) -> dict[str, Any]:
             f"`{place}` is a {kind}, which only skops can save without pickle: "
             "pip install 'shallow-ae[skops]'."
         ) from error
+    _check_functions(value, f"`{place}` is a {kind}")
     try:
         data = dumps(value)
     except Exception as error:  # skops raises errors of many types
@@ -33,6 +35,26 @@ def encode_by_skops(value: Any, place: str, encoder: Encoder) -> dict[str, Any]:
     return {"@": NAME, "kind": kind} | encoder.encode_all(
         {"data": np.frombuffer(data, np.uint8)}, place
     )
+
+
+def _check_functions(value: Any, what: str) -> None:
+    """Raise a TypeError if a function in a value cannot be imported by its name.
+
+    skops stores the names of functions and does not compare: a local function would become another
+    function of this name, or none. pickle does compare. What it writes is dropped.
+    """
+    try:
+        pickle.Pickler(_Nowhere(), 5, buffer_callback=lambda _: None).dump(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"{what}, which cannot be saved: {error}. Functions must be importable: define them in "
+            "a module, not inside a function or as lambda."
+        ) from error
+
+
+class _Nowhere:
+    def write(self, data: Any) -> int:
+        return len(data)
 
 
 def reader(trusted: Sequence[str] | None) -> Callable[..., Any]:
