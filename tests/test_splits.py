@@ -198,6 +198,15 @@ def test_a_row_with_a_count_of_0_is_no_first_interaction():
         assert set(hold_out_items(part, 1, time="day")[1]["item"]) == {"Clocks"}
 
 
+def test_a_row_with_a_count_of_0_is_not_hidden_with_its_item():
+    rows = [("ann", "a", 1), ("ann", "a", 0), ("ann", "b", 1), ("ann", "b", 0)]
+    visible, hidden = hold_out_items(
+        pd.DataFrame(rows, columns=["user", "item", "count"]), 1, random_state=0
+    )
+    assert hidden["count"].tolist() == [1]
+    assert sorted(visible["count"]) == [0, 0, 1]
+
+
 def test_what_was_met_no_times_decides_nothing():
     rows = [("a", 1, 1), ("a", 2, 0), ("b", 1, 1), ("b", 2, 1), ("c", 1, 1), ("c", 2, 0)]
     plays = pd.DataFrame(rows, columns=["user", "item", "plays"])

@@ -126,7 +126,7 @@ def hold_out_pairs(
         keys = -pairs.first(times_in(interactions, time).values).astype(np.float64)
     is_hidden = np.zeros(len(pairs.users), np.bool_)
     is_hidden[is_met] = lowest(pairs.users[is_met], keys[is_met], holdout)
-    is_hidden = is_hidden[pairs.of_rows]
+    is_hidden = is_hidden[pairs.of_rows] & pairs.is_met_in_rows
     return take_rows(interactions, ~is_hidden), take_rows(interactions, is_hidden)
 
 
