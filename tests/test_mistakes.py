@@ -19,6 +19,7 @@ from sklearn.preprocessing import Binarizer, FunctionTransformer, MaxAbsScaler, 
 
 import shallow_ae
 from shallow_ae import (
+    BlendedRecommender,
     IdMapper,
     LogCountTransformer,
     LowRankAutoEncoder,
@@ -26,10 +27,12 @@ from shallow_ae import (
     ShallowAutoEncoder,
     ShallowAutoEncoderCV,
     SparseShallowAutoEncoder,
+    TimeWindowSplit,
     hold_out_items,
     hold_out_users,
     make_ranking_scorer,
     make_recommender,
+    ndcg_score,
 )
 from shallow_ae.datasets import make_listens
 from shallow_ae.evaluation import evaluate
@@ -400,3 +403,102 @@ def test_unknown_users_are_not_the_last_row():
     ):
         model.forget(X[mapper.user_index(["ann", "nobody"])])
     assert mapper.user_index(["nobody"], unknown="ignore").tolist() == [-1]
+
+
+IDS = [("ann", "Clocks"), ("ann", "Help!"), ("bob", "Help!")]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: (
+                ShallowAutoEncoder().fit(np.eye(4)).recommend(np.eye(4), candidates=np.array(5))
+            ),
+            TypeError,
+            "`candidates` must be a list",
+        ),
+        (
+            lambda: IdMapper().fit([(["ann"], "Clocks")]),
+            TypeError,
+            "Column 'user' holds values that cannot be ids.*must be hashable",
+        ),
+        (
+            lambda: (
+                make_recommender(ShallowAutoEncoder())
+                .fit(IDS)
+                .recommend(IDS, candidates=[["Clocks"], ["Help!"]])
+            ),
+            TypeError,
+            r"`candidates`.*found \['Clocks'\] in it.*dict from users to lists",
+        ),
+        (lambda: ndcg_score(None, [[1]]), TypeError, "Expected a list of items for each user"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_cutoff_beyond_all_lists_is_no_cutoff():
+    assert ndcg_score([[1, 2]], [[2, 3]], k=10**30) == ndcg_score([[1, 2]], [[2, 3]])
+
+
+def test_ids_that_arrow_cannot_hold_are_recommended():
+    name = "song\udce9.mp3"  # as `os.listdir` reads a name that is not UTF-8
+    recommender = make_recommender(ShallowAutoEncoder(0.5, solver="exact"))
+    answer = recommender.fit([("ann", name), ("ann", "Help!"), ("bob", "Help!")]).recommend(
+        [("bob", "Help!")], k=1
+    )
+    assert answer["item"].tolist() == [name]
+
+
+def test_ids_of_another_type_are_told_beside_ids_that_are_no_numbers():
+    recommender = make_recommender(ShallowAutoEncoder()).fit([("ann", 1), ("ann", 2), ("bob", 2)])
+    with pytest.warns(UserWarning, match="'1' is a str, and fit saw the int 1"):
+        recommender.recommend([("bob", "1"), ("bob", "Help!")])
+
+
+def test_an_id_has_one_type_in_a_large_file(tmp_path):
+    path = tmp_path / "plays.csv"
+    lines = [f"{row % 1000},{row % 50},1" for row in range(300_000)]
+    path.write_text("\n".join(["user,item,count", *lines, "guest,1,1", "7,2,1"]))
+    assert len(IdMapper().fit(path).users_) == 1001
+
+
+def test_lines_with_more_fields_than_the_header(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("user,item,count\nann,Help!,1,9\nbob,Clocks,1,7\n")
+    with pytest.raises(ValueError, match=r"plays\.csv has lines with more fields than its header"):
+        IdMapper().fit(path)
+
+
+@pytest.mark.parametrize("parts", [("exact", "popular"), ("near", "nearer")])
+def test_a_weight_of_a_sum_that_is_too_large(parts):
+    models = {
+        "exact": ShallowAutoEncoder(0.5, solver="exact"),
+        "popular": PopularityRecommender(),
+        "near": SparseShallowAutoEncoder(0.5),
+        "nearer": SparseShallowAutoEncoder(0.5, n_neighbors=2),
+    }
+    X = (np.random.default_rng(0).random((60, 10)) < 0.4).astype(np.float32)
+    model = BlendedRecommender([(name, models[name]) for name in parts], weights=[1e300, 1])
+    model.fit(X)
+    for call in (model.predict, model.recommend):
+        with pytest.raises(ValueError, match="`weights` holds a number that is too large"):
+            call(X)
+
+
+@pytest.mark.parametrize(
+    ("times", "n_splits", "size", "message"),
+    [
+        (2**63 - np.array([5, 3, 2, 1], dtype=object), 2, 1, "cannot be told apart"),
+        ([0.0, 1.0, 2.0, 3.0], 2, 1e-20, "cannot be told apart"),
+        ([0, 1, 2, 3], 10**12, 1, "No row is before the first window"),
+    ],
+)
+def test_windows_that_cannot_be_told_apart_or_counted(times, n_splits, size, message):
+    frame = pd.DataFrame({"user": 1, "item": range(4), "time": np.array(times)})
+    frame["time"] = frame["time"].infer_objects()
+    with pytest.raises(ValueError, match=message):
+        TimeWindowSplit(n_splits, test_size=size).windows_of(frame)

@@ -667,3 +667,16 @@ def test_times_of_another_type_are_added_without_rounding():
     low = plays.assign(when=[1, 2, 3])
     recommender = learner(EXACT, time="when", half_life=1.0).fit(low).partial_fit(added)
     assert_same(recommender, pd.concat([low, added]))
+
+
+def test_a_span_of_times_that_a_fit_refuses_is_refused_in_an_update():
+    rows = [("a", "x", "2200-01-01"), ("b", "x", "2200-01-01"), ("b", "y", "2200-01-01")]
+    plays = pd.DataFrame(rows, columns=["user", "item", "day"]).assign(
+        day=lambda frame: pd.to_datetime(frame["day"])
+    )
+    old = plays[:1].assign(day=pd.Timestamp("1700-01-01"))
+    recommender = learner(EXACT, time="day", half_life="365D").fit(plays)
+    with pytest.raises(ValueError, match="whose difference int64 cannot hold"):
+        recommender.partial_fit(old)
+    with pytest.raises(ValueError, match="whose difference int64 cannot hold"):
+        clone(recommender).fit(pd.concat([plays, old]))

@@ -62,6 +62,8 @@ def _check_lists(name: str, given: Any, n_users: int, n_items: int) -> ItemLists
                 "a row for each row of X and a column for each item."
             )
         return lists_of_rows(listed)
+    if isinstance(given, np.ndarray) and not given.ndim:
+        given = given.item()  # a number, which is no list
     is_array = isinstance(given, np.ndarray)
     lists = given if is_array else _sequence(name, given)
     if is_array and n_items > 2 and _looks_like_a_mask(given, (n_users, n_items)):

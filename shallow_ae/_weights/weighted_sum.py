@@ -129,8 +129,9 @@ class SummedWeights(NamedTuple):
         """
         sparse = [form for form in self.forms if isinstance(form, SparseWeights)]
         if len(sparse) == len(self.parts):
-            total = sparse[0].P * self.factors[0]
-            for form, factor in zip(sparse[1:], self.factors[1:], strict=True):
+            factors = _as_type(self.factors, self.dtype).tolist()
+            total = sparse[0].P * factors[0]
+            for form, factor in zip(sparse[1:], factors[1:], strict=True):
                 total = total + form.P * factor
             return SparseWeights(sp.csr_array(total))
         itemsize, n_copies = self.dtype.itemsize, 1 + len(self.parts)
@@ -179,9 +180,7 @@ def _rank_sums(
     """Write the best items of each row for several sums, into arrays of (sum, row, place)."""
     from shallow_ae._weights.top_k import rank_sums
 
-    with np.errstate(over="ignore"):
-        by_sum = np.asarray(factors, scores.dtype)
-    _check_finite(by_sum)
+    by_sum = _as_type(factors, scores.dtype)
 
     def rank(rows: slice) -> None:
         block = X[rows]
@@ -196,10 +195,13 @@ def _rank_sums(
     share_rows(X.shape[0], rank, most=product_rows(*X.shape), verbose=verbose)
 
 
-def _check_finite(factors: Array) -> None:
-    """Raise an error if a factor is too large for the dtype of the scores."""
-    if not np.isfinite(factors).all():
-        raise ValueError(f"`weights` holds a number that is too large for {factors.dtype} scores.")
+def _as_type(factors: Any, dtype: np.dtype[Any]) -> Array:
+    """Return factors in the dtype of the scores; raise an error if one is too large for it."""
+    with np.errstate(over="ignore"):
+        own = np.asarray(factors, dtype)
+    if not np.isfinite(own).all():
+        raise ValueError(f"`weights` holds a number that is too large for {dtype} scores.")
+    return own
 
 
 def _dtype_of(forms: Sequence[WeightMatrix]) -> np.dtype[Any]:
@@ -209,6 +211,6 @@ def _dtype_of(forms: Sequence[WeightMatrix]) -> np.dtype[Any]:
 def _add(terms: Sequence[Array], factors: Sequence[float], dtype: np.dtype[Any]) -> Array:
     """Return the sum of the terms times their factors."""
     total = np.zeros(terms[0].shape, dtype)
-    for term, factor in zip(terms, factors, strict=True):
+    for term, factor in zip(terms, _as_type(factors, dtype), strict=True):
         total += term * factor
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -90,7 +90,14 @@ def check_ids(name: str, given: Any, what: str = "item ids") -> Any:
     is_table = is_frame(given) or (isinstance(given, np.ndarray) and given.ndim != 1)
     if not is_list or is_table:
         raise TypeError(f"`{name}` must be a list of {what}, got {plain(given)!r}.")
-    return given if isinstance(given, np.ndarray) else list(given)
+    ids = given if isinstance(given, np.ndarray) else list(given)
+    for value in ids if isinstance(ids, list) or ids.dtype == object else ():
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                f"`{name}` must be a list of {what}, found {plain(value)!r} in it, which cannot be "
+                "an id. Lists for each user are given as a dict from users to lists."
+            )
+    return ids
 
 
 def _seen_in_fit(name: str, columns: NDArray[np.intp]) -> NDArray[np.intp]:

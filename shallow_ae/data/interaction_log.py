@@ -14,7 +14,7 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_some_left, plain
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import IndexedInteractions, check_sums
-from shallow_ae.data.times import Times, converted
+from shallow_ae.data.times import Times, check_span, converted
 
 
 class Update(NamedTuple):
@@ -182,7 +182,9 @@ def _joined_times(before: Times | None, added: Times | None) -> Times | None:
     for dtype in (before.values.dtype, added.values.dtype):
         parts = [converted(times.values, dtype) for times in (before, added)]
         if all(is_exact.all() for _, is_exact in parts):
-            return Times(np.concatenate([values for values, _ in parts]), before.is_date)
+            times = Times(np.concatenate([values for values, _ in parts]), before.is_date)
+            check_span(times, "of earlier interactions and these")
+            return times
     raise ValueError(
         "The times of earlier interactions and these are integers and floats, which have no type "
         "in common that holds all of them exactly. Convert the column to the type that it had in "

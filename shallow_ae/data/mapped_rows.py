@@ -148,17 +148,22 @@ def why_unknown(mapper: IdMapper, ids: Sequence[Any] | Array) -> str:
             "swapped)"
         )
     for kind in (str, int):
-        try:
-            other = list(map(kind, map(str, first)))  # int would round floats
-        except (TypeError, ValueError):
-            continue
-        known = mapper.item_index(other) >= 0
-        if known.any() and type(other[0]) is not type(plain(first[0])):
-            place = int(known.argmax())
-            seen = mapper.items_[mapper.item_index(other)[place]]
-            return (
-                f" ({plain(first[place])!r} is a {type(plain(first[place])).__name__}, and fit saw "
-                f"the {type(plain(seen)).__name__} {plain(seen)!r}: convert the ids to the type "
-                "that they have in fit)"
-            )
+        for given in map(plain, first):
+            other = _converted(given, kind)
+            column = int(mapper.item_index([other])[0])
+            if column >= 0 and type(other) is not type(given):
+                seen = plain(mapper.items_[column])
+                return (
+                    f" ({given!r} is a {type(given).__name__}, and fit saw the "
+                    f"{type(seen).__name__} {seen!r}: convert the ids to the type that they have "
+                    "in fit)"
+                )
     return ""
+
+
+def _converted(given: Any, kind: type) -> Any:
+    """Return an id as another type, or as it is if that has no such value."""
+    try:
+        return kind(str(given))  # int would round floats
+    except ValueError:
+        return given

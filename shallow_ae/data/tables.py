@@ -165,7 +165,14 @@ def frame_like(given: Any, ids: dict[str, Array], columns: dict[str, Array]) -> 
     backend: Any = native.implementation if known else nw.Implementation.PANDAS
     # polars keeps an object array as objects, but infers the type of a list.
     data = {name: list(c) if c.dtype == object else c for name, c in (ids | columns).items()}
-    answer = nw.from_dict(data, backend=backend)
+    try:
+        answer = nw.from_dict(data, backend=backend)
+    except UnicodeEncodeError:  # Arrow, in which pandas keeps text, has no lone surrogates
+        if not backend.is_pandas():
+            raise
+        answer = nw.from_native(
+            pd.DataFrame({name: pd.Series(c, dtype=c.dtype) for name, c in (ids | columns).items()})
+        )
     schema = native.schema if isinstance(native, nw.DataFrame) else {}
     # The ids of a categorical column are plain values here, and an empty column has no type.
     cast = [
@@ -228,7 +235,13 @@ def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:
         raise ValueError(NO_INTERACTIONS)
     if isinstance(column.dtype, np.dtype) and not column.dtype.isnative:
         column = native_order(np.asarray(column))  # pandas requires the native byte order
-    codes, ids = pd.factorize(column)
+    try:
+        codes, ids = pd.factorize(column)
+    except TypeError as error:
+        raise TypeError(
+            f"Column {name!r} holds values that cannot be ids: {error}. Ids must be hashable: pass "
+            "strings, numbers or tuples."
+        ) from error
     if codes.min() < 0:
         missing = np.flatnonzero(codes < 0)
         raise ValueError(

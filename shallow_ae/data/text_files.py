@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,12 +41,22 @@ def read_listens(path: str | PathLike[str]) -> pd.DataFrame:
 
 def read_separated(path: str | PathLike[str], separator: str) -> pd.DataFrame:
     """Return a file with a header and separated fields. An id may be "NA" or "nan"."""
+    options: dict[str, Any] = {
+        "sep": separator,
+        "keep_default_na": False,
+        "na_values": [""],
+        "index_col": False,  # without it, a surplus field in each line moves all columns by one
+        "low_memory": False,  # with it, the same id may be a number in one part and text in another
+    }
     try:
-        with damage_told(path):
-            frame: pd.DataFrame = pd.read_csv(
-                path, sep=separator, keep_default_na=False, na_values=[""]
-            )
+        with damage_told(path), warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame: pd.DataFrame = pd.read_csv(path, **options)
             return frame
+    except pd.errors.ParserWarning as error:
+        raise ValueError(
+            f"{path} has lines with more fields than its header. Expected a name for each field."
+        ) from error
     except pd.errors.EmptyDataError as error:
         raise ValueError(
             f"{path} is empty. Expected a header with the names of columns."

@@ -51,13 +51,19 @@ def times_in(frame: Any, name: str) -> Times:
         times = Times(_numbers(values, name), False)
     else:
         raise _no_times(name, str(column.dtype))
+    check_span(times, f"of column {name!r}")
+    return times
+
+
+def check_span(times: Times, which: str) -> None:
+    """Raise a ValueError unless the difference of any two times fits their type."""
     first, last = (bound.item() for bound in (times.values.min(), times.values.max()))
     if not last - first <= np.iinfo(np.int64).max and isinstance(first, int):
+        bounds = [pd.Timestamp(bound) if times.is_date else bound for bound in (first, last)]
         raise ValueError(
-            f"The times of column {name!r} go from {values.min()} to {values.max()}, whose "
-            "difference int64 cannot hold. Drop the rows with the wrong times."
+            f"The times {which} go from {bounds[0]} to {bounds[1]}, whose difference int64 cannot "
+            "hold. Drop the rows with the wrong times."
         )
-    return times
 
 
 def converted(values: Array, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
@@ -39,6 +40,7 @@ def find_hits(y_true: Truth, y_rec: Ranking, k: int | None) -> Hits:
 
     The arguments and errors are documented in :func:`shallow_ae.ndcg_score`.
     """
+    k = None if k is None else min(k, sys.maxsize)  # no list is longer
     truth, ranked = _by_position(*readable(y_true, y_rec))
     relevant = _relevant_indices(truth) if are_indices(ranked) else None
     if relevant is None:
@@ -71,6 +73,10 @@ def _readable(lists: Any, *, by_user: bool) -> Any:
         lists = lists.to_dict()
     if isinstance(lists, Mapping):
         return {user: _sized(items) for user, items in lists.items()}
+    if not isinstance(lists, Iterable):
+        raise TypeError(
+            f"Expected a list of items for each user, a dict by user or a matrix, got {lists!r}."
+        )
     if isinstance(lists, list | tuple | pd.Series) or not hasattr(lists, "__len__"):
         return [_sized(items) for items in lists]
     return lists

@@ -264,15 +264,20 @@ class TimeWindowSplit:
         if times.is_date and size:
             unit = next((unit for unit in _UNITS if size % unit == 0), 1)
             end = min(-(-end // unit) * unit, _LAST_INTEGER)
-        bounds = [end - place * size for place in range(n_splits, -1, -1)]
-        if not size or first >= bounds[0] - self._length("gap", times):
+        if not size or first >= end - n_splits * size - self._length("gap", times):
             raise ValueError(
                 f"No row is before the first window: `n_splits`={n_splits} windows of "
                 f"`test_size`={self.test_size!r} and `gap`={self.gap!r} reach back to the first "
                 f"row. The times of column {self.time!r} go from {_shown(first, times)} to "
                 f"{_shown(last, times)}. Choose fewer or shorter windows."
             )
-        return bounds
+        if last + size == last or end > _LAST_INTEGER:
+            raise ValueError(
+                f"{type(last).__name__} times of up to {_shown(last, times)} are too large for "
+                f"windows of `test_size`={self.test_size!r}: the bounds of windows cannot be told "
+                "apart. Choose longer windows, or subtract the first time."
+            )
+        return [end - place * size for place in range(n_splits, -1, -1)]
 
     def _windows(self, times: Times) -> pd.Series[Any]:
         bounds = np.array(self._bounds(times))
