@@ -109,4 +109,5 @@ _READERS: Mapping[str, Callable[..., Any]] = {
     "RankingScorer": dict,
     "TrainingRows": dict,
     "TrainingGram": dict,
+    "KeptInteractions": dict,
 }
