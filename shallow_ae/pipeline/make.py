@@ -73,7 +73,7 @@ def make_recommender(
         chain = (mapper, *chain)
     elif mapper.get_params() != IdMapper().get_params():
         raise ValueError(
-            "Give the parameters of IdMapper either here or to the first step, which is one."
+            "Give these parameters either here or in the IdMapper that is the first step, not in both."
         )
     return RecommenderPipeline(
         make_pipeline(*chain).steps,
