@@ -73,7 +73,7 @@ def make_recommender(
         chain = (mapper, *chain)
     elif mapper.get_params() != IdMapper().get_params():
         raise ValueError(
-            "Give these parameters either here or in the IdMapper that is the first step, not in both."
+            "Give these parameters either here or in the IdMapper that is the first step."
         )
     return RecommenderPipeline(
         make_pipeline(*chain).steps,
