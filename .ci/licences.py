@@ -2,7 +2,7 @@
 
 python .ci/licences.py
 
-The packages that `pip install shallow-ae` brings with it are listed by name, as a table in Markdown.
+The packages that `pip install shallow-ae` brings with it are listed by name, as a Markdown table.
 Those of the extras, which the distributions do not contain either, are counted by licence.
 """
 
