@@ -65,7 +65,7 @@ dist: $(VENV)/dev
 	$(BIN)/python .ci/dist.py dist/*.whl dist/*.tar.gz
 	$(BIN)/python .ci/reproducible.py dist/*.whl dist/*.tar.gz
 
-licences: $(VENV)/dev
+licences: $(VENV)/dev $(VENV)/docs
 	$(BIN)/python .ci/licences.py
 
 audit: $(VENV)/dev
