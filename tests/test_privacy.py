@@ -188,6 +188,7 @@ def test_min_users_is_a_parameter_like_the_others(tmp_path):
     assert load_model(tmp_path / "model.safetensors")[0].min_users == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*not seen in fit")  # of a part of the listens
 def test_a_search_chooses_min_users():
     events = events_of(40, 20, 500)
