@@ -8,6 +8,9 @@
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
 #
+# `make licences` lists the licences of all dependencies, and `make audit` their known vulnerabilities,
+# which needs network access. `make lock` writes the files in requirements/.
+#
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
 
@@ -18,9 +21,11 @@ VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs dist lock bench clean
+.PHONY: demo test test-oldest coverage lint docs dist licences audit lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -58,12 +63,20 @@ dist: $(VENV)/dev
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
 	$(BIN)/python .ci/dist.py dist/*.whl dist/*.tar.gz
+	$(BIN)/python .ci/reproducible.py dist/*.whl dist/*.tar.gz
 
-# The newest versions that work together, for all systems and versions of Python.
+licences: $(VENV)/dev $(VENV)/docs
+	$(BIN)/python .ci/licences.py
+
+audit: $(VENV)/dev
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement requirements/dev.txt
+
+# The newest versions that work together, for all systems and versions of Python. Of these,
+# runtime.txt holds what a process needs that fits, saves and serves models.
 lock: $(VENV)/dev
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--all-extras --custom-compile-command "make lock" --output-file requirements/dev.txt \
-		pyproject.toml
+	$(COMPILE) --upgrade --all-extras --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra files --constraints requirements/dev.txt --no-annotate \
+		--output-file requirements/runtime.txt pyproject.toml
 
 bench: $(VENV)/bench
 	$(BIN)/python benchmarks/peers/run.py $(foreach set,ml-1m lastfm-2k gowalla,$(if \

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task, tree_sum
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.dask_arrays import array_of
+from shallow_ae.data.frequent_items import check_some_frequent
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.tables import (
     IndexedInteractions,
@@ -51,6 +53,23 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
     if not len(items):
         raise ValueError(NO_INTERACTIONS)
     return items
+
+
+def frequent_items(
+    frame: Any, columns: tuple[str, str, str], items: Array, min_users: int
+) -> Array:
+    """Return the `items` that at least `min_users` users have seen, in the same order.
+
+    Unless `min_users` is 1, the rows of each user are brought together to count them.
+    """
+    if min_users == 1:
+        return items
+    rows = rows_of_users(frame, columns, items, "ignore")
+    n_users: NDArray[np.int64] = computed(
+        [tree_sum([task(_users_of_items, part) for part in rows], np.add)]
+    )[0]
+    check_some_frequent(n_users, min_users)
+    return np.asarray(items[n_users >= min_users])
 
 
 def dtype_of_counts(frame: Any, count: str) -> np.dtype[Any]:
@@ -100,6 +119,10 @@ def array_of_counts(frame: Any, columns: tuple[str, str, str], items: Array, unk
 
 def _matrix_of(rows: UserRows) -> sp.csr_array[Any]:
     return rows.X
+
+
+def _users_of_items(rows: UserRows) -> NDArray[np.int64]:
+    return np.bincount(rows.X.indices, minlength=rows.X.shape[1])
 
 
 def _selected(frame: Any, columns: tuple[str, str, str]) -> Any:

@@ -15,10 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from shallow_ae._runtime.dask_graphs import is_dask_frame
 from shallow_ae._typing import Array
-from shallow_ae.data.arguments import check_choice, plain
+from shallow_ae.data.arguments import check_choice, check_integer, plain
 from shallow_ae.data.counts import check_some_counts
 from shallow_ae.data.decay import decayed
 from shallow_ae.data.fitting import take_over
+from shallow_ae.data.frequent_items import with_frequent_items
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.mapped_rows import (
     check_plain_counts,
@@ -69,8 +70,12 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         Name of a column with the weight of each interaction, finite and >= 0, by which its count is
         multiplied. None means 1.
     unknown : {"ignore", "error"}, default="ignore"
-        How `transform` handles items that `fit` did not see: "ignore" leaves them out and warns
-        with their number, "error" raises a ValueError.
+        How `transform` handles items that `fit` did not see or left out: "ignore" leaves them out
+        and warns with their number, "error" raises a ValueError.
+    min_users : int, default=1
+        Least number of users that an item needs to become a column. A user counts once, with a
+        count above 0 of the item. `fit` leaves out the interactions with all other items, without a
+        warning. The default 1 leaves out no item.
 
     Attributes
     ----------
@@ -78,10 +83,11 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         The raw user ids of `fit`, in order of first appearance. Not defined after a fit to a Dask
         DataFrame, whose users stay on the workers.
     items_ : ndarray of shape (n_items,)
-        The raw item ids of `fit`. The columns of matrices that `transform` returns have this order.
+        The raw item ids of `fit`, without those that have fewer than `min_users` users. The columns
+        of matrices that `transform` returns have this order.
     reference_time_ : int or float
-        The latest time in `fit`, for dates in nanoseconds since 1970. Defined only with
-        `half_life`.
+        The latest time in `fit` of an interaction with an item of `items_`, for dates in
+        nanoseconds since 1970. Defined only with `half_life`.
 
     Notes
     -----
@@ -93,6 +99,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     for each user of the given interactions, in order of first appearance. `users_in` returns the
     ids of these users. Sums are computed in float64. The matrix is float64 if the counts are
     float64 or include a Python float, else float32 (exact for sums up to ``2**24``).
+
+    A user all of whose items are left out by `min_users` has an empty row, as a user with only
+    unknown items in `transform`. Such a row is one more user in the model's mean over users. No
+    other trace of the interactions that are left out remains.
 
     The time is spent on hashing both id columns and constructing one csr matrix. There is no Python
     loop over rows.
@@ -128,6 +138,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         half_life: Any = None,
         weight: str | None = None,
         unknown: str = "ignore",
+        min_users: int = 1,
     ) -> None:
         self.user = user
         self.item = item
@@ -136,6 +147,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         self.half_life = half_life
         self.weight = weight
         self.unknown = unknown
+        self.min_users = min_users
 
     def fit(self, interactions: Any, y: None = None) -> Self:
         """Assign numbers to the users and items of `interactions`, in order of first appearance.
@@ -158,9 +170,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             If there are no interactions, a column or an id is missing, tuples differ in length, or
             a count is missing, infinite, negative or not a real number. The message names the row.
             Also if the counts of one user and item sum to more than the data type of the matrix
-            can represent.
+            can represent, or if no item has `min_users` users.
         TypeError
-            If `interactions` is not a table, or is a list whose rows are strings or unordered.
+            If `min_users` is not an integer, or `interactions` is not a table, or is a list whose
+            rows are strings or unordered.
 
         Examples
         --------
@@ -205,8 +218,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
                [0., 1.]], dtype=float32)
         """
         if is_dask_frame(interactions):
-            return self._fit_partitions(interactions).transform(interactions)
-        return to_csr(self._fit(interactions), len(self.items_))
+            fitted = self._fit_partitions(interactions)
+            return fitted._matrix_of(interactions, "ignore")  # type: ignore[no-any-return]
+        columns = self._fit(interactions)
+        return to_csr(columns, len(columns.item_ids))
 
     def transform(self, interactions: Any) -> sp.csr_array[Any]:
         """Return the users x items matrix of `interactions`, with the items of `fit` as columns.
@@ -235,7 +250,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         array([[0., 2.]], dtype=float32)
         """
         if is_dask_frame(interactions):
-            return self._transform_partitions(interactions)  # type: ignore[no-any-return]
+            check_is_fitted(self)
+            check_plain_counts(self)
+            return self._matrix_of(interactions, self.unknown)  # type: ignore[no-any-return]
         return rows_and_users(self, interactions, report=report_unknown)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
@@ -471,10 +488,11 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         return tags
 
     def _fit(self, interactions: Any) -> IndexedInteractions:
-        check_choice("unknown", self.unknown, ("ignore", "error"))
+        min_users = self._checked_min_users()
         self._check_half_life()
-        columns = read_to_fit(self, interactions)
-        check_some_counts(columns.counts, self.count)
+        given = read_to_fit(self, interactions)
+        check_some_counts(given.counts, self.count)
+        columns = with_frequent_items(given, min_users)
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
         self._store(columns.user_ids, columns.item_ids, latest)
@@ -491,6 +509,10 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         trial.items_ = items
         trial._index = index_of(items)  # kept, so that its hash table is built once
         return take_over(self, trial)
+
+    def _checked_min_users(self) -> int:
+        check_choice("unknown", self.unknown, ("ignore", "error"))
+        return check_integer("min_users", self.min_users, low=1)
 
     def _check_half_life(self) -> None:
         if self.half_life is not None and self.time is None:
@@ -519,20 +541,20 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
 
     def _fit_partitions(self, frame: Any) -> Self:
         """Fit to a Dask DataFrame. Its users stay on the workers."""
-        from shallow_ae.data.dask_tables import distinct_items
+        from shallow_ae.data.dask_tables import distinct_items, frequent_items
 
         check_plain_counts(self)
-        check_choice("unknown", self.unknown, ("ignore", "error"))
-        return self._store(None, distinct_items(frame, (self.user, self.item, self.count)))
+        min_users = self._checked_min_users()
+        columns = (self.user, self.item, self.count)
+        items = distinct_items(frame, columns)
+        return self._store(None, frequent_items(frame, columns, items, min_users))
 
-    def _transform_partitions(self, frame: Any) -> Any:
+    def _matrix_of(self, frame: Any, unknown: str) -> Any:
         """Return the matrix of a Dask DataFrame as a Dask array with blocks of csr matrices."""
         from shallow_ae.data.dask_tables import array_of_counts
 
-        check_is_fitted(self)
-        check_plain_counts(self)
         columns = (self.user, self.item, self.count)
-        return array_of_counts(frame, columns, self.items_, self.unknown)
+        return array_of_counts(frame, columns, self.items_, unknown)
 
     def _users(self) -> Array:
         if not hasattr(self, "users_"):

@@ -105,14 +105,21 @@ def report_unknown(
 ) -> None:
     """Warn that items are left out, or raise an error, depending on `unknown`."""
     message = (
-        f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that were "
-        f"not seen in fit, such as {plain(ids[0])!r}"
+        f"{n_unknown:,} of {n_interactions:,} interactions name {len(ids):,} items that "
+        f"{not_seen(mapper)}, such as {plain(ids[0])!r}"
     )
     if len(ids) and n_unknown == n_interactions:
         message += why_unknown(mapper, ids)
     if mapper.unknown == "error":
         raise ValueError(f"{message}. Fit on them, or leave them out with unknown='ignore'.")
     warn_caller(f"{message}; they are left out.")
+
+
+def not_seen(mapper: IdMapper) -> str:
+    """Return what is true of items that the mapper does not know."""
+    if mapper.min_users == 1:
+        return "were not seen in fit"
+    return f"were not seen in fit or had fewer than `min_users`={mapper.min_users:,} users"
 
 
 def warn_if_split(mapper: IdMapper, interactions: Any) -> None:

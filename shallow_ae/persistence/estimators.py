@@ -154,10 +154,17 @@ def _check_pipeline(learned: dict[str, Any], mapper: Any, *others: Any) -> None:
 
 
 def _check_kept(kept: Any, mapper: Any) -> None:
-    """Raise a ValueError unless each user and each item of the mapper has kept interactions."""
+    """Raise a ValueError unless each user and each item of the mapper has kept interactions.
+
+    Items that the mapper has left out have kept interactions, too.
+    """
     if type(kept) is not KeptInteractions or not hasattr(mapper, "users_"):
         raise ValueError("a pipeline with other kept interactions, or without their users")
-    for codes, ids in ((kept.users, mapper.users_), (kept.items, mapper.items_)):
+    item_ids = mapper.items_ if kept.item_ids is None else kept.item_ids
+    known = item_ids[mapper.item_index(item_ids) >= 0]
+    if len(set(item_ids.tolist())) < len(item_ids) or not np.array_equal(known, mapper.items_):
+        raise ValueError("kept interactions with other items than the mapper's, or in other places")
+    for codes, ids in ((kept.users, mapper.users_), (kept.items, item_ids)):
         if not np.array_equal(np.unique(codes), np.arange(len(ids))):
             raise ValueError(f"kept interactions of other users or items than {len(ids):,}")
     if kept.sample_weight is not None and kept.sample_weight.shape != mapper.users_.shape:

@@ -71,6 +71,8 @@ def _kept_interactions(**fields: Any) -> KeptInteractions:
         check_type("n_log_steps", own.n_log_steps, int)
     if own.sample_weight is not None:
         check_numbers("sample_weight", own.sample_weight, None)
+    if own.item_ids is not None:
+        check_type("item_ids", own.item_ids, np.ndarray)
     return own
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shallow_ae._objective.training_data import TrainingRows
 from shallow_ae._typing import Array
+from shallow_ae.data.frequent_items import are_among, of_items, update_of_items
 from shallow_ae.data.ids import IdMapper
 from shallow_ae.data.interaction_log import Update, of_users
 from shallow_ae.data.matrices import checked_block
@@ -25,7 +26,7 @@ _BYTES = {False: 4 + 4 + 8, True: 4 + 4 + 8 + 8}  # of an interaction, without a
 
 
 class KeptInteractions(NamedTuple):
-    """The interactions of a fit. Their ids are those of the fitted IdMapper."""
+    """The interactions of a fit. Their users, and mostly their items, are those of the IdMapper."""
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
@@ -35,6 +36,7 @@ class KeptInteractions(NamedTuple):
     is_double: bool
     sample_weight: Array | None  # of each user
     n_log_steps: int | None  # None if a step before the model is no LogCountTransformer
+    item_ids: Array | None = None  # None if the IdMapper has left out no item
 
     def columns(self, mapper: IdMapper) -> IndexedInteractions:
         """Return the interactions with their ids.
@@ -60,9 +62,14 @@ class KeptInteractions(NamedTuple):
             self.counts,
             np.float64 if self.is_double else np.float32,
             mapper.users_,
-            mapper.items_,
+            mapper.items_ if self.item_ids is None else self.item_ids,
             None if self.times is None else Times(self.times, self.has_dates),
         )
+
+
+def of_known_items(columns: IndexedInteractions, mapper: IdMapper) -> IndexedInteractions:
+    """Return kept interactions without the items that the mapper has left out."""
+    return of_items(columns, are_among(columns, mapper.items_))
 
 
 def kept(
@@ -79,6 +86,7 @@ def kept(
         given.dtype is np.float64,
         sample_weight,
         _n_log_steps(steps),
+        given.item_ids if len(given.item_ids) > len(steps[0].items_) else None,
     )
 
 
@@ -128,9 +136,15 @@ def row_change(
         fit_transformers(after.steps, after.columns)
     else:  # which learn the ids and the number of items only
         after.steps[0].fit(after.columns)
-        no_counts = sp.csr_array((1, len(after.columns.item_ids)), dtype=after.columns.dtype)
+        no_counts = sp.csr_array((1, len(after.steps[0].items_)), dtype=after.columns.dtype)
         for step in after.steps[1:-1]:
             step.fit(no_counts)
+    known = [are_among(own.columns, own.steps[0].items_) for own in (before, after)]
+    update = update_of_items(update, *known)
+    before, after = (
+        own._replace(columns=of_items(own.columns, chosen))
+        for own, chosen in zip((before, after), known, strict=True)
+    )
     are_log_counts = n_log_steps is not None and _n_log_steps(after.steps) == n_log_steps
     is_by_row = are_log_counts and after.columns.times is None
     rows = cache(after.rows)

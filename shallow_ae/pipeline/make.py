@@ -20,6 +20,7 @@ def make_recommender(
     time: str | None = None,
     half_life: Any = None,
     weight: str | None = None,
+    min_users: int = 1,
     keep_interactions: bool = False,
     memory: Any = None,
     verbose: bool = False,
@@ -40,6 +41,8 @@ def make_recommender(
         Further column names, as in IdMapper.
     half_life : timedelta, str or float, default=None
         Age at which the count of an interaction is halved, as in IdMapper.
+    min_users : int, default=1
+        Least number of users that an item needs to be learned and recommended, as in IdMapper.
     keep_interactions : bool, default=False
         As in RecommenderPipeline: keep the interactions for `partial_fit`, `forget` and
         `recommend(users=...)`.
@@ -54,7 +57,7 @@ def make_recommender(
     Raises
     ------
     ValueError
-        If columns are named here, and the first step is an IdMapper.
+        If columns, `half_life` or `min_users` are given here, and the first step is an IdMapper.
 
     Examples
     --------
@@ -64,12 +67,13 @@ def make_recommender(
     ['idmapper', 'logcounttransformer', 'sparseshallowautoencoder']
     """
     chain = steps or (LogCountTransformer(), SparseShallowAutoEncoder("auto", dropout=0.4))
-    mapper = IdMapper(user, item, count, time=time, half_life=half_life, weight=weight)
+    further = {"time": time, "half_life": half_life, "weight": weight, "min_users": min_users}
+    mapper = IdMapper(user, item, count, **further)
     if not isinstance(chain[0], IdMapper):
         chain = (mapper, *chain)
     elif mapper.get_params() != IdMapper().get_params():
         raise ValueError(
-            "Name the columns either here or in the IdMapper that is the first step, not in both."
+            "Give these parameters either here or in the IdMapper that is the first step."
         )
     return RecommenderPipeline(
         make_pipeline(*chain).steps,

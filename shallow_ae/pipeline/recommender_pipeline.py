@@ -38,6 +38,7 @@ from shallow_ae.pipeline.batches import (
     request_of,
     write_folder,
 )
+from shallow_ae.pipeline.kept_interactions import of_known_items
 from shallow_ae.pipeline.partitions import recommend_partitions
 from shallow_ae.pipeline.updatable_pipeline import UpdatablePipeline
 from shallow_ae.serving.servable import Servable, working_steps
@@ -596,7 +597,9 @@ class RecommenderPipeline(UpdatablePipeline):
 
     def _or_kept(self, interactions: Any) -> Any:
         """Return the interactions that are passed, or the kept ones."""
-        return self._interactions() if interactions is None else interactions
+        if interactions is not None:
+            return interactions
+        return of_known_items(self._interactions(), self[0])
 
     def _asked(self, interactions: Any, users: Any) -> IndexedInteractions:
         """Return the interactions of the given users, which are distinct."""
