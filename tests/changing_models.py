@@ -17,6 +17,7 @@ from recommenders import made_up_listens
 
 from shallow_ae import (
     BlendedRecommender,
+    IdMapper,
     LogCountTransformer,
     LowRankAutoEncoder,
     PopularityRecommender,
@@ -60,7 +61,7 @@ def model_subject(model, n_users=60, dtype=np.float32, tolerance=0.0):
     if hasattr(model, "forget") and getattr(model, "solver", "") != "sgd":
         changes += [lambda: model.forget(with_new)]
     if isinstance(model, BlendedRecommender):
-        changes += [lambda: model.set_params(weights=[1.0, 0.2, 0.1])]
+        changes += [lambda: model.set_params(weights=[1.0, 0.2])]
     changes += [lambda: model.fit(others)]
     if isinstance(model, BlendedRecommender):
         changes += [lambda: model.set_params(weights=None)]
@@ -161,6 +162,31 @@ def pipeline_subject(model, tolerance=0.0):
     return Subject(changes, questions, tolerance)
 
 
+def mapper_subject():
+    """Return an IdMapper that is fitted to users and items in different orders."""
+    mapper = IdMapper(time="time", half_life=20.0)
+    tables = [made_up_listens(60), made_up_listens(60)[::-1], made_up_listens(50, 23, seed=1)]
+    tables = [table.assign(time=np.arange(len(table)) * 0.1 * n) for n, table in enumerate(tables)]
+    asked = tables[1][:200].assign(time=3.0)
+    songs = ["song00003", "song00022"]
+
+    def joint(of):
+        return [of.items_, of.users_, of.reference_time_, of.transform(asked)]
+
+    questions = {
+        "transform": lambda: mapper.transform(asked),
+        "inverse_transform": lambda: mapper.inverse_transform(np.eye(60, 20)),
+        "item_index": lambda: mapper.item_index(songs),
+        "item_ids": lambda: mapper.item_ids([0, 3, -1, 22]),
+        "user_index": lambda: mapper.user_index(["listener00003", "listener00059"]),
+        "get_feature_names_out": lambda: mapper.get_feature_names_out(),
+        "deepcopy": lambda: joint(deepcopy(mapper)),
+        "pickle": lambda: joint(loads(dumps(mapper))),
+        "save_model": lambda: joint(saved_and_loaded(mapper, "all")),
+    }
+    return Subject([lambda table=table: mapper.fit(table) for table in tables], questions)
+
+
 def serving_subject(folder):
     """Return a file that is replaced by other models, and a recommender that is loaded anew."""
     path = Path(folder, "served.safetensors")
@@ -205,11 +231,7 @@ def serving_subject(folder):
 
 def parts():
     """Return the parts of a sum."""
-    return [
-        ("near", SparseShallowAutoEncoder(0.1, n_neighbors=4)),
-        ("tastes", LowRankAutoEncoder(5, random_state=0)),
-        ("popular", PopularityRecommender()),
-    ]
+    return [("near", near()), ("tastes", LowRankAutoEncoder(5, random_state=0))]
 
 
 def exact():
@@ -239,5 +261,6 @@ KINDS: dict[str, Callable[[str], Subject]] = {
     "pipeline, gradient descent": lambda _: pipeline_subject(
         ShallowAutoEncoder(max_iter=5, random_state=0)
     ),
+    "ids": lambda _: mapper_subject(),
     "serving from a file": serving_subject,
 }
