@@ -8,19 +8,22 @@
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
 #
+# `make concurrency MINUTES=10` asks models from eight threads while another thread changes them.
+#
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
 
 PYTHON ?= python3
 DATA ?=
 LASTFM ?=
+MINUTES ?= 10
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs dist lock bench clean
+.PHONY: demo test test-oldest concurrency coverage lint docs dist lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -30,6 +33,9 @@ test: $(VENV)/test
 
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)
+
+concurrency: $(VENV)/test
+	$(BIN)/python tests/ask_while_changing.py --minutes $(MINUTES)
 
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
