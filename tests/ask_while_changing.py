@@ -108,38 +108,43 @@ def ask_while_changing(
     """Change a model of this kind in one thread, ask it in others, and compare their answers."""
     with tempfile.TemporaryDirectory() as folder:
         subject = KINDS[kind](folder)
-        answers, end = Answers(subject), threading.Event()
+        answers, end, n_answers = Answers(subject), threading.Event(), [0] * n_threads
         if is_checked:
             answers.check(subject)
-        wrong: list[str] = []
-        errors: list[str] = []
-        n_answers, n_changes = [0] * n_threads, 0
-        names = sorted(subject.questions)
+        counted = Counted(0, 0, len(subject.changes), [], [])
 
         def ask(number: int) -> None:
             chance = random.Random(f"{seed} {number}")
             while not end.is_set():
-                name = chance.choice(names)
+                name = chance.choice(sorted(subject.questions))
                 answer = answer_of(subject.questions[name])
                 n_answers[number] += 1
                 if not answers.has(name, answer):
-                    (errors if isinstance(answer, tuple) else wrong).append(f"{name}: {answer}")
+                    found = counted.errors if isinstance(answer, tuple) else counted.wrong
+                    found.append(f"{name}: {answer}")
 
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(n_threads)]
         for thread in threads:
             thread.start()
-        stop = time.monotonic() + seconds
         try:
-            while time.monotonic() < stop:
-                subject.changes[n_changes % len(subject.changes)]()
-                n_changes += 1
-        except Exception as error:  # as for answers
-            errors.append(f"a change: {error!r}")
+            n_changes = _change_for(seconds, subject, counted.errors)
         finally:
             end.set()
             for thread in threads:
                 thread.join()
-    return Counted(sum(n_answers), n_changes, len(subject.changes), wrong, errors)
+    return counted._replace(answers=sum(n_answers), changes=n_changes)
+
+
+def _change_for(seconds: float, subject: Subject, errors: list[str]) -> int:
+    """Go through the cycle of changes for this time, and return how many there were."""
+    stop, n_changes = time.monotonic() + seconds, 0
+    try:
+        while time.monotonic() < stop:
+            subject.changes[n_changes % len(subject.changes)]()
+            n_changes += 1
+    except Exception as error:  # whatever a user may get
+        errors.append(f"a change: {error!r}")
+    return n_changes
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Models that are asked while another thread changes them. `make concurrency` does so for minutes."""
+"""Models are asked while another thread changes them. `make concurrency` does so for minutes."""
 
 import sys
 import time
