@@ -6,6 +6,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -182,3 +183,13 @@ def test_recorded_results_are_equal_up_to_rounding(recorded):
         bound = next(own for start, own in bounds.items() if name.startswith(start))
         assert found.dtype == recorded[name].dtype, name
         assert_close(found, recorded[name], bound)
+
+
+def test_each_test_on_the_page_about_reproducibility_exists():
+    folder = Path(__file__).parent
+    text = (folder.parent / "docs" / "reproducibility.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:tests/(test_\w+\.py)::)?(test_\w+)`", text)
+    assert len(named) > 10
+    for file, name in named:
+        source = (folder / (file or "test_sameness.py")).read_text(encoding="utf-8")
+        assert f"def {name}(" in source, name
