@@ -40,10 +40,10 @@ MODELS = {
 }
 
 
-def counts_for(name, dtype=np.float32):
+def counts_for(name, dtype=np.float32, n_items=150):
     """Return counts to fit a model to: few users give an exact model the dual form."""
     # Powers of a generator of the integers modulo a prime: the same with every version of NumPy.
-    n_users, n_items = (80 if name == "exact, few users" else 700), 150
+    n_users = n_items // 2 if name == "exact, few users" else 700
     numbers, value = np.empty(n_users * n_items, np.int64), 1
     for place in range(len(numbers)):
         value = value * 48271 % (2**31 - 1)
