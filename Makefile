@@ -11,12 +11,15 @@
 # `make licences` lists the licences of all dependencies, and `make audit` their known vulnerabilities,
 # which needs network access. `make lock` writes the files in requirements/.
 #
+# `make concurrency MINUTES=10` asks models from eight threads while another thread changes them.
+#
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
 
 PYTHON ?= python3
 DATA ?=
 LASTFM ?=
+MINUTES ?= 10
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
@@ -25,7 +28,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock"
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs dist licences audit lock bench clean
+.PHONY: demo test test-oldest concurrency coverage lint docs dist licences audit lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -35,6 +38,9 @@ test: $(VENV)/test
 
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)
+
+concurrency: $(VENV)/test
+	$(BIN)/python tests/ask_while_changing.py --minutes $(MINUTES)
 
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered

@@ -1,7 +1,7 @@
 """Fits in one assignment: an estimator trains a copy of itself and then takes over its attributes.
 
 An error leaves the estimator unchanged. Other threads see either the previous or the new fit, never
-a mixture of both.
+a mixture of both: a method that reads several attributes reads them from a snapshot.
 """
 
 from __future__ import annotations
@@ -15,6 +15,16 @@ def take_over(estimator: _Estimator, trained: _Estimator) -> _Estimator:
     """Replace all attributes except parameters by the trained copy's, in one assignment."""
     estimator.__dict__ = {**vars(trained), **estimator.get_params(deep=False)}
     return estimator
+
+
+def snapshot(estimator: _Estimator) -> _Estimator:
+    """Return the estimator as it is now, which stays so if another fit ends during a call.
+
+    Until then, both share all attributes. Values that are computed once are kept for both.
+    """
+    now: _Estimator = object.__new__(type(estimator))
+    now.__dict__ = vars(estimator)
+    return now
 
 
 def copy_names(estimator: Any, other: Any) -> None:

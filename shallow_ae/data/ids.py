@@ -18,7 +18,7 @@ from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice, check_integer, plain
 from shallow_ae.data.counts import check_some_counts
 from shallow_ae.data.decay import decayed
-from shallow_ae.data.fitting import take_over
+from shallow_ae.data.fitting import snapshot, take_over
 from shallow_ae.data.frequent_items import with_frequent_items
 from shallow_ae.data.id_index import index_of
 from shallow_ae.data.mapped_rows import (
@@ -253,7 +253,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
             check_is_fitted(self)
             check_plain_counts(self)
             return self._matrix_of(interactions, self.unknown)  # type: ignore[no-any-return]
-        return rows_and_users(self, interactions, report=report_unknown)[0]
+        return rows_and_users(snapshot(self), interactions, report=report_unknown)[0]
 
     def inverse_transform(self, X: Any, users: Iterable[Any] | None = None) -> pd.DataFrame:
         """Return the nonzero entries of `X` as interactions.
@@ -281,19 +281,20 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         1  ann   Kashmir    2.0
         2  bob   Kashmir    1.0
         """
-        check_is_fitted(self)
+        at = snapshot(self)
+        check_is_fitted(at)
         rows = canonical(X).tocoo()
-        ids = self._users() if users is None else index_of(users).to_numpy()
-        if rows.shape != (len(ids), len(self.items_)):
+        ids = at._users() if users is None else index_of(users).to_numpy()
+        if rows.shape != (len(ids), len(at.items_)):
             raise ValueError(
-                f"X has shape {rows.shape}, expected ({len(ids)}, {len(self.items_)}): a row for "
+                f"X has shape {rows.shape}, expected ({len(ids)}, {len(at.items_)}): a row for "
                 "each user and a column for each fitted item. Pass `users` if the rows do not "
                 "belong to the users of `fit`."
             )
         return pd.DataFrame(
             {
                 self.user: ids[rows.coords[0]],
-                self.item: self.items_[rows.coords[1]],
+                self.item: at.items_[rows.coords[1]],
                 self.count: rows.data,
             }
         )
@@ -350,10 +351,11 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         >>> mapper.user_index(["bob", "ann"])
         array([1, 0])
         """
-        check_is_fitted(self)
+        at = snapshot(self)
+        check_is_fitted(at)
         check_choice("unknown", unknown, ("error", "ignore"))
         asked = index_of(users)
-        rows: NDArray[np.intp] = self._user_positions.get_indexer(asked)
+        rows: NDArray[np.intp] = at._user_positions.get_indexer(asked)
         missing = np.flatnonzero(rows < 0)
         if len(missing) and unknown == "error":
             raise ValueError(
@@ -384,8 +386,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         >>> mapper.item_index(["Kashmir", "Hey Jude"])
         array([1, 0])
         """
-        check_is_fitted(self)
-        columns: NDArray[np.intp] = self._positions.get_indexer(index_of(items))
+        at = snapshot(self)
+        check_is_fitted(at)
+        columns: NDArray[np.intp] = at._positions.get_indexer(index_of(items))
         return columns
 
     def item_ids(self, indices: ArrayLike) -> Array:
@@ -418,7 +421,8 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         array(['Kashmir', 'Hey Jude'], dtype=object)
         """
         check_is_fitted(self)
-        columns, n_items = of_one_type(np.asarray(indices)), len(self.items_)
+        items = self.items_
+        columns, n_items = of_one_type(np.asarray(indices)), len(items)
         if columns.size and columns.dtype.kind not in "iu":
             raise TypeError(
                 f"Item indices must be integers, found {columns.dtype}: {plain(columns.flat[0])!r} "
@@ -430,7 +434,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
                 f"to {columns.max()}. Pass column indices, or -1 for an empty place."
             )
         ids = np.empty(n_items + 1, dtype=object)  # index -1 refers to the last entry, None
-        ids[:n_items] = self.items_
+        ids[:n_items] = items
         return ids[columns.astype(np.intp)]
 
     def get_feature_names_out(self, input_features: None = None) -> NDArray[np.object_]:
@@ -495,14 +499,23 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         columns = with_frequent_items(given, min_users)
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
-        self._store(columns.user_ids, columns.item_ids, latest)
         met = columns.users[columns.counts > 0]
-        self._n_rows = np.bincount(met, minlength=len(columns.user_ids))
+        n_rows = np.bincount(met, minlength=len(columns.user_ids))
+        self._store(
+            columns.item_ids, users_=columns.user_ids, reference_time_=latest, _n_rows=n_rows
+        )
         return weighted
 
-    def _store(self, users: Array | None, items: Array, latest: float | None = None) -> Self:
-        trial = copy(self)
-        for name, value in (("users_", users), ("reference_time_", latest)):
+    def _store(
+        self,
+        items: Array,
+        *,
+        users_: Array | None = None,
+        reference_time_: float | None = None,
+        _n_rows: Array | None = None,
+    ) -> Self:
+        trial, learned = copy(self), {"users_": users_, "reference_time_": reference_time_}
+        for name, value in {**learned, "_n_rows": _n_rows}.items():
             trial.__dict__.pop(name, None)
             if value is not None:
                 setattr(trial, name, value)
@@ -527,6 +540,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         state.pop("_n_rows", None)  # of each user, for a warning in the process of the fit
         return state
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "items_")
+
     @property
     def _user_positions(self) -> pd.Index[Any]:
         if "_user_index" not in vars(self):
@@ -547,7 +563,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         min_users = self._checked_min_users()
         columns = (self.user, self.item, self.count)
         items = distinct_items(frame, columns)
-        return self._store(None, frequent_items(frame, columns, items, min_users))
+        return self._store(frequent_items(frame, columns, items, min_users))
 
     def _matrix_of(self, frame: Any, unknown: str) -> Any:
         """Return the matrix of a Dask DataFrame as a Dask array with blocks of csr matrices."""

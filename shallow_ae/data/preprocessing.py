@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.dask_arrays import map_rows, row_blocks
-from shallow_ae.data.fitting import forget_names, take_over
+from shallow_ae.data.fitting import forget_names, snapshot, take_over
 from shallow_ae.data.log_counts import log_counts
 from shallow_ae.data.matrices import as_frame, check_interactions
 from shallow_ae.data.matrix_errors import how_to_fill, place_of
@@ -158,8 +158,9 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         return take_over(self, trial)
 
     def _weighted(self, X: Any) -> Interactions:
-        check_is_fitted(self)
-        counts = self._check(X, above=0, what="counts", reset=False)
+        at = snapshot(self)
+        check_is_fitted(at)
+        counts = at._check(X, above=0, what="counts", reset=False)
         return _on_positive(counts, log_counts)
 
     def inverse_transform(self, X: Any) -> Interactions:
@@ -183,8 +184,9 @@ class LogCountTransformer(_SparseStaysSparse, _DenseWeighting):
         >>> transformer.inverse_transform(weights).round(3)
         array([[0., 1., 3.]], dtype=float32)
         """
-        check_is_fitted(self)
-        weights = self._check(X, above=1, what="weights", reset=False)
+        at = snapshot(self)
+        check_is_fitted(at)
+        weights = at._check(X, above=1, what="weights", reset=False)
         return _on_positive(weights, lambda weight: np.expm1(weight - 1))
 
     def __sklearn_is_fitted__(self) -> bool:

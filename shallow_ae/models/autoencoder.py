@@ -16,7 +16,7 @@ from shallow_ae._objective.training_data import training_data
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._solvers.costs import Cost, dense_costs
 from shallow_ae.data.arguments import check_integer, check_sample_weight
-from shallow_ae.data.fitting import copy_names, take_over
+from shallow_ae.data.fitting import copy_names, snapshot, take_over
 from shallow_ae.data.matrices import check_interactions
 from shallow_ae.models import fit_exact, fit_sgd
 from shallow_ae.models.autoencoder_updates import AutoEncoderUpdatesMixin, descent_rows_of
@@ -383,13 +383,14 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         >>> pruned.item_weights_.nnz, bool(all_weights < kept)
         (2000, True)
         """
-        check_parameters(self)
-        state = self._fitted
+        at = snapshot(self)
+        check_parameters(at)
+        state = at._fitted
         n_others = max(1, len(state.item_counts) - 1)
         n_kept = min(check_integer("n_neighbors", n_neighbors, low=1), n_others)
         pruned = SparseShallowAutoEncoder(n_neighbors=n_kept, **state.objective._asdict())
         pruned._fitted = prune(state, n_kept)
-        copy_names(self, pruned)
+        copy_names(at, pruned)
         return pruned
 
     def plan(self, X: Any) -> dict[str, Cost]:

@@ -19,7 +19,7 @@ from shallow_ae._typing import Array
 from shallow_ae._weights.item_weights import ItemWeights
 from shallow_ae._weights.low_rank import LowRankWeights
 from shallow_ae._weights.ranking import check_rows
-from shallow_ae.data.fitting import take_over
+from shallow_ae.data.fitting import snapshot, take_over
 from shallow_ae.models.fitted import FittedAttribute, FittedState
 from shallow_ae.models.kept_rows import KeptRowsMixin, checked_training_rows
 from shallow_ae.models.parameters import check_parameters, low_rank_settings_of
@@ -236,7 +236,8 @@ class LowRankAutoEncoder(
         >>> bool(np.allclose(products[X == 0], model.predict(X)[X == 0]))
         True
         """
-        rows, weights = checked_rows(self, X), self._weights
+        at = snapshot(self)
+        rows, weights = checked_rows(at, X), at._weights
         check_rows(weights, rows)
         return weights.user_vectors(rows)
 

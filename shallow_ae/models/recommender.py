@@ -21,7 +21,7 @@ from shallow_ae._weights.candidates import (
 )
 from shallow_ae._weights.ranking import all_scores, best_items, explain_scores
 from shallow_ae.data.arguments import check_integer
-from shallow_ae.data.fitting import take_over
+from shallow_ae.data.fitting import snapshot, take_over
 from shallow_ae.data.matrices import aligned_by_name, check_interactions
 from shallow_ae.evaluation import HoldoutProtocol
 from shallow_ae.models import recommend_partitions
@@ -107,12 +107,12 @@ class RecommenderMixin:
         >>> model.predict(X[:1]).round(1) + 0.0
         array([[0.7, 0.8, 0.1, 0.5]], dtype=float32)
         """
-        check_is_fitted(self)
-        state = self._fitted
+        at = snapshot(self)
+        check_is_fitted(at)
         if is_dask(X):
-            return recommend_partitions.predict(self, state.weights.form, X)  # type: ignore[no-any-return]
-        X = sp.csr_array(check_interactions(self, X, reset=False))
-        return all_scores(state.weights.cheapest_for(X), X)
+            return recommend_partitions.predict(at, at._fitted.weights.form, X)  # type: ignore[no-any-return]
+        X = sp.csr_array(check_interactions(at, X, reset=False))
+        return all_scores(at._fitted.weights.cheapest_for(X), X)
 
     def recommend(
         self,
@@ -190,18 +190,18 @@ class RecommenderMixin:
                [-1],
                [ 0]])
         """
-        k = check_integer("k", k, low=1)
+        k, at = check_integer("k", k, low=1), snapshot(self)
         if is_dask(X):
-            check_is_fitted(self)
+            check_is_fitted(at)
             lists = {"candidates": candidates, "exclude": exclude}
-            form = self._fitted.weights.form
+            form = at._fitted.weights.form
             items, scores = recommend_partitions.recommend(
-                self, form, X, k, exclude_seen=exclude_seen, **lists
+                at, form, X, k, exclude_seen=exclude_seen, **lists
             )
             return (items, scores) if return_scores else items
-        X = checked_rows(self, X)
+        X = checked_rows(at, X)
         allowed = candidate_filter(X, exclude_seen, candidates, exclude)
-        items, scores = rank(self, X, k, allowed, verbose=verbose)
+        items, scores = rank(at, X, k, allowed, verbose=verbose)
         return (items, scores) if return_scores else items
 
     def similar_items(
@@ -247,9 +247,9 @@ class RecommenderMixin:
         array([[1, 3],
                [1, 3]])
         """
-        check_is_fitted(self)
-        k = check_integer("k", k, low=1)
-        weights = self._fitted.weights  # stays the same if another fit ends during this call
+        at = snapshot(self)
+        check_is_fitted(at)
+        k, weights = check_integer("k", k, low=1), at._fitted.weights
         n_items, dtype = weights.form.n_inputs, weights.form.dtype
         listed = as_indices("items", items)
         asked = check_items("items", listed, n_items)
@@ -299,8 +299,8 @@ class RecommenderMixin:
         >>> bool(np.isclose(np.nansum(contributions), model.predict(X)[0, 3]))
         True
         """
-        k = check_integer("k", k, low=1)
-        X, weights = checked_rows(self, X), self._fitted.weights.form
+        k, at = check_integer("k", k, low=1), snapshot(self)
+        X, weights = checked_rows(at, X), at._fitted.weights.form
         asked, n_users = as_indices("items", items), X.shape[0]
         if asked.ndim not in (1, 2) or len(asked) != n_users:
             raise ValueError(
@@ -363,8 +363,9 @@ class RecommenderMixin:
                [0.  , 0.  , 0.  , 0.  ],
                [0.  , 0.  , 0.  , 0.  ]], dtype=float32)
         """
-        check_is_fitted(self)
-        return pruned_weights(self._fitted.weights.form, n_neighbors)
+        at = snapshot(self)
+        check_is_fitted(at)
+        return pruned_weights(at._fitted.weights.form, n_neighbors)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean NDCG@100 of the recommendations, for model selection.
@@ -401,12 +402,12 @@ class RecommenderMixin:
         >>> model.score(X, held_out)
         1.0
         """
-        check_is_fitted(self)
-        state = self._fitted
-        X = check_interactions(self, X, reset=False)
+        at = snapshot(self)
+        check_is_fitted(at)
+        X = check_interactions(at, X, reset=False)
         protocol = HoldoutProtocol()
-        visible, hidden = protocol.split(X, aligned_by_name(self, y))
-        return protocol.score_weights(state.weights.cheapest_for(visible), visible, hidden)
+        visible, hidden = protocol.split(X, aligned_by_name(at, y))
+        return protocol.score_weights(at._fitted.weights.cheapest_for(visible), visible, hidden)
 
 
 def checked_rows(model: RecommenderMixin, X: Any) -> sp.csr_array[Any]:

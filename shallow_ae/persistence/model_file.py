@@ -16,6 +16,7 @@ from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as
 from shallow_ae._model_files.values import Decoder, Encoder
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import check_choice
+from shallow_ae.data.fitting import snapshot
 from shallow_ae.persistence.estimators import NAME, encode_other, is_known, read_estimator
 from shallow_ae.persistence.states import NAMES_FOR_SERVING, READERS, TYPE_NAMES
 from shallow_ae.persistence.without_users import without_users
@@ -85,7 +86,7 @@ def save_model(model: Any, path: str | os.PathLike[str], *, keep: str = "serving
             f"`save_model` takes models and pipelines of shallow_ae, got {type(model).__name__}. "
             "Of a search of scikit-learn, save `best_estimator_`."
         )
-    is_serving = keep == "serving"
+    is_serving, model = keep == "serving", snapshot(model)
     encoder = Encoder(NAMES_FOR_SERVING if is_serving else TYPE_NAMES, encode_other)
     node = encoder.encode(without_users(model) if is_serving else model, "model")
     _check_loads(node, encoder.arrays)

@@ -1,0 +1,49 @@
+"""Models are asked while another thread changes them. `make concurrency` does so for minutes."""
+
+import sys
+import time
+
+import ask_while_changing as asking
+import pytest
+from changing_models import KINDS
+
+from shallow_ae.models import popularity
+
+# Kinds whose fits and answers take least; they share their methods with the others.
+QUICK = {"exact, dual", "nearest items", "sum", "popularity", "ids", "serving from a file"}
+
+
+@pytest.fixture(autouse=True)
+def _frequent_switches():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(asking.SWITCH_S)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.filterwarnings("ignore")  # of columns that a state does not know
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+)
+def test_each_answer_is_the_answer_of_one_state(kind):
+    counted = asking.ask_while_changing(kind, 0.3, n_threads=4)
+    assert counted.answers > 0
+    assert counted.changes > 0
+    assert not counted.wrong
+    assert not counted.errors
+
+
+def take_over_in_parts(estimator, trained):
+    """Do what `take_over` does in one assignment, in one for each attribute."""
+    for name, value in vars(trained).items():
+        setattr(estimator, name, value)
+        time.sleep(0.002)
+    return estimator
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_mixture_of_two_states_is_found(monkeypatch):
+    monkeypatch.setattr(popularity, "take_over", take_over_in_parts)
+    counted = asking.ask_while_changing("popularity", 0.5, n_threads=4)
+    assert counted.wrong
