@@ -142,9 +142,10 @@ def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
             load_listens(tmp_path / name)
 
 
-def test_bytes_that_are_no_text_are_told_with_the_name_of_the_file(tmp_path):
+@pytest.mark.parametrize("data", [b"ann x\xff 3\n", b"\xef", b"\xef\xbb"])
+def test_bytes_that_are_no_text_are_told_with_the_name_of_the_file(tmp_path, data):
     path = tmp_path / "lines.txt"
-    path.write_bytes(b"ann x\xff 3\n")
+    path.write_bytes(data)
     for load in (load_listens, load_item_lists):
         with pytest.raises(ValueError, match=r"lines.txt is no text in UTF-8"):
             load(path)
