@@ -136,6 +136,25 @@ def test_a_file_that_is_cut_short_or_damaged_is_told_by_its_name(tmp_path, endin
             load_listens(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "own", "told"),
+    [
+        (8, 1, "encrypted, or damaged"),
+        (10, 99, "cut short or damaged"),  # a compression that zipfile does not know
+        (73, 255, "damaged"),  # leads to a place before the file
+    ],
+)
+def test_a_zip_file_with_a_damaged_directory_is_told_by_its_name(tmp_path, place, own, told):
+    path = tmp_path / "listens.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("listens.txt", "ann x 3\n")
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"PK\1\2") + place] = own
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=rf"listens.zip is {told} .*again"):
+        load_listens(path)
+
+
 def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
     for name in ("listens.txt", "listens.txt.gz", "listens.txt.zip"):
         with pytest.raises(FileNotFoundError):
