@@ -719,6 +719,18 @@ def test_arrays_that_compiled_code_could_not_trust_are_refused(name, change, sma
             read(path)
 
 
+def test_steps_of_other_features_than_the_items_are_refused(path):
+    rows = [("ann", "x", 3), ("bob", "y", 1)]
+    save_model(make_recommender(LogCountTransformer(), PopularityRecommender()).fit(rows), path)
+
+    def other_features(own):
+        steps_of(own)[1][1]["learned"]["n_features_in_"] = 3
+
+    forged(path.read_bytes(), path, document=other_features)
+    with pytest.raises(ModelFileError, match="a LogCountTransformer of other features"):
+        load_model(path)
+
+
 def test_a_random_state_beyond_its_words_is_refused(path):
     save_model(ShallowAutoEncoder(random_state=np.random.RandomState(1)), path)
 
