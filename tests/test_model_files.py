@@ -654,6 +654,7 @@ def test_deeply_nested_values_are_refused(small, path):
 
 
 P_DATA = "steps.sparseshallowautoencoder._fitted.weights.P.data"
+INDPTR = P_DATA.replace("data", "indptr")
 FIELDS = {
     "10^12 elements": {"shape": [10**12]},
     "10^12 elements in 10^12 bytes": {"shape": [10**12], "data_offsets": [0, 4 * 10**12]},
@@ -728,6 +729,18 @@ def test_steps_of_other_features_than_the_items_are_refused(path):
 
     forged(path.read_bytes(), path, document=other_features)
     with pytest.raises(ModelFileError, match="a LogCountTransformer of other features"):
+        load_model(path)
+
+
+def test_a_mask_of_another_shape_is_refused(path):
+    def of_another_shape(own):
+        data, mask = ({"@": "array", "name": name} for name in (P_DATA, INDPTR))
+        own["model"]["params"]["memory"] = {"@": "masked", "data": data, "mask": mask}
+
+    listens = [("ann", "x", 3), ("bob", "y", 1), ("ann", "y", 2), ("bob", "z", 1)]
+    save_model(make_recommender(SparseShallowAutoEncoder(n_neighbors=1)).fit(listens), path)
+    forged(path.read_bytes(), path, document=of_another_shape)
+    with pytest.raises(ModelFileError, match="mask has another shape"):
         load_model(path)
 
 

@@ -14,7 +14,7 @@ goes on with the next seed. Without atheris, the seeds are changed at random.
 
 import argparse
 import contextlib
-import gc
+import faulthandler
 import hashlib
 import json
 import mmap
@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 LONGEST = 2**16  # bytes of a case
-_MOST_SECONDS = 60  # for one case: more is a hang
-_CURRENT, _COUNT = "current", "count"
+_MOST_SECONDS = 120  # for one case: more is a hang
+_CURRENT, _COUNT, _STACKS = "current", "count", "stacks"
 
 
 class Target(NamedTuple):
@@ -136,7 +136,7 @@ def _supervise(given):
             cause = _cause_of_end(child, own, left + _MOST_SECONDS)
             n_cases += _number_in(own / _COUNT)
             if cause and (own / _CURRENT).exists():
-                _write(given.findings, _bytes_in(own / _CURRENT), cause, cause)
+                _write(given.findings, _bytes_in(own / _CURRENT), cause.splitlines()[0], cause)
             seed += 1
             if cause and not (own / _CURRENT).exists():
                 raise SystemExit(f"The target cannot start: {cause}.")
@@ -158,9 +158,12 @@ def _cause_of_end(child, folder, seconds):
         if count != last or not (folder / _CURRENT).exists():
             last, since = count, now
         if now - since > _MOST_SECONDS or now > end:
+            child.send_signal(signal.SIGUSR1)
+            time.sleep(1)
             child.kill()
             child.wait()
-            return f"a case took more than {_MOST_SECONDS} seconds"
+            stacks = (folder / _STACKS).read_text("utf-8") if (folder / _STACKS).exists() else ""
+            return f"a case took more than {_MOST_SECONDS} seconds\n{stacks}"
     if child.returncode < 0:
         return f"the process died of {signal.Signals(-child.returncode).name}"
     return f"the process ended with {child.returncode}" if child.returncode else None
@@ -169,6 +172,8 @@ def _cause_of_end(child, folder, seconds):
 def _try_many(target, given):
     """Try cases until the time is over. Only a fault that ends the process ends it earlier."""
     counter, seen = _Mapped(given.child / _COUNT), set()
+    stacks = open(given.child / _STACKS, "w", encoding="utf-8")  # noqa: SIM115
+    faulthandler.register(signal.SIGUSR1, stacks)
     warnings.simplefilter("ignore")
     seeds = target.seeds()
     current = _Mapped(given.child / _CURRENT)
@@ -209,10 +214,15 @@ def _try_with_atheris(target, check, seeds, given):
 
         options = {"custom_mutator": changed}
     arguments = [f"-seed={given.seed + 1}", f"-max_total_time={max(1, int(given.seconds))}"]
-    arguments += [f"-max_len={LONGEST}", "-rss_limit_mb=6000", "-timeout=0", "-verbosity=0"]
+    arguments += [
+        f"-max_len={LONGEST}",
+        "-rss_limit_mb=6000",
+        "-timeout=900",
+        "-handle_usr1=0",
+        "-verbosity=0",
+    ]
     arguments += [f"-artifact_prefix={given.child}/", str(corpus)]
     atheris.Setup([sys.argv[0], *arguments], check, **options)
-    gc.collect()
     atheris.Fuzz()  # ends the process
 
 

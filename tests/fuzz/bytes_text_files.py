@@ -183,7 +183,14 @@ def check(data):
 def seeds():
     """Return files of each format, with what each format gives a meaning to."""
     listens = ["ann x 3\nbob\ty 1.5\n", "\ufeffann x 3\r\n\r\n  bob y 1e3\r", 'NA "nan 0\n\n']
-    listens += ["a x 1\nb y 1 2 3 4\n", "a x -1\n", "a x inf\n", "ann x 3 \n", "\n \n", "é\v \x85 1"]
+    listens += [
+        "a x 1\nb y 1 2 3 4\n",
+        "a x -1\n",
+        "a x inf\n",
+        "ann x 3 \n",
+        "\n \n",
+        "é\v \x85 1",
+    ]
     tables = ["user,item,count\nann,x,3\n007,NA,1\n", 'user,item\n"a,b","x\ny"\n\n', "user,item\n"]
     tables += ["\ufeffuser,item,time,count\r\nann,x,2020-01-01,1.5\r\n", "user,item\n1,2\n,3\n"]
     lastfm = "{}\n2\t51\t13883\n2\t52\t1\n\0{}\n51\tDuran Duran\tu\tp\n52\tMorcheeba\tu\tp\n"

@@ -176,5 +176,3 @@ def _changed_archive(data, rng):
         for name, member in members.items():
             archive.writestr(name, member)
     return packed.getvalue()
-
-
