@@ -610,6 +610,7 @@ BOMBS = {
     "an array that does not exist": lambda own: state_of(own)["item_counts"].update(name="x"),
     "steps that are no list": lambda own: own["model"]["params"].update(steps=3),
     "names for fewer items": lambda own: model_of(own)["learned"].update(n_features_in_=2),
+    "a fraction of an item": lambda own: model_of(own)["learned"].update(n_features_in_=3.0),
 }
 
 
@@ -619,6 +620,7 @@ ONLY_OF_ESTIMATORS = {
     "an attribute that does not exist",
     "another model's state",
     "names for fewer items",
+    "a fraction of an item",
     "a field that does not exist",
     "a class of another library",
 }

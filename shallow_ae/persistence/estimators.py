@@ -173,7 +173,9 @@ def _check_features(model: Any) -> None:
     if n_items is None:
         return
     names = getattr(model, "feature_names_in_", None)
-    if model.n_features_in_ != n_items or (names is not None and names.shape != (n_items,)):
+    n_features = model.n_features_in_
+    is_number = type(n_features) is int  # JSON's 3.0 would be equal to it
+    if not is_number or n_features != n_items or (names is not None and names.shape != (n_items,)):
         raise ValueError(f"a {type(model).__name__} of {n_items:,} items with other features")
 
 
