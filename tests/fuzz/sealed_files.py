@@ -53,7 +53,9 @@ def mutated(data, rng):
 
 
 def _change_document(document, fields, _, rng):
-    places = list(_places(document))
+    places = list(_places(document)) if isinstance(document, dict | list) else []
+    if not places:
+        return
     holder, key = rng.choice(places)
     value, kind = holder[key], rng.randrange(10)
     if kind < 3 and isinstance(value, (int, float, str)):
