@@ -96,10 +96,12 @@ def load_item_lists(path: str | PathLike[str]) -> dict[str, list[str]]:
     {'ann': ['kashmir', 'clocks'], 'bob': ['yellow']}
     """
     lists: dict[str, list[str]] = {}
-    with damage_told(path), open(path, encoding="utf-8-sig") as lines:
+    # "utf-8-sig" would read a file of half a byte order mark as an empty one.
+    with damage_told(path), open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
+            text = line.removeprefix("\ufeff") if number == 1 else line
             # `split()` would also split at other Unicode white space.
-            fields = [field for field in re.split("[ \t\n]+", line) if field]
+            fields = [field for field in re.split("[ \t\n]+", text) if field]
             if not fields:
                 continue
             user, *items = fields

@@ -136,15 +136,35 @@ def test_a_file_that_is_cut_short_or_damaged_is_told_by_its_name(tmp_path, endin
             load_listens(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "own", "told"),
+    [
+        (8, 1, "encrypted, or damaged"),
+        (10, 99, "cut short or damaged"),  # a compression that zipfile does not know
+        (73, 255, "damaged"),  # leads to a place before the file
+    ],
+)
+def test_a_zip_file_with_a_damaged_directory_is_told_by_its_name(tmp_path, place, own, told):
+    path = tmp_path / "listens.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("listens.txt", "ann x 3\n")
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(b"PK\1\2") + place] = own
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=rf"listens.zip is {told} .*again"):
+        load_listens(path)
+
+
 def test_a_file_that_is_not_there_is_no_damaged_one(tmp_path):
     for name in ("listens.txt", "listens.txt.gz", "listens.txt.zip"):
         with pytest.raises(FileNotFoundError):
             load_listens(tmp_path / name)
 
 
-def test_bytes_that_are_no_text_are_told_with_the_name_of_the_file(tmp_path):
+@pytest.mark.parametrize("data", [b"ann x\xff 3\n", b"\xef", b"\xef\xbb"])
+def test_bytes_that_are_no_text_are_told_with_the_name_of_the_file(tmp_path, data):
     path = tmp_path / "lines.txt"
-    path.write_bytes(b"ann x\xff 3\n")
+    path.write_bytes(data)
     for load in (load_listens, load_item_lists):
         with pytest.raises(ValueError, match=r"lines.txt is no text in UTF-8"):
             load(path)

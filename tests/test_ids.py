@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -239,6 +240,22 @@ def test_the_type_of_the_matrix_follows_the_counts_in_a_list(counts, kind):
     X = IdMapper().fit_transform(rows)
     assert X.dtype == kind
     assert X.diagonal().tolist() == [float(count) for count in counts]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [["a", "a\0"], [2**64, 2**64 + 1], ["a" * 10**6, *map(str, range(10**5))]],
+    ids=["zeros", "128 bits", "one long id"],
+)
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "pandas"])
+def test_ids_of_a_frame_are_as_they_stand_whatever_else_is_in_their_column(ids, library):
+    if isinstance(ids[0], int) and library == "pyarrow":
+        return  # which has no integers of 128 bits
+    frame = pl.DataFrame({"user": ids, "item": 1}) if library == "polars" else None
+    if frame is None:
+        frame = pd.DataFrame({"user": ids, "item": 1})
+        frame = pa.Table.from_pandas(frame) if library == "pyarrow" else frame
+    assert IdMapper().fit(frame).users_.tolist() == list(dict.fromkeys(ids))
 
 
 def test_rows_may_be_sequences_of_any_kind():

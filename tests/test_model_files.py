@@ -642,6 +642,7 @@ BOMBS = {
     "an array that does not exist": lambda own: state_of(own)["item_counts"].update(name="x"),
     "steps that are no list": lambda own: own["model"]["params"].update(steps=3),
     "names for fewer items": lambda own: model_of(own)["learned"].update(n_features_in_=2),
+    "a fraction of an item": lambda own: model_of(own)["learned"].update(n_features_in_=3.0),
 }
 
 
@@ -651,6 +652,7 @@ ONLY_OF_ESTIMATORS = {
     "an attribute that does not exist",
     "another model's state",
     "names for fewer items",
+    "a fraction of an item",
     "a field that does not exist",
     "a class of another library",
 }
@@ -686,6 +688,7 @@ def test_deeply_nested_values_are_refused(small, path):
 
 
 P_DATA = "steps.sparseshallowautoencoder._fitted.weights.P.data"
+INDPTR = P_DATA.replace("data", "indptr")
 FIELDS = {
     "10^12 elements": {"shape": [10**12]},
     "10^12 elements in 10^12 bytes": {"shape": [10**12], "data_offsets": [0, 4 * 10**12]},
@@ -749,6 +752,30 @@ def test_arrays_that_compiled_code_could_not_trust_are_refused(name, change, sma
     for read in READERS:
         with pytest.raises(ModelFileError):
             read(path)
+
+
+def test_steps_of_other_features_than_the_items_are_refused(path):
+    rows = [("ann", "x", 3), ("bob", "y", 1)]
+    save_model(make_recommender(LogCountTransformer(), PopularityRecommender()).fit(rows), path)
+
+    def other_features(own):
+        steps_of(own)[1][1]["learned"]["n_features_in_"] = 3
+
+    forged(path.read_bytes(), path, document=other_features)
+    with pytest.raises(ModelFileError, match="a LogCountTransformer of other features"):
+        load_model(path)
+
+
+def test_a_mask_of_another_shape_is_refused(path):
+    def of_another_shape(own):
+        data, mask = ({"@": "array", "name": name} for name in (P_DATA, INDPTR))
+        own["model"]["params"]["memory"] = {"@": "masked", "data": data, "mask": mask}
+
+    listens = [("ann", "x", 3), ("bob", "y", 1), ("ann", "y", 2), ("bob", "z", 1)]
+    save_model(make_recommender(SparseShallowAutoEncoder(n_neighbors=1)).fit(listens), path)
+    forged(path.read_bytes(), path, document=of_another_shape)
+    with pytest.raises(ModelFileError, match="mask has another shape"):
+        load_model(path)
 
 
 def test_a_random_state_beyond_its_words_is_refused(path):

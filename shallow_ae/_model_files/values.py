@@ -188,6 +188,12 @@ def _csr(shape: list[int], data: Array, indices: Array, indptr: Array) -> sp.csr
     return X
 
 
+def _masked(data: Array, mask: Array) -> Any:
+    if type(mask) is not np.ndarray or mask.dtype != np.bool_ or np.shape(data) != mask.shape:
+        raise ValueError("a masked array whose mask has another shape")  # a MaskError of NumPy
+    return np.ma.MaskedArray(data, mask)
+
+
 def _scalar(dtype: str, value: Array) -> Any:
     kind = np.dtype(dtype)
     if value.dtype != kind or value.shape != ():
@@ -222,7 +228,7 @@ _READERS: dict[str, Callable[..., Any]] = {
     "timedelta64": lambda dtype, value: _timedelta64(dtype, value),
     "ids": lambda ids: decode_ids(ids),
     "objects": lambda values: as_objects(values),
-    "masked": lambda data, mask: np.ma.MaskedArray(data, mask),
+    "masked": _masked,
     "scalar": _scalar,
     "csr": _csr,
     "random state": _random_state,

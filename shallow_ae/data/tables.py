@@ -21,6 +21,10 @@ from shallow_ae.data.unnamed_columns import NO_INTERACTIONS, fields_of
 if TYPE_CHECKING:
     from shallow_ae.data.times import Times
 
+# NumPy would give each text the length of the longest, without zeros at its end, and has no
+# integers of 128 bits.
+_AS_OBJECTS = (nw.String, nw.Categorical, nw.Enum, nw.Int128, nw.UInt128)
+
 
 class IndexedInteractions(NamedTuple):
     """Interactions whose ids are numbered in order of first appearance."""
@@ -58,7 +62,7 @@ def encode(
     numbers, dtype = check_counts(counts, len(user_codes), count)
     columns = IndexedInteractions(user_codes, item_codes, numbers, dtype, user_ids, item_ids)
     if weight is not None:
-        weights = _native(column_in(framed(interactions, "weight", weight), weight))
+        weights = values_of(column_in(framed(interactions, "weight", weight), weight))
         factors, own = check_counts(weights, len(user_codes), weight)
         wide = np.float64 if np.float64 in (dtype, own) else np.float32
         with np.errstate(over="ignore"):
@@ -208,8 +212,8 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
                 "`user`, `item`, `count`."
             )
         counts = count_column(frame, count)
-        own = None if counts is None else _native(counts)
-        return _native(frame.get_column(user)), _native(frame.get_column(item)), own
+        own = None if counts is None else values_of(counts)
+        return values_of(frame.get_column(user)), values_of(frame.get_column(item)), own
     fields = fields_of(interactions)
     if len(fields) < 2:
         raise ValueError(
@@ -224,9 +228,13 @@ def _columns(interactions: Any, user: str, item: str, count: str) -> tuple[Any, 
     return fields[0], fields[1], fields[2] if len(fields) == 3 else None
 
 
-def _native(column: nw.Series[Any]) -> Any:
+def values_of(column: nw.Series[Any]) -> Any:
     """Return a pandas column as Series, and a column of any other library as ndarray."""
-    return column.to_native() if column.implementation.is_pandas() else column.to_numpy()
+    if column.implementation.is_pandas():
+        return column.to_native()
+    if column.dtype in _AS_OBJECTS:
+        return np.array(column.to_list(), object)
+    return column.to_numpy()
 
 
 def numbered(column: Any, name: str) -> tuple[NDArray[np.intp], Array]:

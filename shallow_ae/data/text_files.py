@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import warnings
 import zlib
@@ -105,10 +106,13 @@ def damage_told(path: str | PathLike[str]) -> Iterator[None]:
         raise ValueError(_damage(path, "no text in UTF-8, or damaged", error)) from error
     except (zlib.error, lzma.LZMAError) as error:
         raise ValueError(_damage(path, "damaged", error)) from error
-    except BadZipFile as error:
+    except (BadZipFile, NotImplementedError) as error:  # the latter of an unknown compression
         raise ValueError(_damage(path, "cut short or damaged", error)) from error
+    except RuntimeError as error:
+        raise ValueError(_damage(path, "encrypted, or damaged", error)) from error
     except OSError as error:
-        if error.errno is not None:
+        is_place = error.errno == errno.EINVAL and error.filename is None  # stated in a zip file
+        if error.errno is not None and not is_place:
             raise  # an error of the file system, which does not concern the content
         raise ValueError(_damage(path, "damaged", error)) from error
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from shallow_ae.data.arguments import check_choice, check_integer
-from shallow_ae.data.tables import column_in, is_frame, numbered
+from shallow_ae.data.tables import column_in, is_frame, numbered, values_of
 from shallow_ae.data.times import Times, as_duration, times_in
 
 _DAY = 86_400 * 10**9  # in nanoseconds
@@ -221,7 +221,7 @@ class TimeWindowSplit:
         times = times_in(X, self.time)
         if not len(times.values):
             raise ValueError("Found no interactions: 0 rows, expected rows before a window.")
-        return times, numbered(column_in(X, self.user).to_numpy(), self.user)[0]
+        return times, numbered(values_of(column_in(X, self.user)), self.user)[0]
 
     def _parts(
         self, times: Times, users: NDArray[np.intp], windows: pd.Series[Any]

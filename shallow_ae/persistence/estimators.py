@@ -149,6 +149,10 @@ def _check_pipeline(learned: dict[str, Any], mapper: Any, *others: Any) -> None:
     ids, model = getattr(mapper, "items_", None), others[-1]
     if ids is not None and _n_items(model) not in (None, len(ids)):
         raise ValueError(f"{len(ids):,} ids for {_n_items(model):,} items")
+    for step in others:
+        n_features = getattr(step, "n_features_in_", None) if is_known(step) else None
+        if ids is not None and n_features not in (None, len(ids)):
+            raise ValueError(f"{len(ids):,} ids for a {type(step).__name__} of other features")
     if "_kept" in learned:
         _check_kept(learned["_kept"], mapper)
 
@@ -176,7 +180,9 @@ def _check_features(model: Any) -> None:
     if n_items is None:
         return
     names = getattr(model, "feature_names_in_", None)
-    if model.n_features_in_ != n_items or (names is not None and names.shape != (n_items,)):
+    n_features = model.n_features_in_
+    is_number = type(n_features) is int  # JSON's 3.0 would be equal to it
+    if not is_number or n_features != n_items or (names is not None and names.shape != (n_items,)):
         raise ValueError(f"a {type(model).__name__} of {n_items:,} items with other features")
 
 
