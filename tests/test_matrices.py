@@ -367,6 +367,15 @@ def test_the_order_of_bytes_does_not_matter(name):
         np.testing.assert_array_equal(canonical(X).toarray(), DENSE)
 
 
+def test_the_order_of_bytes_of_a_frame_does_not_matter():
+    swapped = pd.DataFrame(DENSE.astype(np.dtype(np.float64).newbyteorder("S")))
+    for entry in ("recommend", "predict", "explain", "score X", "transform"):
+        expected = ENTRIES[entry](pd.DataFrame(DENSE))
+        np.testing.assert_array_equal(ENTRIES[entry](swapped), expected, err_msg=entry)
+    model = ShallowAutoEncoder(solver="exact").fit(swapped)
+    np.testing.assert_array_equal(model.item_weights_, MODEL.item_weights_)
+
+
 get_names = validation._get_feature_names
 NAMES = ["Kashmir", "Clocks", "Yellow", "Help!"]
 FRAME = pd.DataFrame(DENSE, columns=NAMES)

@@ -55,7 +55,7 @@ def check_interactions(
         with _told_by(lambda: None if sparse else text_in(X, frame)):
             checked = validate_data(estimator, given, reset=reset, **checks)
     # A frame may have become sparse.
-    rows = canonical(checked) if sp.issparse(checked) else np.asarray(checked)
+    rows = canonical(checked) if sp.issparse(checked) else native_order(np.asarray(checked))
     if ensure_all_finite:
         with _told_by(lambda: missing_in(rows, frame)):
             assert_all_finite(rows, input_name="X")
