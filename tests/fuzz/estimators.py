@@ -1,4 +1,4 @@
-"""All public estimators of matrices, and the methods that take one: found, so that none is missed."""
+"""All public estimators of matrices, and those of their methods that take one."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ MADE = {
 }
 TABLES = {"IdMapper", "RecommenderPipeline"}  # tables of interactions, not matrices
 OTHERS = {  # what a method takes beside X, by the name of the parameter
-    "items": lambda n_users, n_items: [n_items - 1] * n_users,
-    "input_features": lambda n_users, n_items: None,
+    "items": lambda shape: [shape[1] - 1] * shape[0],
+    "input_features": lambda _: None,
 }
 
 
@@ -77,10 +77,10 @@ def methods(estimator: Any) -> dict[str, inspect.Signature]:
 CALLS = sorted((name, method) for name, model in MADE.items() for method in methods(model))
 
 
-def arguments(signature: inspect.Signature, n_users: int, n_items: int) -> dict[str, Any]:
+def arguments(signature: inspect.Signature, shape: tuple[int, int]) -> dict[str, Any]:
     """Return values for the parameters beside X that have no default."""
     return {
-        name: OTHERS[name](n_users, n_items)
+        name: OTHERS[name](shape)
         for name, parameter in signature.parameters.items()
         if name not in ("self", "X")
         and parameter.default is parameter.empty

@@ -75,22 +75,22 @@ def named(values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 DENSE: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {
-    "array": lambda values, rng: values.copy(),
-    "fortran": lambda values, rng: np.asfortranarray(values),
+    "array": lambda values, _: values.copy(),
+    "fortran": lambda values, _: np.asfortranarray(values),
     "strided": strided,
-    "reversed": lambda values, rng: values[::-1, ::-1].copy()[::-1, ::-1],
+    "reversed": lambda values, _: values[::-1, ::-1].copy()[::-1, ::-1],
     "read-only": read_only,
-    "masked": lambda values, rng: np.ma.masked_array(values),
-    "lists": lambda values, rng: values.tolist(),
-    "tuples": lambda values, rng: tuple(map(tuple, values.tolist())),
-    "list of arrays": lambda values, rng: list(values.copy()),
-    "pandas": lambda values, rng: pd.DataFrame(named(values)),
-    "pandas, numbered": lambda values, rng: pd.DataFrame(values.copy()),
-    "pandas, rows named": lambda values, rng: pd.DataFrame(
+    "masked": lambda values, _: np.ma.masked_array(values),
+    "lists": lambda values, _: values.tolist(),
+    "tuples": lambda values, _: tuple(map(tuple, values.tolist())),
+    "list of arrays": lambda values, _: list(values.copy()),
+    "pandas": lambda values, _: pd.DataFrame(named(values)),
+    "pandas, numbered": lambda values, _: pd.DataFrame(values.copy()),
+    "pandas, rows named": lambda values, _: pd.DataFrame(
         named(values), index=[f"user {row}" for row in range(len(values))][::-1]
     ),
-    "polars": lambda values, rng: pl.DataFrame(named(values)),
-    "pyarrow": lambda values, rng: pl.DataFrame(named(values)).to_arrow(),
+    "polars": lambda values, _: pl.DataFrame(named(values)),
+    "pyarrow": lambda values, _: pl.DataFrame(named(values)).to_arrow(),
 }
 SPARSE = {
     f"{name}_{kind}": sparse(name, kind) for name in FORMATS for kind in ("array", "matrix")

@@ -41,7 +41,7 @@ def check(case):
     name, method = case["call"]
     X = damaged(case)
     model, before = fitted(name), snapshot(X)
-    others = arguments(methods(model)[method], *SHAPE)
+    others = arguments(methods(model)[method], SHAPE)
     own = deepcopy(model)
     found = outcome(getattr(own, method), X, **others)
     assert snapshot(X) == before, f"{name}.{method}: the caller's matrix was changed"

@@ -80,7 +80,7 @@ def fitted(name, method, values):
 def answer(model, method, X):
     """Return the outcome of one call of a copy of the model; an error leaves the copy as it was."""
     own = deepcopy(model)
-    others = arguments(methods(model)[method], *np.shape(X))
+    others = arguments(methods(model)[method], np.shape(X))
     came = outcome(getattr(own, method), X, **others)
     if came.error is not None:
         check_same(f"{type(model).__name__}.{method} after an error", own, model)
