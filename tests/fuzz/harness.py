@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ SETTINGS = settings(
     database=None,
     deadline=None,
     derandomize=False,
-    phases=[Phase.generate, Phase.shrink],
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
@@ -45,12 +44,14 @@ class Trials:
         cases: SearchStrategy[Any],
         case_file: Path | None = None,
         deadline: float = np.inf,
+        phases: Iterable[Phase] = (Phase.generate, Phase.shrink),
     ) -> None:
         self.cases, self.findings = 0, list[str]()
         self._check, self._strategy, self._deadline = check, cases, deadline
+        self._settings = settings(SETTINGS, phases=phases)
         self._known = set[tuple[Any, ...]]()
         self._has_failed = False  # in this batch
-        self._file = None if case_file is None else case_file.open("wb", buffering=0)
+        self._case_file = case_file
 
     def batch(self, seed: int, n_cases: int = BATCH) -> None:
         """Try one batch of cases."""
@@ -60,9 +61,8 @@ class Trials:
 
         self._has_failed = False
         try:
-            hypothesis.seed(seed)(
-                settings(SETTINGS, max_examples=n_cases)(given(self._strategy)(check))
-            )()
+            own = settings(self._settings, max_examples=n_cases)
+            hypothesis.seed(seed)(own(given(self._strategy)(check)))()
         except ExceptionGroup as group:
             for error in group.exceptions:
                 self._note(error, seed)
@@ -87,10 +87,8 @@ class Trials:
 
     def _write(self, case: Any) -> None:
         """Keep a case before it is tried, as the process may die of it."""
-        if self._file is not None:
-            self._file.truncate(0)
-            self._file.seek(0)
-            self._file.write(repr(case).encode(errors="replace"))
+        if self._case_file is not None:
+            self._case_file.write_bytes(repr(case).encode(errors="replace"))
 
     def _note(self, error: Exception, seed: int) -> None:
         self._known.add(origin(error))
@@ -102,7 +100,8 @@ class Trials:
 def origin(error: BaseException) -> tuple[Any, ...]:
     """Return what errors of the same fault have in common: type, lines, beginning of the text."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = tuple((f.filename, f.lineno) for f in frames if f.filename.startswith(OWN))
+    own = [f for f in frames if f.filename.startswith(OWN) and f.filename != __file__]
+    lines = tuple((f.filename, f.lineno) for f in own)
     named = str(error).strip().partition("\n")[0].partition(":")[0]
     return type(error), lines[-3:], named if isinstance(error, AssertionError) else ""
 
