@@ -224,6 +224,8 @@ def canonical(X: Any) -> sp.csr_array[Any]:
 
 def _summed(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates and sorted indices."""
+    if isinstance(X, np.ndarray) and X.dtype == np.float16:
+        X = X.astype(np.float32)  # SciPy has no sparse matrices of float16
     rows = sp.csr_array(X)  # SciPy sums the duplicates of a coo matrix in their own type
     is_integer = rows.dtype.kind in "iu"
     if is_integer and getattr(X, "format", None) == "coo" and rows.nnz < X.nnz:
