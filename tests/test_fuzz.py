@@ -28,6 +28,7 @@ BROKEN = {  # an object, the name of a part of it, and what is put there
     "structures_matrices": (recommender, "check_interactions", other),
     "structures_measures": (formulas, "_n_hits", lambda hits: formulas._sums(hits, 0.5)),
     "structures_rankings": (RecommenderMixin, "similar_items", other),
+    "structures_splits": (matrices, "check_format", other),
     "structures_updates": (RecommenderPipeline, "partial_fit", lambda self, *_, **__: self),
     "structures_weights": (RecommenderMixin, "item_weights_", 0.5),
 }
