@@ -10,16 +10,36 @@ from rankings import FORMS, in_order, listed
 
 from shallow_ae import PopularityRecommender
 from shallow_ae._weights.item_weights import ItemWeights
+from shallow_ae._weights.low_rank import LowRankWeights
+from shallow_ae._weights.weighted_sum import SummedWeights
 
 # Products and sums of these are exact in both types, often equal, and -0.0 is among them.
 FEW = np.array([-2.0, -1.0, -0.0, 0.0, 0.0, 1.0, 2.0])
 
 
-def ranked_model(P, form):
-    """Return a fitted model whose item weights are P, in one of the forms."""
+def ranked_model(P, form, dtype):
+    """Return a fitted model with weights in one of the forms, made of P, and the weights."""
+    P = P + P.T if form == "dual" else P.copy()  # as the dual's M is
+    if form == "low rank":
+        vectors = P[:, :3].copy()
+        P = vectors @ vectors.T * 2
+        scale = np.full(len(P), 2.0, dtype)
+        weights = LowRankWeights(vectors.astype(dtype), scale, np.diag(P).astype(dtype))
+    np.fill_diagonal(P, 0)
+    if form == "sum":
+        other = np.roll(P, 1, axis=(0, 1))
+        parts = (ItemWeights(FORMS["dense"](P.astype(dtype))), sparse_part(other, dtype))
+        weights, P = SummedWeights(parts, (0.5, -2.0)), 0.5 * P - 2 * other
+    elif form != "low rank":
+        weights = FORMS[form](P.astype(dtype))
     model = PopularityRecommender().fit(np.ones((1, len(P))))
-    model._fitted = replace(model._fitted, weights=ItemWeights(FORMS[form](P)))
-    return model
+    model._fitted = replace(model._fitted, weights=ItemWeights(weights))
+    return model, P
+
+
+def sparse_part(P, dtype):
+    """Return a part of a sum with sparse weights."""
+    return ItemWeights(FORMS["sparse"](P.astype(dtype)))
 
 
 @st.composite
@@ -63,7 +83,7 @@ def cases(draw):
     return {
         "P": rng.choice(FEW, (n_items, n_items)) * (rng.random((n_items, 1)) < 0.7),
         "X": rng.choice(FEW, (n_users, n_items)) * (rng.random((n_users, 1)) < 0.8),
-        "form": draw(st.sampled_from(sorted(FORMS))),
+        "form": draw(st.sampled_from([*FORMS, "low rank", "sum"])),
         "dtype": draw(st.sampled_from(["float32", "float64"])),
         "k": draw(st.sampled_from([1, 2, 3, n_items, n_items + 3])),
         "exclude_seen": draw(st.booleans()),
@@ -76,9 +96,7 @@ def cases(draw):
 def check(case):
     """Every ranking is by descending score, then by ascending index."""
     P, X, k = case["P"], case["X"], case["k"]
-    P = P + P.T if case["form"] == "dual" else P.copy()  # as the dual's M is
-    np.fill_diagonal(P, 0)
-    model = ranked_model(P.astype(case["dtype"]), case["form"])
+    model, P = ranked_model(P, case["form"], case["dtype"])
     check_recommend(model, P, X, case)
     check_similar_items(model, P, k, case["exclude"])
     check_explain(model, P, X, k)
