@@ -4,6 +4,9 @@
 # `make test PYTHON=python3.13` tests with another interpreter, in an environment named after it.
 # `make test-oldest` tests with the lowest versions that pyproject.toml allows, in .venv-oldest.
 #
+# `make fuzz SECONDS=600 SEED=1` looks for inputs that are answered wrongly, with each target of
+# tests/fuzz for ten minutes; `TARGETS="structures_rankings"` with some of them.
+#
 # `make bench DATA=FOLDER` compares with other libraries on FOLDER/ml-1m, FOLDER/lastfm-2k and
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
@@ -20,6 +23,9 @@ PYTHON ?= python3
 DATA ?=
 LASTFM ?=
 MINUTES ?= 10
+SECONDS ?= 60
+SEED ?= 0
+TARGETS ?=
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
@@ -28,7 +34,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock"
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest concurrency coverage lint docs dist licences audit lock bench clean
+.PHONY: demo test test-oldest concurrency coverage fuzz lint docs dist licences audit lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -44,6 +50,9 @@ concurrency: $(VENV)/test
 
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+fuzz: $(VENV)/test
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED) $(TARGETS)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

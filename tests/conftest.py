@@ -37,6 +37,8 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+collect_ignore = ["fuzz"]  # programs of their own; test_fuzz.py tries each of them for a moment
+
 # Files whose tests share something that takes long to start: one process runs all of them. (The
 # marks of pytest-xdist 3.8 have no effect with pytest 9.2.)
 GROUPS = {

@@ -2,7 +2,6 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -13,70 +12,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from packaging.version import Version
 from problems import PARAMETERS, problems
-from scipy.optimize import brentq
+from references import FORMS, computed, ridge_columns
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_info
 
 from shallow_ae import ShallowAutoEncoder
 from shallow_ae._objective import solution, training_data
-from shallow_ae._solvers import closed_form
 from shallow_ae._weights import item_weights
 from shallow_ae._weights.dual import DualWeights
 from shallow_ae._weights.item_weights import DenseWeights
-
-
-def ridge_columns(X, sample_weight, parameters):
-    """Return P, each column a ridge regression by scikit-learn.
-
-    Penalties that differ by item are put into the scale of the columns. With no slack, an item is
-    left out of its own regression; with some, its own weight has the least extra penalty, found by
-    a root finder, that holds it there.
-    """
-    seen, slack, p = X != 0, parameters["diagonal_slack"], parameters["dropout"]
-    given_weights = np.ones(len(X)) if sample_weight is None else sample_weight
-    w = given_weights * np.maximum(seen.sum(axis=1), 1.0) ** -parameters["user_exponent"]
-    penalty = w.sum() * parameters["regularization"] + p / (1 - p) * (w @ X**2)
-    P = np.zeros((X.shape[1], X.shape[1]))
-
-    def regress(j, inputs, extra=0.0):
-        scale = np.sqrt(penalty + extra * (np.arange(len(penalty)) == j))[inputs]
-        ridge = Ridge(1.0, fit_intercept=False, solver="cholesky")
-        return ridge.fit(X[:, inputs] / scale, X[:, j], sample_weight=w).coef_ / scale
-
-    for j in range(X.shape[1]):
-        inputs = np.arange(X.shape[1]) if slack else np.delete(np.arange(X.shape[1]), j)
-        if not len(inputs):
-            continue
-        column = regress(j, inputs)
-        if slack and column[j] > slack:
-            excess = brentq(
-                lambda log, j=j, inputs=inputs: regress(j, inputs, np.exp(log))[j] - slack,
-                -30,
-                30,
-                xtol=1e-14,
-            )
-            column = regress(j, inputs, np.exp(excess))
-        P[inputs, j] = column
-    np.fill_diagonal(P, 0)
-    counts = np.where(given_weights @ seen > 0, given_weights @ seen, 1)
-    return P * (counts[None, :] / counts[:, None]) ** parameters["item_exponent"]
-
-
-FORMS = {
-    "primal": {"is_dual": False, "keeps_gram": False},
-    "dual": {"is_dual": True, "keeps_gram": False},
-    "primal, of a kept Gram matrix": {"is_dual": False, "keeps_gram": True},
-}
-
-
-@contextmanager
-def computed(form):
-    """Compute in one form, whatever the shape of the data."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closed_form, "is_dual", lambda *_: FORMS[form]["is_dual"])
-        patch.setattr(training_data, "keeps_gram", lambda *_: FORMS[form]["keeps_gram"])
-        yield
 
 
 @given(

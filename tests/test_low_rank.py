@@ -13,6 +13,7 @@ from bounds import rounding
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import problems
+from references import scaled_rows, weights_between
 from sklearn.model_selection import GridSearchCV
 
 from shallow_ae import (
@@ -34,22 +35,6 @@ PARAMETERS = st.fixed_dictionaries(
 
 
 APPROXIMATION = 1e-6  # of the randomized SVD where singular values stand out; seen: 1e-8
-
-
-def scaled_rows(X, sample_weight, item_normalization, user_exponent):
-    """Return X with users weighted and items normalized, and the users of each item."""
-    weights = np.ones(len(X)) if sample_weight is None else sample_weight
-    counts = weights @ (X != 0)
-    weights = weights * np.maximum((X != 0).sum(axis=1), 1.0) ** -user_exponent
-    counts = np.where(counts > 0, counts, counts.max() or 1)
-    return np.sqrt(weights)[:, None] * X / counts**item_normalization, counts
-
-
-def weights_between(core, counts, item_exponent):
-    """Return P for V f(s) V' = core."""
-    P = core * (counts[None, :] / counts[:, None]) ** item_exponent
-    np.fill_diagonal(P, 0)
-    return P
 
 
 def clustered(n_users=80, n_items=30, n_tastes=4, dtype=np.float64):

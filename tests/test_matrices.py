@@ -367,6 +367,22 @@ def test_the_order_of_bytes_does_not_matter(name):
         np.testing.assert_array_equal(canonical(X).toarray(), DENSE)
 
 
+def test_the_order_of_bytes_of_a_frame_does_not_matter():
+    swapped = pd.DataFrame(DENSE.astype(np.dtype(np.float64).newbyteorder("S")))
+    for entry in ("recommend", "predict", "explain", "score X", "transform"):
+        expected = ENTRIES[entry](pd.DataFrame(DENSE))
+        np.testing.assert_array_equal(ENTRIES[entry](swapped), expected, err_msg=entry)
+    model = ShallowAutoEncoder(solver="exact").fit(swapped)
+    np.testing.assert_array_equal(model.item_weights_, MODEL.item_weights_)
+
+
+@pytest.mark.parametrize("entry", ["hold_out_items", "score X", "score y", "scorer X", "scorer y"])
+def test_half_precision_is_taken_where_matrices_are_split_and_compared(entry):
+    seeded = {"hold_out_items": lambda X: hold_out_items(X, random_state=0)[1].toarray()}
+    call = seeded.get(entry, ENTRIES[entry])
+    np.testing.assert_array_equal(call(DENSE.astype(np.float16)), call(DENSE))
+
+
 get_names = validation._get_feature_names
 NAMES = ["Kashmir", "Clocks", "Yellow", "Help!"]
 FRAME = pd.DataFrame(DENSE, columns=NAMES)

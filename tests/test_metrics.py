@@ -55,6 +55,9 @@ def test_every_form_of_the_same_lists_scores_the_same():
     assert ndcg_score(padded_truth, padded) == expected
     assert ndcg_score(matrix.tocsr(), padded) == expected
     assert ndcg_score(sp.coo_matrix(matrix), padded) == expected
+    for dok in (sp.dok_array(matrix), sp.dok_matrix(matrix)):
+        assert ndcg_score(dok, padded) == expected
+        assert ndcg_score(dok, pd.Series(recommended)) == expected
     assert ndcg_score(matrix.tocsc(), recommended) == expected
 
 

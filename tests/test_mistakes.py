@@ -79,6 +79,8 @@ def test_array_and_sparse_matrix_with_missing_values():
         for estimator in (ShallowAutoEncoder(), LogCountTransformer()):
             with pytest.raises(ValueError, match=r"NaN.*row 0, column 1.*numpy\.nan_to_num\("):
                 estimator.fit(X)
+        with pytest.raises(ValueError, match=r"Input X contains NaN"):
+            make_ranking_scorer()(PopularityRecommender().fit(np.eye(2)), X)
     with pytest.raises(ValueError, match=r"Input X contains infinity"):
         ShallowAutoEncoder().fit([[1.0, np.inf]])
 

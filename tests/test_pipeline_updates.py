@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
+from updates import assert_same, learner, weights_by_id
 
 from shallow_ae import (
     BlendedRecommender,
@@ -28,7 +29,6 @@ from shallow_ae._objective.training_gram import TrainingGram
 from shallow_ae._solvers import costs
 from shallow_ae.models import autoencoder_updates
 
-EQUAL = {"rtol": 0, "atol": 1e-8}  # in float64
 EXACT = ShallowAutoEncoder(0.3, solver="exact")
 NEAREST = SparseShallowAutoEncoder(0.3, n_neighbors=5)
 MODELS = {
@@ -48,31 +48,6 @@ def events_of(n_users, n_items, n_events, seed=0, first_user=0, first_item=0):
     items = first_item + (n_items * rng.random(n_events) ** 2).astype(int)
     names = {"user": [f"u{n}" for n in users], "item": [f"s{n}" for n in items]}
     return pd.DataFrame(names | {"count": rng.integers(1, 4, n_events) * 0.5})
-
-
-def learner(model, *between, **params):
-    return make_recommender(*between, model, keep_interactions=True, **params)
-
-
-def weights_by_id(recommender):
-    """Return the weights as a frame whose rows and columns are sorted item ids."""
-    P, items = recommender[-1].item_weights_, recommender[0].items_
-    P = P.toarray() if hasattr(P, "toarray") else P
-    return pd.DataFrame(P, index=items, columns=items).sort_index(axis=0).sort_index(axis=1)
-
-
-def assert_same(recommender, interactions, **fit_params):
-    """Check that the recommender equals one that is fitted to the interactions."""
-    whole = clone(recommender).fit(interactions, **fit_params)
-    found, expected = weights_by_id(recommender), weights_by_id(whole)
-    pd.testing.assert_frame_equal(found, expected, check_exact=False, **EQUAL)
-    assert list(recommender[0].users_) == list(whole[0].users_)
-    assert list(recommender[0].items_) == list(whole[0].items_)
-    np.testing.assert_array_equal(recommender[-1].item_counts_, whole[-1].item_counts_)
-    assert recommender[-1].n_samples_seen_ == whole[-1].n_samples_seen_
-    asked = list(whole[0].users_[:3])
-    left, right = (r.recommend(users=asked, k=4) for r in (recommender, whole))
-    pd.testing.assert_frame_equal(left, right, check_exact=False, **EQUAL)
 
 
 @pytest.mark.parametrize("name", MODELS)

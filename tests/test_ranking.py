@@ -7,13 +7,13 @@ from bounds import rounding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from rankings import FORMS, in_order, listed
 
 from shallow_ae._linalg.csr import csr_arrays
 from shallow_ae._runtime import blocks as row_blocks
 from shallow_ae._runtime.blocks import block_rows, blocks, share_rows
 from shallow_ae._weights.candidates import candidate_filter
-from shallow_ae._weights.dual import DualWeights
-from shallow_ae._weights.item_weights import DenseWeights, SparseWeights
+from shallow_ae._weights.item_weights import SparseWeights
 from shallow_ae._weights.ranking import all_scores, best_items
 from shallow_ae._weights.selection import _score_threshold, n_groups
 from shallow_ae._weights.top_k import rank_stored
@@ -22,42 +22,11 @@ N_USERS, N_ITEMS = 5, 7
 SMALL = st.integers(-2, 2).map(float)  # sums of products of these are exact and often equal
 FEW_VALUES = st.sampled_from([-np.inf, np.nan, -1.5, -0.0, 0.0, 0.25, 3.0, np.inf])
 ITEM = st.integers(-1, N_ITEMS - 1)
-
-
-def in_order(scores, offered, k):
-    """Return the k best of the offered columns in Python, -1 in places that are left."""
-    offered = [i for i in offered if scores[i] > -np.inf]
-    best = sorted(offered, key=lambda i: (-scores[i], i))[:k]
-    return best + [-1] * (k - len(best))
-
-
-def dual(P):
-    """Return P as dual weights: users who have met one item each, and an M that takes any form.
-
-    P is the product but for its diagonal, which is dropped.
-    """
-    ones = np.ones(len(P))
-    return DualWeights(sp.eye_array(len(P), format="csr"), P, ones, ones, np.diag(P).copy())
-
-
-FORMS = {
-    "dense": DenseWeights,
-    "fortran": lambda P: DenseWeights(np.asfortranarray(P)),
-    "sparse": lambda P: SparseWeights(sp.csr_array(P)),
-    "dual": dual,
-}
 LISTS = {
     "nothing": st.none(),
     "shared": st.lists(ITEM, max_size=N_ITEMS),
     "each": st.lists(st.lists(ITEM, max_size=4), min_size=N_USERS, max_size=N_USERS),
 }
-
-
-def listed(given, user):
-    """Return what a list for everyone, or one for each, holds for a user."""
-    if given and isinstance(given[0], list):
-        given = given[user]
-    return {item for item in given if item >= 0}
 
 
 @settings(max_examples=3 * settings().max_examples)  # it has many arguments

@@ -55,7 +55,7 @@ def check_interactions(
         with _told_by(lambda: None if sparse else text_in(X, frame)):
             checked = validate_data(estimator, given, reset=reset, **checks)
     # A frame may have become sparse.
-    rows = canonical(checked) if sp.issparse(checked) else np.asarray(checked)
+    rows = canonical(checked) if sp.issparse(checked) else native_order(np.asarray(checked))
     if ensure_all_finite:
         with _told_by(lambda: missing_in(rows, frame)):
             assert_all_finite(rows, input_name="X")
@@ -224,6 +224,8 @@ def canonical(X: Any) -> sp.csr_array[Any]:
 
 def _summed(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates and sorted indices."""
+    if isinstance(X, np.ndarray) and X.dtype == np.float16:
+        X = X.astype(np.float32)  # SciPy has no sparse matrices of float16
     rows = sp.csr_array(X)  # SciPy sums the duplicates of a coo matrix in their own type
     is_integer = rows.dtype.kind in "iu"
     if is_integer and getattr(X, "format", None) == "coo" and rows.nnz < X.nnz:

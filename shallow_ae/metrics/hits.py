@@ -54,8 +54,10 @@ def readable(*of_users: Any) -> list[Any]:
     A Series is read as a mapping from its index if all arguments are a mapping or a Series, and by
     position otherwise.
     """
-    by_user = all(isinstance(lists, Mapping | pd.Series) for lists in of_users)
-    return [_readable(lists, by_user=by_user) for lists in of_users]
+    # A sparse matrix in the format dok is also a dict, whose keys are its entries.
+    given = [canonical(lists) if sp.issparse(lists) else lists for lists in of_users]
+    by_user = all(isinstance(lists, Mapping | pd.Series) for lists in given)
+    return [_readable(lists, by_user=by_user) for lists in given]
 
 
 def _readable(lists: Any, *, by_user: bool) -> Any:

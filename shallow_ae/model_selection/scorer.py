@@ -68,7 +68,8 @@ class RankingScorer(HoldoutProtocol):
         names = list(X.columns) if isinstance(X, pd.DataFrame) else None
         if sp.issparse(X):
             X = canonical(X)  # validates the indices, which scikit-learn does not
-        visible, hidden = self.split(check_array(X, accept_sparse="csr"), y)
+        checked = check_array(X, accept_sparse="csr", input_name="X")
+        visible, hidden = self.split(checked, y)
         # If X has column names, the steps receive them, as in `fit`.
         rows: Any = visible if names is None else pd.DataFrame(visible.toarray(), columns=names)
         for step in steps[:-1]:
