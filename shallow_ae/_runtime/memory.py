@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
-_CGROUP = Path("/sys/fs/cgroup")
+from shallow_ae._runtime.cgroups import left_by_control_groups
+
 _GIB = 2**30
 
 
@@ -33,17 +33,8 @@ def free_memory() -> int:
     This is the memory that the system has available, or less if a limit of the process or of its
     Linux container leaves less.
     """
-    free = min(int(psutil.virtual_memory().available), _left_to_process())
-    try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        statistics = (_CGROUP / "memory.stat").read_text(encoding="ascii")
-    except OSError:
-        return free
-    if limit == "max":
-        return free
-    cached = dict(line.split() for line in statistics.splitlines())["inactive_file"]
-    return min(free, int(limit) - used + int(cached))
+    available = int(psutil.virtual_memory().available)
+    return min(available, _left_to_process(), left_by_control_groups())
 
 
 def _left_to_process() -> int:
