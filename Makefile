@@ -8,19 +8,22 @@
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
 #
+# `make kills` kills processes in the midst of saving, updating, writing and serving, TIMES times each.
+#
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
 
 PYTHON ?= python3
 DATA ?=
 LASTFM ?=
+TIMES ?= 200
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 SCHEMA := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest coverage lint docs dist lock bench clean
+.PHONY: demo test test-oldest coverage kills lint docs dist lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -33,6 +36,9 @@ test-oldest: $(OLDEST)/test
 
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+kills: $(VENV)/test
+	$(BIN)/python tests/faults/kill.py --times $(TIMES)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -375,10 +375,11 @@ def test_a_folder_that_cannot_be_renamed_is_restored(recommender, listens, tmp_p
     rename = Path.rename
 
     def refused(path, target):
-        if path.name.endswith(".new"):
+        if path.name == "new":
             raise PermissionError("in use")
         return rename(path, target)
 
+    monkeypatch.setattr(folders, "_exchanged", lambda *_: False)
     monkeypatch.setattr(folders.Path, "rename", refused)
     with pytest.raises(PermissionError, match="in use"):
         recommender.write_recommendations(listens, out, k=5, overwrite=True)
