@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import stat
-import subprocess
 import sys
 import zipfile
 from datetime import date, datetime, timedelta

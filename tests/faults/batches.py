@@ -3,7 +3,7 @@
 import itertools
 import shutil
 
-from harness import InFolder, Loss
+from harness import InFolder, LossError
 
 from shallow_ae import SparseShallowAutoEncoder, make_recommender
 from shallow_ae.datasets import make_listens
@@ -43,11 +43,11 @@ class Batches(InFolder):
         """Compare the folder, and write once more; every other run begins without a folder."""
         if self.path.exists():
             if self.files() not in self.expected:
-                raise Loss("the folder holds other files")
+                raise LossError("the folder holds other files")
         elif not self.was_absent:
-            raise Loss("the folder is gone")
+            raise LossError("the folder is gone")
         if self.written(self.pipelines[1]) != self.expected[0]:
-            raise Loss("the next run wrote other files")
+            raise LossError("the next run wrote other files")
         self.check_next_run()
         self.n_checks += 1
         self.was_absent = self.n_checks % 2 == 1

@@ -6,7 +6,7 @@ A work is an object with these methods:
     run()          in the child: works until it is killed, or returns an exit code
     interrupted()  in the child after a KeyboardInterrupt: whether all is as it was
     is_writing()   in the parent, while the child is stopped: whether it is in the midst of a write
-    check()        in the parent after the kill: raises a Loss if anything is not whole
+    check()        in the parent after the kill: raises a LossError if anything is not whole
 
 Every other kill comes after a random time of at most `seconds`. The rest are aimed: they come a
 random moment after a write has begun. The child is forked, which takes milliseconds: the parent has
@@ -24,7 +24,7 @@ MOST_SECONDS_OF_A_WRITE = 0.02
 INTERRUPTED, NOT_AS_BEFORE, BROKEN = 130, 70, 71  # exit codes of the child
 
 
-class Loss(Exception):
+class LossError(Exception):
     """A state is neither the old nor the new one, or the next run does not succeed."""
 
 
@@ -78,7 +78,7 @@ def kill(work, kills, moments):
         kills.ended += 1
     try:
         if status not in expected:
-            raise Loss(f"the process ended with {status}")
+            raise LossError(f"the process ended with {status}")
         kills.checked += work.check()
     except Exception as error:
         kills.losses.append(f"{number.name}: {type(error).__name__}: {error}")
@@ -165,9 +165,9 @@ class InFolder:
         return [own for own in found if own.is_file() or names_in(own)]
 
     def check_next_run(self):
-        """Raise a Loss if the run after a kill has left temporary files."""
+        """Raise a LossError if the run after a kill has left temporary files."""
         if left := self.temporary():
-            raise Loss(f"the next run left {[own.name for own in left]}")
+            raise LossError(f"the next run left {[own.name for own in left]}")
 
 
 def names_in(folder):

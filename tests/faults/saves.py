@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from harness import InFolder, Loss
+from harness import InFolder, LossError
 
 from shallow_ae import (
     LogCountTransformer,
@@ -49,9 +49,9 @@ class Save(InFolder):
         return 2
 
     def compare(self, expected):
-        """Raise a Loss unless the file holds one of the weights, and all interactions."""
+        """Raise a LossError unless the file holds one of the weights, and all interactions."""
         found = load_model(self.path, memory_map=False)
         if not any(np.array_equal(found[-1].item_weights_, own) for own in expected):
-            raise Loss("the file holds other weights")
+            raise LossError("the file holds other weights")
         if len(found[0].users_) != len(self.pipelines[0][0].users_):
-            raise Loss("the file holds other users")
+            raise LossError("the file holds other users")

@@ -1,8 +1,8 @@
 """A service that answers while its model file is replaced, over and over.
 
-The service is the one of `examples/web_service` without HTTP: the object that reads the model file
-again whenever it changes, and the calls that answer a request. Killed are in turn the service, while
-another process replaces the file, and the process that replaces the file, while the service answers.
+The service is that of `examples/web_service` without HTTP: the object that reads the model file
+again whenever it changes, and the calls that answer a request. In turn, the service is killed while
+another process replaces the file, and the other process is killed while the service answers.
 """
 
 import itertools
@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from harness import InFolder, Loss, has_ended, last_status, start
+from harness import InFolder, LossError, has_ended, last_status, start
 
 from shallow_ae import SparseShallowAutoEncoder, make_recommender, save_model
 from shallow_ae.datasets import make_listens
@@ -63,13 +63,13 @@ class Serve(InFolder):
     def check(self):
         """Read the file, count the answers so far, and change roles."""
         if has_ended(self.companion):
-            raise Loss(f"the other process ended with {last_status.pop(self.companion)}")
+            raise LossError(f"the other process ended with {last_status.pop(self.companion)}")
         self.close()
         if self.answer(model_file.read_model(self.path)) not in self.expected:
-            raise Loss("a service that starts gives other answers")
+            raise LossError("a service that starts gives other answers")
         save_model(self.pipelines[0], self.path)
         if self.answer(model_file.read_model(self.path)) != self.expected[0]:
-            raise Loss("the next model gives other answers")
+            raise LossError("the next model gives other answers")
         self.check_next_run()
         self.turn = 1 - self.turn
         self.companion = start(self.works[1 - self.turn])
@@ -98,9 +98,9 @@ class Server:
         model_file.threading.Thread(target=served._watch, daemon=True).start()
         for number in itertools.count(1):
             if self.work.answer(served.model) not in self.work.expected:
-                raise Loss("an answer is of neither model")
+                raise LossError("an answer is of neither model")
             if served.error:
-                raise Loss(f"the service could not read the file: {served.error}")
+                raise LossError(f"the service could not read the file: {served.error}")
             self.work.n_answers[:] = number.to_bytes(8, "little")
 
     def interrupted(self):

@@ -1,7 +1,7 @@
 """A daily job: load a pipeline that keeps its interactions, update it, and save it again."""
 
 import numpy as np
-from harness import InFolder, Loss
+from harness import InFolder, LossError
 
 from shallow_ae import SparseShallowAutoEncoder, load_model, make_recommender, save_model
 from shallow_ae.datasets import make_listens
@@ -55,7 +55,7 @@ class Update(InFolder):
         state = self.state_of(load_model(self.path))
         self.job()
         if self.state_of(load_model(self.path)) != 1 - state:
-            raise Loss("the next job led to another state")
+            raise LossError("the next job led to another state")
         self.check_next_run()
         return 2
 
@@ -65,7 +65,7 @@ class Update(InFolder):
         for state, expected in enumerate(self.expected):
             if all(map(np.array_equal, found, expected)):
                 return state
-        raise Loss("the pipeline is neither the one before nor the one after the update")
+        raise LossError("the pipeline is neither the one before nor the one after the update")
 
 
 def contents(pipeline):
