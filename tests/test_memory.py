@@ -224,7 +224,8 @@ import psutil
 from shallow_ae._runtime import cgroups, memory
 
 before, used = memory.free_memory(), psutil.Process().memory_info().vms
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))
+beside = memory.address_space_of_code()
+resource.setrlimit(resource.RLIMIT_AS, (used + beside + 2**28, resource.RLIM_INFINITY))
 print(before, memory.free_memory())
 """
     command = [sys.executable, "-c", program]

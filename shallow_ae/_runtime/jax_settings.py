@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from shallow_ae._runtime.memory import gib, left_to_process
+
+_ADDRESSES = 3 * 2**29  # bytes, most of them never used: JAX ends the process that has fewer
 _is_started = False
 _is_lost = False  # True in a process that was forked after JAX had started
 
@@ -29,9 +32,9 @@ def jax_precision(dtype: Any) -> Iterator[None]:
     JAX computes in float64 if `dtype` is float64, and always multiplies matrices in full precision.
     Transfers of arrays between JAX and NumPy are intended, so the block allows them.
     """
+    start_jax()
     import jax
 
-    start_jax()
     with (
         jax.enable_x64(dtype == np.float64),
         jax.default_matmul_precision("highest"),
@@ -47,6 +50,8 @@ def start_jax() -> None:
     ------
     RuntimeError
         If this process was forked from one that had used JAX.
+    MemoryError
+        If a limit of the process leaves JAX too few addresses.
     """
     global _is_started
     if _is_lost:
@@ -55,6 +60,12 @@ def start_jax() -> None:
             "forever for threads that do not exist here. Start processes with 'spawn' or "
             "'forkserver' (multiprocessing.get_context), with joblib, or before the first fit. Or "
             "use solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
+        )
+    if not _is_started and left_to_process() < _ADDRESSES:
+        raise MemoryError(
+            f"JAX needs {gib(_ADDRESSES)} of addresses when it starts, and the limit of this "
+            f"process leaves {gib(left_to_process())}. Raise the limit (`ulimit -v`), or use "
+            "solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
         )
     _is_started = True
 
@@ -67,9 +78,9 @@ def backend() -> str:
     """
     if _platforms() == "cpu" or not _has_plugins():
         return "cpu"
+    start_jax()
     import jax
 
-    start_jax()
     return str(jax.default_backend())
 
 
@@ -89,9 +100,9 @@ def n_devices() -> int:
     """
     if backend() == "cpu" and not _may_have_several_cpus():
         return 1
+    start_jax()
     import jax
 
-    start_jax()
     return int(jax.device_count())
 
 
@@ -108,9 +119,9 @@ def n_processes() -> int:
     """Return the number of processes that share JAX's devices."""
     if not _is_distributed():
         return 1
+    start_jax()
     import jax
 
-    start_jax()
     return int(jax.process_count())
 
 
