@@ -71,7 +71,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     """
     scratch = target.with_name(f".{_stem(target)}.{uuid4().hex}.tmp")
     try:
-        _delete_abandoned(target)
+        delete_abandoned(target)
         scratch.mkdir(mode=0o700)  # what is written may be for fewer eyes than its folder
         lock = _locked(scratch, wait=True)
         try:
@@ -101,7 +101,7 @@ def _stem(target: Path) -> str:
     return target.name if len(name) <= _LONGEST else hashlib.sha256(name).hexdigest()
 
 
-def _delete_abandoned(target: Path) -> None:
+def delete_abandoned(target: Path) -> None:
     """Delete the scratch folders of processes that were killed while they wrote to `target`."""
     pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{32}}\.tmp")
     for found in list(target.parent.iterdir()):

@@ -148,6 +148,10 @@ class InFolder:
     def __init__(self, folder):
         self.folder = folder
 
+    def note(self):
+        """Return a line for below the table, or an empty text."""
+        return ""
+
     def close(self):
         """End what else is running: nothing."""
 

@@ -14,12 +14,13 @@ import time
 from pathlib import Path
 
 from batches import Batches
+from fits import Fit
 from harness import SIGNALS, killed
 from saves import Save
 from serving import Serve
 from updates import Update
 
-WORKS = {work.name: work for work in (Save, Update, Batches, Serve)}
+WORKS = {work.name: work for work in (Fit, Save, Update, Batches, Serve)}
 
 
 def main(argv=None):
@@ -31,20 +32,18 @@ def main(argv=None):
     options = parser.parse_args(argv)
     if unknown := set(options.works) - set(WORKS):
         parser.error(f"no such work: {', '.join(unknown)}; expected {', '.join(WORKS)}")
-    names = [own.name for own in SIGNALS]
-    heads = ["kills", *names, "in a write", "compared", "lost", "seconds"]
-    print(f"{'work':10}" + "".join(f"{head:>11}" for head in heads))
+    heads = ["kills", *(own.name for own in SIGNALS), "in a write", "ended", "compared", "lost"]
+    print(f"{'work':10}" + "".join(f"{head:>11}" for head in [*heads, "seconds"]))
     n_lost = 0
     for name in options.works or WORKS:
         with tempfile.TemporaryDirectory() as folder:
-            start = time.monotonic()
-            kills = killed(WORKS[name](Path(folder)), options.times, options.seed)
-        counts = [*kills.by_signal.values(), kills.while_writing, kills.checked]
-        seconds = time.monotonic() - start
-        row = [kills.times, *counts, len(kills.losses), round(seconds)]
+            start, work = time.monotonic(), WORKS[name](Path(folder))
+            kills = killed(work, options.times, options.seed)
+        counts = [kills.while_writing, kills.ended, kills.checked, len(kills.losses)]
+        row = [kills.times, *kills.by_signal.values(), *counts, round(time.monotonic() - start)]
         print(f"{name:10}" + "".join(f"{number:11}" for number in row), flush=True)
-        for loss in kills.losses:
-            print(f"  {loss}", file=sys.stderr)
+        for line in filter(None, [work.note(), *kills.losses]):
+            print(f"  {line}", flush=True)
         n_lost += len(kills.losses)
     return n_lost
 
