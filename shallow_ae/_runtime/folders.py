@@ -20,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_IS_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IS_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _SECONDS_TO_LOCK = 60.0
 _LONGEST = 200  # bytes of a name, of the 255 that file systems allow
@@ -175,7 +175,9 @@ def _told(error: OSError, target: Path, scratch: Path) -> OSError | None:
     is_ours = error.filename is None or Path(error.filename).is_relative_to(scratch)
     if error.errno is None or not is_ours:
         return None
-    if error.errno in _IS_FULL:
+    if error.errno == errno.EFBIG:
+        way = "Raise the limit on the size of files (`ulimit -f`), or pass another path"
+    elif error.errno in _IS_FULL:
         way = "Free some space there, or pass another path"
     elif error.errno in _IS_REFUSED and error.filename is not None:
         way = (

@@ -1,4 +1,4 @@
-"""A fit by gradient descent that is started again after each kill, and continues at its checkpoint."""
+"""A fit by gradient descent, started again after each kill from its checkpoint."""
 
 import os
 import signal

@@ -37,8 +37,13 @@ class Save(InFolder):
 
     def run(self):
         """Save the pipelines in turn, forever."""
+        for _ in self.steps(self.path):
+            pass
+
+    def steps(self, path):
+        """Save the next pipeline at each step."""
         for pipeline in itertools.cycle(self.pipelines):
-            save_model(pipeline, self.path, keep="all")
+            yield save_model(pipeline, path, keep="all")
 
     def check(self):
         """Compare the file with both pipelines, save once more, and compare again."""
