@@ -8,7 +8,7 @@
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
 # own in .bench. `QUICK=1` takes five minutes; `RECORD=1` writes the results into the documents.
 #
-# `make kills` kills processes in the midst of saving, updating, writing and serving, TIMES times each.
+# `make kills` kills fits, saves, updates, writes and a service, `TIMES=200` times each.
 #
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from shallow_ae._runtime import cgroups
 
+SLOW = pytest.mark.slow
 FOLDER = Path(__file__).with_name("faults")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs are for Linux")
@@ -70,20 +72,28 @@ def test_the_program_sees_a_file_that_is_lost():
 # Disks
 
 
+@pytest.fixture
+def open_folder():
+    """Return a folder that users other than root can reach, which `tmp_path` is not."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ("full", "No space left on device: .* Free some space there, or pass another path: "),
+        pytest.param(
+            "full",
+            "No space left on device: .* Free some space there, or pass another path: ",
+            marks=SLOW,
+        ),
         ("limited", r"File too large: .* Raise the limit on the size of files \(`ulimit -f`\)"),
-        ("read-only", "Read-only file system: .* Pass a path in a folder that you can write to"),
+        pytest.param("read-only", "Read-only file system: .* Pass a path in a folder", marks=SLOW),
         ("refused", "Permission denied: .* Pass a path in a folder that you can write to"),
     ],
 )
-def test_a_write_that_fails_changes_nothing_and_says_what_to_do(fault, told, tmp_path):
-    for folder in tmp_path.relative_to("/").parents:  # for a process without the rights of root
-        with suppress(OSError):
-            Path("/", folder).chmod(Path("/", folder).stat().st_mode | 0o011)
-    folder = tmp_path / "disk"
+def test_a_write_that_fails_changes_nothing_and_says_what_to_do(fault, told, open_folder):
+    folder = open_folder / "disk"
     folder.mkdir()
     process = run(FOLDER / "writes.py", fault, folder)
     if process.returncode == 77:
@@ -107,15 +117,15 @@ def test_fits_that_lack_addresses_are_refused_and_say_why():
     process = run(FOLDER / "addresses.py")
     assert process.returncode == 0, process.stderr
     found = json.loads(process.stdout)
-    kind, message = found.pop("start of JAX")
-    assert kind == "MemoryError"
-    assert re.search(
-        r"^JAX needs .*Raise the limit \(`ulimit -v`\), or use solver='exact'", message
-    )
     assert len(found) == 8
-    for kind, message in found.values():
-        assert kind == "MemoryError"
-        assert "The process has a limit (`ulimit -v` or `-d`), which you can raise." in message
+    for fit, (kind, message) in found.items():
+        assert kind == "MemoryError", fit
+        if fit.startswith("sgd"):
+            assert re.search(
+                r"JAX needs .*Raise the limit \(`ulimit -v`\), or use solver=", message
+            )
+        else:
+            assert "The process has a limit (`ulimit -v` or `-d`), which you can raise." in message
 
 
 def test_a_process_in_a_control_group_heeds_its_limit():

@@ -61,13 +61,22 @@ def start_jax() -> None:
             "'forkserver' (multiprocessing.get_context), with joblib, or before the first fit. Or "
             "use solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
         )
-    if not _is_started and left_to_process() < _ADDRESSES:
+    check_addresses()
+    _is_started = True
+
+
+def check_addresses() -> None:
+    """Raise a MemoryError if a limit of the process leaves too few addresses to start JAX.
+
+    An import of JAX, or its start, would fail with less helpful errors or end the process.
+    """
+    left = sys.maxsize if _is_started else left_to_process()
+    if left < _ADDRESSES:
         raise MemoryError(
             f"JAX needs {gib(_ADDRESSES)} of addresses when it starts, and the limit of this "
-            f"process leaves {gib(left_to_process())}. Raise the limit (`ulimit -v`), or use "
-            "solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
+            f"process leaves {gib(left)}. Raise the limit (`ulimit -v`), or use solver='exact' or "
+            "SparseShallowAutoEncoder, which need no JAX on a CPU."
         )
-    _is_started = True
 
 
 def backend() -> str:
