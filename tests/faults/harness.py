@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass, field
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-MOST_SECONDS_OF_A_WRITE = 0.02
+MOST_SECONDS_OF_A_WRITE, MOST_SECONDS_TO_END = 0.02, 20.0
 INTERRUPTED, NOT_AS_BEFORE, BROKEN = 130, 70, 71  # exit codes of the child
 
 
@@ -36,6 +36,7 @@ class Kills:
     by_signal: dict = field(default_factory=lambda: dict.fromkeys(SIGNALS, 0))
     while_writing: int = 0
     ended: int = 0  # runs that ended before they were killed
+    ignored: int = 0  # signals that did not end the process; it was then killed by SIGKILL
     checked: int = 0  # states and answers compared
     losses: list = field(default_factory=list)
 
@@ -70,8 +71,13 @@ def kill(work, kills, moments):
         kills.while_writing += work.is_writing()
         os.kill(child, number)
         os.kill(child, signal.SIGCONT)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         kills.by_signal[number] += 1
+        if not ended_within(child, MOST_SECONDS_TO_END):
+            kills.ignored += 1
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            last_status[child] = INTERRUPTED
+        status = last_status.pop(child)
         expected = (0, INTERRUPTED) if number == signal.SIGINT else (-number, 0)
     else:
         status, expected = last_status.pop(child), (0,)

@@ -4,7 +4,8 @@
 
 The signals are SIGKILL, SIGINT and SIGTERM in turn: a third of the kills each. A state is lost if
 what is left is neither the old nor the new state, if the next run fails, or if it leaves temporary
-files.
+files. The column "ended" counts further runs that came to their end before the kill, and "ignored"
+counts signals that did not end the process within 20 seconds.
 """
 
 import argparse
@@ -32,14 +33,15 @@ def main(argv=None):
     options = parser.parse_args(argv)
     if unknown := set(options.works) - set(WORKS):
         parser.error(f"no such work: {', '.join(unknown)}; expected {', '.join(WORKS)}")
-    heads = ["kills", *(own.name for own in SIGNALS), "in a write", "ended", "compared", "lost"]
+    heads = ["kills", *(own.name for own in SIGNALS), "in a write", "ended", "ignored"]
+    heads += ["compared", "lost"]
     print(f"{'work':10}" + "".join(f"{head:>11}" for head in [*heads, "seconds"]))
     n_lost = 0
     for name in options.works or WORKS:
         with tempfile.TemporaryDirectory() as folder:
             start, work = time.monotonic(), WORKS[name](Path(folder))
             kills = killed(work, options.times, options.seed)
-        counts = [kills.while_writing, kills.ended, kills.checked, len(kills.losses)]
+        counts = [kills.while_writing, kills.ended, kills.ignored, kills.checked, len(kills.losses)]
         row = [kills.times, *kills.by_signal.values(), *counts, round(time.monotonic() - start)]
         print(f"{name:10}" + "".join(f"{number:11}" for number in row), flush=True)
         for line in filter(None, [work.note(), *kills.losses]):
