@@ -15,6 +15,7 @@
 # which needs network access. `make lock` writes the files in requirements/.
 #
 # `make concurrency MINUTES=10` asks models from eight threads while another thread changes them.
+# `make kills` kills fits, saves, updates, writes and a service, `TIMES=200` times each.
 #
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
@@ -26,6 +27,7 @@ MINUTES ?= 10
 SECONDS ?= 60
 SEED ?= 0
 TARGETS ?=
+TIMES ?= 200
 VENV := .venv$(patsubst %,-%,$(filter-out python3,$(notdir $(PYTHON))))
 OLDEST := .venv-oldest
 BIN := $(VENV)/bin
@@ -34,7 +36,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock"
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest concurrency coverage fuzz lint docs dist licences audit lock bench clean
+.PHONY: demo test test-oldest concurrency coverage fuzz kills lint docs dist licences audit lock bench clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -53,6 +55,9 @@ coverage: $(VENV)/test
 
 fuzz: $(VENV)/test
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED) $(TARGETS)
+
+kills: $(VENV)/test
+	$(BIN)/python tests/faults/kill.py --times $(TIMES)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch, check_random_state
 
 from shallow_ae._runtime.blocks import block_rows, blocks
+from shallow_ae._runtime.folders import scratch_folder
 from shallow_ae.data.arguments import check_integer, check_real
 from shallow_ae.data.splits import hold_out_items
 from shallow_ae.data.text_files import damage_told, read_listens
@@ -307,13 +308,17 @@ def _download_lastfm(folder: Path) -> None:
             "The download needs pooch, which is not installed: pip install 'shallow-ae[fetch]'."
         ) from error
     try:
-        pooch.retrieve(
-            _LASTFM_URL,
-            known_hash=f"sha256:{_LASTFM_SHA256}",
-            path=folder,
-            fname="lastfm-2k.zip",
-            processor=pooch.Unzip(members=list(_LASTFM_FILES), extract_dir="."),
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(folder / _LASTFM_FILES[0]) as scratch:
+            pooch.retrieve(
+                _LASTFM_URL,
+                known_hash=f"sha256:{_LASTFM_SHA256}",
+                path=scratch,
+                fname="lastfm-2k.zip",
+                processor=pooch.Unzip(members=list(_LASTFM_FILES), extract_dir="."),
+            )
+            for name in _LASTFM_FILES:
+                (scratch / name).replace(folder / name)
     except (OSError, ValueError) as error:  # no network; a wrong checksum
         raise OSError(
             f"Could not download {_LASTFM_URL}: {error}. Unpack that archive by hand and pass the "

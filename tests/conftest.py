@@ -62,6 +62,8 @@ def pytest_xdist_make_scheduler(config, log):
     return GroupScheduling(config, log)
 
 
+collect_ignore = ["faults"]  # programs that fork processes and kill them: tests/test_faults.py
+
 DATA = Path(
     os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )

@@ -9,6 +9,8 @@ import numba
 import pytest
 from numba.core import caching
 
+from shallow_ae._runtime import code_cache
+
 SOURCE = """
 from shallow_ae._runtime.compiled import compiled
 
@@ -30,6 +32,7 @@ def path(tmp_path):
 
 def hits_and_misses(path):
     """Call the function as a new process would; return how often its code was found on disk."""
+    code_cache._sources_of.cache_clear()
     spec = importlib.util.spec_from_file_location("adds", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -60,6 +63,28 @@ def test_damaged_code_is_compiled_and_kept_anew(path, suffix, damage):
             file.write_bytes(damage(file.read_bytes()))
     assert hits_and_misses(path) == (0, 1)
     assert hits_and_misses(path) == (1, 0)
+
+
+def test_code_of_another_signature_is_not_run(path):
+    # As after a process that was killed after it had written the index, and before the code.
+    hits_and_misses(path)
+    old = {file: file.read_bytes() for file in files_of(path) if file.suffix == ".nbc"}
+    path.write_text(SOURCE.replace("a + b", "2 * a + b - 2"), encoding="utf-8")
+    hits_and_misses(path)
+    for file, code in old.items():
+        file.write_bytes(code)
+    assert hits_and_misses(path) == (0, 1)
+    assert hits_and_misses(path) == (1, 0)
+
+
+def test_a_flipped_bit_of_the_code_is_noticed(path):
+    hits_and_misses(path)
+    (file,) = (file for file in files_of(path) if file.suffix == ".nbc")
+    whole = file.read_bytes()
+    for place in range(0, len(whole), len(whole) // 20):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        hits_and_misses(path)
+        assert file.read_bytes()[place] == whole[place]
 
 
 def test_code_that_cannot_be_written_is_compiled_each_time(path, monkeypatch):

@@ -1,11 +1,13 @@
 """Listens from files, from a generator and from Last.fm."""
 
+import errno
 import functools
 import hashlib
 import http.server
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -239,6 +241,19 @@ def test_lastfm_is_downloaded_once_and_checked(served, tmp_path, monkeypatch):
     served.unlink()
     for place in (home, home / "lastfm_2k"):  # both serve as a local copy
         pd.testing.assert_frame_equal(fetch_lastfm(place).listens, data.listens)
+
+
+def test_lastfm_that_cannot_be_unpacked_leaves_no_file(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "_LASTFM_SHA256", hashlib.sha256(served.read_bytes()).hexdigest())
+
+    def begin_to_unpack(name, action, pup):
+        (Path(name).parent / "user_artists.dat").write_text("userID\tartistID", encoding="utf-8")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pooch.Unzip", lambda **_: begin_to_unpack)
+    with pytest.raises(OSError, match=r"No space left .* nothing was written.* Free some space"):
+        fetch_lastfm(tmp_path / "home")
+    assert list((tmp_path / "home" / "lastfm_2k").iterdir()) == []
 
 
 def test_lastfm_with_a_wrong_checksum_is_refused(served, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import scipy.sparse as sp
 
 from shallow_ae import ShallowAutoEncoder, SparseShallowAutoEncoder
-from shallow_ae._runtime import memory
+from shallow_ae._runtime import cgroups, memory
 from shallow_ae._solvers.gradient_descent import fit as descent_fit
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "memory.py"
@@ -161,15 +161,58 @@ def test_a_plan_counts_bytes_and_multiplications_and_fits_nothing():
     assert dense.multiplications == 10 * (2 * 100 * 1000 * 1000 + 2 * 1000**2)
 
 
-def test_free_memory_heeds_the_limit_of_a_container(monkeypatch, tmp_path):
+def group(folder, *, version, limit, used=3_000_000, cached=500_000):
+    """Write the files of a control group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    statistics = f"anon 2000000\n{names[2]} {cached}"
+    for name, text in zip((*names[:2], "memory.stat"), (limit, used, statistics), strict=True):
+        (folder / name).write_text(f"{text}\n", encoding="ascii")
+
+
+@pytest.fixture
+def in_group(monkeypatch, tmp_path):
+    """Return a function that puts this process into a made-up group below a made-up mount."""
+
+    def in_group(mounted, path, version, top="/"):
+        kind, controllers = {1: ("cgroup", "4:memory"), 2: ("cgroup2", "0:")}[version]
+        lines = [
+            "22 1 254:0 / / rw shared:1 - ext4 /dev/vda rw",
+            f"30 22 0:26 {top} {mounted} rw - {kind} {kind} rw,memory",
+            f"31 22 0:27 {top} {mounted}/cpu rw - cgroup cgroup rw,cpu",
+        ]
+        (tmp_path / "mountinfo").write_text("\n".join(lines), encoding="ascii")
+        (tmp_path / "cgroup").write_text(f"9:cpu:/\n{controllers}:{path}\n", encoding="ascii")
+        monkeypatch.setattr(cgroups, "_PROCESS", tmp_path)
+        return mounted
+
+    return in_group
+
+
+@pytest.mark.parametrize(("version", "unlimited"), [(1, 2**63 - 4096), (2, "max")])
+def test_free_memory_heeds_the_limit_of_a_container(in_group, tmp_path, version, unlimited):
     available = psutil.virtual_memory().available
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    mounted = in_group(tmp_path / "memory", "/docker/one", version)
     assert memory.free_memory() == pytest.approx(available, rel=0.2)  # no container
-    (tmp_path / "memory.current").write_text("3000000\n", encoding="ascii")
-    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n", encoding="ascii")
-    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    group(mounted / "docker" / "one", version=version, limit=unlimited)
     assert memory.free_memory() == pytest.approx(available, rel=0.2)
-    (tmp_path / "memory.max").write_text("10000000\n", encoding="ascii")
+    group(mounted / "docker" / "one", version=version, limit=10_000_000)
+    assert memory.free_memory() == 7_500_000
+    group(mounted / "docker", version=version, limit=9_000_000, used=8_000_000)
+    assert memory.free_memory() == 1_500_000  # less is left to all containers together
+    group(mounted / "docker", version=version, limit=9_000_000, used=9_900_000)
+    assert memory.free_memory() == 0
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_free_memory_heeds_a_container_that_sees_only_its_own_group(in_group, tmp_path, version):
+    mounted = in_group(tmp_path / "memory", "/docker/one", version, top="/docker/one")
+    group(mounted, version=version, limit=10_000_000)
+    assert memory.free_memory() == 7_500_000
+    in_group(mounted, "/../two", version, top="/docker/one")  # of another namespace
     assert memory.free_memory() == 7_500_000
 
 
@@ -178,10 +221,11 @@ def test_free_memory_heeds_the_limit_of_the_process():
     program = """
 import resource
 import psutil
-from shallow_ae._runtime import memory
+from shallow_ae._runtime import cgroups, memory
 
 before, used = memory.free_memory(), psutil.Process().memory_info().vms
-resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, resource.RLIM_INFINITY))
+beside = memory.address_space_of_code()
+resource.setrlimit(resource.RLIMIT_AS, (used + beside + 2**28, resource.RLIM_INFINITY))
 print(before, memory.free_memory())
 """
     command = [sys.executable, "-c", program]

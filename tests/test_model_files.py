@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import stat
-import subprocess
 import sys
 import zipfile
 from datetime import date, datetime, timedelta
@@ -509,17 +508,6 @@ def test_names_links_and_permissions(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert isinstance(load_model(tmp_path / "songs"), SparseShallowAutoEncoder)
     assert stat.S_IMODE((tmp_path / "songs").stat().st_mode) == 0o640
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the program forks the processes that it kills")
-def test_a_killed_save_leaves_the_old_or_the_new_file():
-    program = Path(__file__).with_name("kill_saves.py")
-    run = subprocess.run(
-        [sys.executable, program, "--times", "50"], capture_output=True, text=True, check=True
-    )
-    times, whole, while_writing = map(int, re.findall(r"=(\d+)", run.stdout))
-    assert times == whole == 50
-    assert while_writing > 0
 
 
 # Damage

@@ -369,16 +369,26 @@ def test_an_interrupt_while_duckdb_sorts_is_one_of_the_keyboard(
         next(recommender.recommend_batches(folder))
 
 
+def test_a_full_disk_while_duckdb_sorts_names_the_folder(recommender, folder, monkeypatch):
+    def full(*_):
+        raise duckdb.IOException("Could not write file: No space left on device")
+
+    monkeypatch.setattr(stored_interactions, "_by_users", full)
+    with pytest.raises(OSError, match=r"No space left .* set TMPDIR to a folder with more: '/"):
+        next(recommender.recommend_batches(folder))
+
+
 def test_a_folder_that_cannot_be_renamed_is_restored(recommender, listens, tmp_path, monkeypatch):
     out = recommender.write_recommendations(listens, tmp_path / "out", k=2)
     old = (out / "part-00000.parquet").read_bytes()
     rename = Path.rename
 
     def refused(path, target):
-        if path.name.endswith(".new"):
+        if path.name == "new":
             raise PermissionError("in use")
         return rename(path, target)
 
+    monkeypatch.setattr(folders, "_exchanged", lambda *_: False)
     monkeypatch.setattr(folders.Path, "rename", refused)
     with pytest.raises(PermissionError, match="in use"):
         recommender.write_recommendations(listens, out, k=5, overwrite=True)

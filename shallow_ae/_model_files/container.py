@@ -15,14 +15,14 @@ import math
 import mmap
 import os
 import re
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from shallow_ae._runtime.folders import flush_folder, scratch_folder
 from shallow_ae._typing import Array
 
 _LENGTH = 8  # bytes of the length of the header
@@ -81,13 +81,16 @@ def write(path: str | os.PathLike[str], contents: Contents) -> None:
     save_file = _safetensors_writer()
     text = json.dumps(contents.document, allow_nan=False, ensure_ascii=False)
     with _replacement(Path(path)) as temporary:
-        save_file(contents.arrays, temporary, {_DOCUMENT: text, _CHECKSUM: _NO_CHECKSUM})
+        with _errors_of_the_system():
+            save_file(contents.arrays, temporary, {_DOCUMENT: text, _CHECKSUM: _NO_CHECKSUM})
         with open(temporary, "r+b") as file:
-            with mmap.mmap(file.fileno(), 0) as buffer:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
                 place = _LENGTH + _place_of_checksum(_header(buffer))
                 digest = hashlib.sha256(buffer).hexdigest().encode()
-                buffer[place : place + len(digest)] = digest
-                buffer.flush()
+            # Not in the map: a write to a map that the disk has no room for kills the process.
+            file.seek(place)
+            file.write(digest)
+            file.flush()
             os.fsync(file.fileno())
 
 
@@ -218,25 +221,27 @@ def _replacement(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # a symbolic link is kept, and its target replaced
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder: pass the name of a file.")
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    with open(temporary, "xb") as file:  # has the permissions that new files get
-        mode = os.fstat(file.fileno()).st_mode
-    try:
+    with scratch_folder(target) as scratch:
+        temporary = scratch / "new"
+        with open(temporary, "xb") as file:  # has the permissions that new files get
+            mode = os.fstat(file.fileno()).st_mode
         yield temporary
         if target.exists():
             mode = target.stat().st_mode
         os.chmod(temporary, mode & 0o777)  # the writer may have made the file again
         os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    with suppress(OSError):  # Windows has no files for folders
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        flush_folder(target.parent)
+
+
+@contextmanager
+def _errors_of_the_system() -> Iterator[None]:
+    """Raise errors of the file system as OSErrors. safetensors has a class of its own for them."""
+    try:
+        yield
+    except Exception as error:
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def _safetensors_writer() -> Any:

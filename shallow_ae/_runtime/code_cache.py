@@ -7,6 +7,7 @@ of a function, but no change of the functions that it calls. This module changes
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,7 +107,34 @@ class _WrittenCache(FunctionCache):
         """Set the stamp. All modules that the function needs are imported at its first call."""
         stamp = _sources_of(self._py_func.__module__, self._py_func.__code__.co_filename)
         base = self._impl.filename_base
-        self._cache_file = IndexDataCacheFile(self._cache_path, base, stamp)  # type: ignore[no-untyped-call]
+        self._cache_file = _CheckedFiles(self._cache_path, base, stamp)  # type: ignore[no-untyped-call]
+
+
+class _CheckedFiles(IndexDataCacheFile):
+    """Numba's files of machine code, with a checksum, and with what the code is for.
+
+    The index names the file of each signature and is written before this file. A process that is
+    killed in between, or two processes at a time, leave an index that names the code of another
+    signature or of an earlier version. Numba would run it.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Save the data of a key."""
+        text = self._dump((self._source_stamp, key, data))  # type: ignore[no-untyped-call]
+        super().save(key, (hashlib.sha256(text).digest(), text))  # type: ignore[no-untyped-call]
+
+    def load(self, key: Any) -> Any:
+        """Return the data of a key, or None; raise a ValueError if they are of another key."""
+        found = super().load(key)  # type: ignore[no-untyped-call]
+        if found is None:
+            return None
+        digest, text = found
+        if hashlib.sha256(text).digest() != digest:
+            raise ValueError("damaged machine code")
+        stamp, of_key, data = pickle.loads(text)
+        if (stamp, of_key) != (self._source_stamp, key):
+            raise ValueError("machine code of another function")
+        return data
 
 
 class _GivenFolder(_UserProvidedCacheLocator):

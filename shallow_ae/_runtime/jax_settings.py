@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from shallow_ae._runtime.memory import gib, left_to_process
+
+_ADDRESSES = 3 * 2**29  # bytes, most of them never used: JAX ends the process that has fewer
 _is_started = False
 _is_lost = False  # True in a process that was forked after JAX had started
 
@@ -29,9 +32,9 @@ def jax_precision(dtype: Any) -> Iterator[None]:
     JAX computes in float64 if `dtype` is float64, and always multiplies matrices in full precision.
     Transfers of arrays between JAX and NumPy are intended, so the block allows them.
     """
+    start_jax()
     import jax
 
-    start_jax()
     with (
         jax.enable_x64(dtype == np.float64),
         jax.default_matmul_precision("highest"),
@@ -47,6 +50,8 @@ def start_jax() -> None:
     ------
     RuntimeError
         If this process was forked from one that had used JAX.
+    MemoryError
+        If a limit of the process leaves JAX too few addresses.
     """
     global _is_started
     if _is_lost:
@@ -56,7 +61,22 @@ def start_jax() -> None:
             "'forkserver' (multiprocessing.get_context), with joblib, or before the first fit. Or "
             "use solver='exact' or SparseShallowAutoEncoder, which need no JAX on a CPU."
         )
+    check_addresses()
     _is_started = True
+
+
+def check_addresses() -> None:
+    """Raise a MemoryError if a limit of the process leaves too few addresses to start JAX.
+
+    An import of JAX, or its start, would fail with less helpful errors or end the process.
+    """
+    left = sys.maxsize if _is_started else left_to_process()
+    if left < _ADDRESSES:
+        raise MemoryError(
+            f"JAX needs {gib(_ADDRESSES)} of addresses when it starts, and the limit of this "
+            f"process leaves {gib(left)}. Raise the limit (`ulimit -v`), or use solver='exact' or "
+            "SparseShallowAutoEncoder, which need no JAX on a CPU."
+        )
 
 
 def backend() -> str:
@@ -67,9 +87,9 @@ def backend() -> str:
     """
     if _platforms() == "cpu" or not _has_plugins():
         return "cpu"
+    start_jax()
     import jax
 
-    start_jax()
     return str(jax.default_backend())
 
 
@@ -89,9 +109,9 @@ def n_devices() -> int:
     """
     if backend() == "cpu" and not _may_have_several_cpus():
         return 1
+    start_jax()
     import jax
 
-    start_jax()
     return int(jax.device_count())
 
 
@@ -108,9 +128,9 @@ def n_processes() -> int:
     """Return the number of processes that share JAX's devices."""
     if not _is_distributed():
         return 1
+    start_jax()
     import jax
 
-    start_jax()
     return int(jax.process_count())
 
 

@@ -15,7 +15,7 @@ from shallow_ae._linalg.inverse import inverse_bytes
 from shallow_ae._objective.training_gram import keeps_gram
 from shallow_ae._runtime.blocks import block_rows
 from shallow_ae._runtime.jax_settings import backend
-from shallow_ae._runtime.memory import free_memory, gib
+from shallow_ae._runtime.memory import free_memory, gib, ways_to_have_more
 from shallow_ae._runtime.speed import (
     CACHE,
     COST_DECOMPOSITION,
@@ -210,7 +210,7 @@ def check_memory(
     ways += [f"set `solver`={name!r} ({gib(size)})" for name, size in needs.items() if size <= free]
     raise MemoryError(
         f"solver={solver!r} needs {gib(need.bytes)} for {need.n:,} {need.of_what} and "
-        f"{gib(free)} are free. You can {', or '.join(ways)}."
+        f"{gib(free)} are free. You can {', or '.join(ways)}.{ways_to_have_more()}"
     )
 
 
@@ -240,4 +240,5 @@ def _check_size(
     way = f" You can set `{name}` to {fitting}." if fitting > 0 else ""
     raise MemoryError(
         f"`{name}`={size} needs {gib(n_bytes)} for {n_items:,} items and {gib(free)} are free.{way}"
+        f"{ways_to_have_more()}"
     )

@@ -6,11 +6,13 @@ takes them from there in batches of rows, which are cut where one user ends and 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import numpy as np
@@ -68,7 +70,7 @@ class StoredInteractions:
         """
         import duckdb
 
-        with _interrupts(), TemporaryDirectory(prefix="shallow_ae-") as folder:
+        with _errors_told(), TemporaryDirectory(prefix="shallow_ae-") as folder:
             settings: dict[str, Any] = {
                 "memory_limit": _MEMORY,
                 "temp_directory": f"{folder}/spilled",
@@ -127,14 +129,21 @@ class OpenedInteractions:
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
-    """Raise a KeyboardInterrupt for the error by which DuckDB reports one."""
+def _errors_told() -> Iterator[None]:
+    """Raise a KeyboardInterrupt for DuckDB's error of one, and an OSError for a full disk."""
     try:
         yield
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":
-            raise KeyboardInterrupt from error
+    except OSError:  # of the caller, who may write what is read
         raise
+    except Exception as error:
+        if str(error) == "Query interrupted" and isinstance(error, RuntimeError):
+            raise KeyboardInterrupt from error
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        told = "DuckDB's temporary files do not fit. Free some space, or set TMPDIR to a folder"
+        raise OSError(
+            errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {told} with more", gettempdir()
+        ) from error
 
 
 def _check_values(relation: Any, columns: tuple[str, ...]) -> None:

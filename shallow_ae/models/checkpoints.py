@@ -16,6 +16,7 @@ from shallow_ae._cluster.rows import PartitionedRows
 from shallow_ae._model_files.container import Contents, ModelFileError, check_writable, read, write
 from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as_error
 from shallow_ae._objective.objective import Objective
+from shallow_ae._runtime.folders import delete_abandoned
 from shallow_ae._runtime.jax_settings import n_processes
 from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.arguments import check_integer, plain
@@ -93,8 +94,9 @@ class Checkpoint:
         write(self._path, Contents(document, arrays))
 
     def remove(self) -> None:
-        """Delete the file, if there is one."""
+        """Delete the file, if there is one, and what processes left that were killed at it."""
         Path(self._path).unlink(missing_ok=True)
+        delete_abandoned(Path(self._path).resolve())
 
     def _check_fit(self, found: dict[str, Any]) -> None:
         others = [

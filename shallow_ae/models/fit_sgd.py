@@ -18,7 +18,7 @@ from shallow_ae._objective.objective import (
     check_item_exponent,
     check_regularization,
 )
-from shallow_ae._runtime.jax_settings import agreed, backend
+from shallow_ae._runtime.jax_settings import agreed, backend, check_addresses
 from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._solvers.costs import check_memory, descent_need, exact_need
 from shallow_ae._solvers.gradient_descent.sizes import choose_layout
@@ -128,6 +128,7 @@ class _Training:
         is_stream: bool = False,
         saved: SavedDescent | None = None,
     ) -> None:
+        check_addresses()  # before the first import of JAX
         from shallow_ae._solvers.gradient_descent.fit import DescentOptions, RandomStreams
 
         # Processes that share the weights draw the same batches, also if `random_state` is None.
