@@ -4,8 +4,10 @@
 # `make test PYTHON=python3.13` tests with another interpreter, in an environment named after it.
 # `make test-oldest` tests with the lowest versions that pyproject.toml allows, in .venv-oldest.
 #
-# `make fuzz SECONDS=600 SEED=1` looks for inputs that are answered wrongly, with each target of
-# tests/fuzz for ten minutes; `TARGETS="structures_rankings"` with some of them.
+# Longer than the tests, on request: `make fuzz SECONDS=600 SEED=1` looks for inputs that are answered
+# wrongly, with each target of tests/fuzz for ten minutes; `TARGETS="structures_rankings"` names some.
+# `make kills TIMES=200` kills fits, saves, updates, writes and a service so many times each.
+# `make concurrency MINUTES=10` asks models from eight threads while another thread changes them.
 #
 # `make bench DATA=FOLDER` compares with other libraries on FOLDER/ml-1m, FOLDER/lastfm-2k and
 # FOLDER/gowalla, and on made-up data for those that are absent. The peers get environments of their
@@ -13,9 +15,6 @@
 #
 # `make licences` lists the licences of all dependencies, and `make audit` their known vulnerabilities,
 # which needs network access. `make lock` writes the files in requirements/.
-#
-# `make concurrency MINUTES=10` asks models from eight threads while another thread changes them.
-# `make kills` kills fits, saves, updates, writes and a service, `TIMES=200` times each.
 #
 # `make docs` builds the site in docs/_build/html. `LASTFM=FOLDER` adds the artists of the HetRec 2011
 # Last.fm data to its jukebox.
@@ -36,7 +35,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock"
 PYTEST := -m pytest --durations=30 -n 2 --dist loadscope
 
-.PHONY: demo test test-oldest concurrency coverage fuzz kills lint docs dist licences audit lock bench clean
+.PHONY: demo test test-oldest coverage fuzz kills concurrency lint docs dist licences audit lock bench \
+	clean
 
 demo: $(VENV)/runtime
 	$(BIN)/python examples/jukebox.py
@@ -47,17 +47,17 @@ test: $(VENV)/test
 test-oldest: $(OLDEST)/test
 	$(OLDEST)/bin/python $(PYTEST)
 
-concurrency: $(VENV)/test
-	$(BIN)/python tests/ask_while_changing.py --minutes $(MINUTES)
-
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
 
-fuzz: $(VENV)/test
+fuzz: $(VENV)/fuzz
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED) $(TARGETS)
 
 kills: $(VENV)/test
 	$(BIN)/python tests/faults/kill.py --times $(TIMES)
+
+concurrency: $(VENV)/test
+	$(BIN)/python tests/ask_while_changing.py --minutes $(MINUTES)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -115,7 +115,7 @@ $(VENV)/bench: $(VENV)/runtime
 	$(BIN)/python -m pip install --quiet --editable ".[files,plot]"
 	touch $@
 
-$(VENV)/test $(VENV)/dev $(VENV)/docs: pyproject.toml
+$(VENV)/test $(VENV)/dev $(VENV)/docs $(VENV)/fuzz: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[$(@F)]"
 	touch $@

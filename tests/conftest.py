@@ -37,7 +37,8 @@ settings.register_profile("default", deadline=None, derandomize=True, max_exampl
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-collect_ignore = ["fuzz"]  # programs of their own; test_fuzz.py tries each of them for a moment
+# Programs of their own, which test_faults.py, test_fuzz.py and test_sameness.py try for a moment.
+collect_ignore = ["faults", "fuzz", "golden"]
 
 # Files whose tests share something that takes long to start: one process runs all of them. (The
 # marks of pytest-xdist 3.8 have no effect with pytest 9.2.)
@@ -61,8 +62,6 @@ def pytest_xdist_make_scheduler(config, log):
 
     return GroupScheduling(config, log)
 
-
-collect_ignore = ["faults"]  # programs that fork processes and kill them: tests/test_faults.py
 
 DATA = Path(
     os.environ.get("SHALLOW_AE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
