@@ -4,9 +4,11 @@ import sys
 import time
 
 import ask_while_changing as asking
+import numpy as np
 import pytest
 from changing_models import KINDS
 
+from shallow_ae import PopularityRecommender
 from shallow_ae.models import popularity
 
 # Kinds whose fits and answers take least; they share their methods with the others.
@@ -47,3 +49,24 @@ def test_a_mixture_of_two_states_is_found(monkeypatch):
     monkeypatch.setattr(popularity, "take_over", take_over_in_parts)
     counted = asking.ask_while_changing("popularity", 0.5, n_threads=4)
     assert counted.wrong
+
+
+class Refitting:
+    """Rows that fit a model to other rows when they are read, in the midst of a call."""
+
+    def __init__(self, model, rows, others):
+        self._model, self._rows, self._others = model, rows, others
+
+    def __array__(self, dtype=None, copy=None):
+        self._model.fit(self._others)
+        return np.array(self._rows, dtype=dtype)
+
+
+@pytest.mark.parametrize("method", ["predict", "recommend", "score"])
+def test_a_fit_during_a_call_does_not_change_its_answer(method):
+    rows = np.array([[1, 1, 0, 1], [1, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]], np.float32)
+    model = PopularityRecommender().fit(rows)
+    expected = getattr(model, method)(rows)
+    found = getattr(model, method)(Refitting(model, rows, np.ones((3, 5), np.float32)))
+    np.testing.assert_array_equal(found, expected)
+    assert model.n_features_in_ == 5
