@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 LONGEST = 2**16  # bytes of a case
 _MOST_SECONDS = 120  # for one case: more is a hang
+_START = time.monotonic()
 _CURRENT, _COUNT, _STACKS = "current", "count", "stacks"
 
 
@@ -157,7 +158,11 @@ def _cause_of_end(child, folder, seconds):
         count, now = _number_in(folder / _COUNT), time.monotonic()
         if count != last or not (folder / _CURRENT).exists():
             last, since = count, now
-        if now - since > _MOST_SECONDS or now > end:
+        if now > end:  # it was slow to start
+            child.kill()
+            child.wait()
+            return None
+        if now - since > _MOST_SECONDS:
             child.send_signal(signal.SIGUSR1)
             time.sleep(1)
             child.kill()
@@ -193,7 +198,7 @@ def _try_many(target, given):
         check(data)
     with contextlib.suppress(ImportError):
         return _try_with_atheris(target, check, seeds, given)
-    rng, end = random.Random(given.seed), time.monotonic() + given.seconds
+    rng, end = random.Random(given.seed), _START + given.seconds
     while time.monotonic() < end:
         check(_changed(target, rng.choice(seeds), rng))
     return None
@@ -213,7 +218,8 @@ def _try_with_atheris(target, check, seeds, given):
             return _changed(target, data, random.Random(seed))
 
         options = {"custom_mutator": changed}
-    arguments = [f"-seed={given.seed + 1}", f"-max_total_time={max(1, int(given.seconds))}"]
+    left = max(1, int(given.seconds + _START - time.monotonic()))
+    arguments = [f"-seed={given.seed + 1}", f"-max_total_time={left}"]
     arguments += [
         f"-max_len={LONGEST}",
         "-rss_limit_mb=6000",
