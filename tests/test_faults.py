@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shallow_ae._runtime import cgroups
+from shallow_ae._runtime import cgroups, folders
 
 SLOW = pytest.mark.slow
 FOLDER = Path(__file__).with_name("faults")
@@ -67,6 +67,49 @@ with tempfile.TemporaryDirectory() as folder:
 def test_the_program_sees_a_file_that_is_lost():
     found = run("-c", LOSING)
     assert set(found.stdout.split()) == {"ModelFileError"}, found.stderr
+
+
+# What killed processes leave
+
+
+def left_by_a_kill(target, name):
+    """Make a folder as a killed process leaves it beside a target, with a folder in it."""
+    left = target.with_name(f".{target.name}.{'0' * 32}.tmp")
+    (left / name).mkdir(parents=True)
+    return left
+
+
+def test_what_a_killed_process_left_is_deleted_by_the_next(tmp_path):
+    target = tmp_path / "out"
+    left_by_a_kill(target, "new")
+    left_by_a_kill(tmp_path / "other", "new")
+    with folders.whole_folder(target, overwrite=False) as new:
+        (new / "file").touch()
+        names = sorted(own.name for own in tmp_path.iterdir())
+        with folders.scratch_folder(target):  # a second process: the lock keeps the first's folder
+            assert set(names) <= {own.name for own in tmp_path.iterdir()}
+    assert sorted(own.name for own in tmp_path.iterdir()) == [f".other.{'0' * 32}.tmp", "out"]
+    assert [own.name for own in target.iterdir()] == ["file"]
+
+
+def test_an_empty_folder_is_left_to_a_process_that_has_just_made_it(tmp_path):
+    target = tmp_path / "out"
+    left = left_by_a_kill(target, "new")
+    (left / "new").rmdir()
+    folders.delete_abandoned(target)
+    assert left.exists()
+    os.utime(left, (0, 0))
+    folders.delete_abandoned(target)
+    assert not left.exists()
+
+
+def test_a_folder_that_a_kill_between_two_renames_took_away_is_restored(tmp_path):
+    target = tmp_path / "out"
+    left = left_by_a_kill(target, "old")
+    (left / "old" / "file").touch()
+    folders.delete_abandoned(target)
+    assert [own.name for own in target.iterdir()] == ["file"]
+    assert list(tmp_path.iterdir()) == [target]
 
 
 # Disks

@@ -192,6 +192,7 @@ def in_group(monkeypatch, tmp_path):
     return in_group
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are of Linux")
 @pytest.mark.parametrize(("version", "unlimited"), [(1, 2**63 - 4096), (2, "max")])
 def test_free_memory_heeds_the_limit_of_a_container(in_group, tmp_path, version, unlimited):
     available = psutil.virtual_memory().available
@@ -207,6 +208,7 @@ def test_free_memory_heeds_the_limit_of_a_container(in_group, tmp_path, version,
     assert memory.free_memory() == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are of Linux")
 @pytest.mark.parametrize("version", [1, 2])
 def test_free_memory_heeds_a_container_that_sees_only_its_own_group(in_group, tmp_path, version):
     mounted = in_group(tmp_path / "memory", "/docker/one", version, top="/docker/one")
