@@ -324,6 +324,13 @@ def test_ids_of_any_type(threads, listens, kind):
     assert found["song"].astype(int).max() > 127
 
 
+def test_counts_that_are_all_0_are_refused_as_in_memory(threads, listens):
+    nothing = listens.assign(plays=0.0)
+    for frame in (nothing, dd.from_pandas(nothing, npartitions=3)):
+        with pytest.raises(ValueError, match=rf"All {len(listens):,} counts in column 'plays' are"):
+            IdMapper("listener", "song", "plays").fit(frame)
+
+
 def test_updates_that_change_nothing(threads, X):
     model = clone(EXACT).fit(cut(X, 3))
     weights = model.item_weights_.copy()

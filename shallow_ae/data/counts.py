@@ -57,11 +57,11 @@ def check_counts(
     return numbers, np.float64 if any(issubclass(kind, float) for kind in types) else np.float32
 
 
-def check_some_counts(counts: NDArray[np.float64], name: str) -> None:
-    """Raise a ValueError if all counts are 0."""
-    if not counts.any():
+def check_some_counts(n_counted: int, n_rows: int, name: str) -> None:
+    """Raise a ValueError if none of the rows has a count > 0."""
+    if not n_counted:
         raise ValueError(
-            f"All {len(counts):,} counts in column {name!r} are 0: nobody has seen any item. "
+            f"All {n_rows:,} counts in column {name!r} are 0: nobody has seen any item. "
             "Expected at least one count > 0. If each row is an interaction, leave the column "
             "out: each row then counts 1."
         )

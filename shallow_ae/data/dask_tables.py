@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shallow_ae._runtime.dask_graphs import Task, computed, in_partition, shared, task, tree_sum
 from shallow_ae._typing import Array
 from shallow_ae.data.arguments import plain
+from shallow_ae.data.counts import check_some_counts
 from shallow_ae.data.dask_arrays import array_of
 from shallow_ae.data.frequent_items import check_some_frequent
 from shallow_ae.data.id_index import index_of
@@ -40,6 +41,14 @@ class UserRows(NamedTuple):
     users: Array  # the raw id of each row
 
 
+class _Items(NamedTuple):
+    """What some partitions hold."""
+
+    ids: Array  # distinct, in order of first appearance
+    n_rows: int
+    n_counted: int  # rows with a count > 0
+
+
 def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
     """Check all partitions of a Dask DataFrame, and return its items in order of first appearance.
 
@@ -49,10 +58,11 @@ def distinct_items(frame: Any, columns: tuple[str, str, str]) -> Array:
     parts = _selected(frame, columns).to_delayed()
     given = enumerate(parts)
     tasks = [task(_items_of_partition, part, place, columns) for place, part in given]
-    items: Array = computed([tree_sum(tasks, _joined)])[0]
-    if not len(items):
+    items: _Items = computed([tree_sum(tasks, _joined)])[0]
+    if not items.n_rows:
         raise ValueError(NO_INTERACTIONS)
-    return items
+    check_some_counts(items.n_counted, items.n_rows, columns[2])
+    return items.ids
 
 
 def frequent_items(
@@ -132,17 +142,19 @@ def _selected(frame: Any, columns: tuple[str, str, str]) -> Any:
     return frame[[user, item, *([count] if count in frame.columns else [])]]
 
 
-def _items_of_partition(part: pd.DataFrame, place: int, columns: tuple[str, str, str]) -> Array:
+def _items_of_partition(part: pd.DataFrame, place: int, columns: tuple[str, str, str]) -> _Items:
     if not len(part):
-        return np.empty(0, object)
-    return in_partition(place, _WHAT, encode, part, *columns).item_ids
+        return _Items(np.empty(0, object), 0, 0)
+    own = in_partition(place, _WHAT, encode, part, *columns)
+    return _Items(own.item_ids, len(own.counts), int(np.count_nonzero(own.counts)))
 
 
-def _joined(left: Array, right: Array) -> Array:
-    """Return the distinct ids of two arrays, in order of first appearance."""
-    if not len(left) or not len(right):
-        return left if len(left) else right
-    return np.asarray(pd.factorize(np.concatenate([left, right]))[1])
+def _joined(left: _Items, right: _Items) -> _Items:
+    """Return the sum of two parts."""
+    if not left.n_rows or not right.n_rows:
+        return left if left.n_rows else right
+    ids = np.asarray(pd.factorize(np.concatenate([left.ids, right.ids]))[1])
+    return _Items(ids, left.n_rows + right.n_rows, left.n_counted + right.n_counted)
 
 
 def _encode_partition(

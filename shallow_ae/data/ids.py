@@ -495,7 +495,7 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
         min_users = self._checked_min_users()
         self._check_half_life()
         given = read_to_fit(self, interactions)
-        check_some_counts(given.counts, self.count)
+        check_some_counts(int(np.count_nonzero(given.counts)), len(given.counts), self.count)
         columns = with_frequent_items(given, min_users)
         latest = None if columns.times is None else columns.times.values.max().item()
         weighted = decayed(columns, latest, self.half_life)
