@@ -115,12 +115,13 @@ def delete_abandoned(target: Path) -> None:
 
 def _delete(abandoned: Path, target: Path) -> None:
     """Delete a scratch folder whose lock this process holds."""
-    if (abandoned / "old").exists() and not target.exists():
-        (abandoned / "old").rename(target)  # killed between the two renames
     # A process may have made an empty folder a moment ago, and be about to lock it.
     age = time.time() - abandoned.stat().st_mtime
-    if any(abandoned.iterdir()) or age > _SECONDS_TO_LOCK:
-        shutil.rmtree(abandoned, ignore_errors=True)
+    if not any(abandoned.iterdir()) and age < _SECONDS_TO_LOCK:
+        return
+    if (abandoned / "old").exists() and not target.exists():
+        (abandoned / "old").rename(target)  # killed between the two renames
+    shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def _locked(folder: Path, *, wait: bool = False) -> int | None:
