@@ -61,10 +61,6 @@ def readable(*of_users: Any) -> list[Any]:
 
 
 def _readable(lists: Any, *, by_user: bool) -> Any:
-    if isinstance(lists, sp.dok_array | sp.dok_matrix):  # a mapping from places to values
-        return sp.csr_array(lists)
-    if sp.issparse(lists):
-        return lists
     if isinstance(lists, pd.Series) and by_user:
         if not lists.index.is_unique:
             again = lists.index[lists.index.duplicated()][0]
