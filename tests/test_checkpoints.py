@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from shallow_ae import ModelFileError, ShallowAutoEncoder, load_model, make_recommender, save_model
 from shallow_ae._model_files.container import Contents, read, write
+from shallow_ae._solvers import costs
 from shallow_ae.models import checkpoints
 
 VARIANTS = {
@@ -280,3 +281,53 @@ def test_what_cannot_work_is_told_before_the_first_step(X, path, tmp_path):
     with pytest.raises(ValueError, match="`checkpoint` needs X and the weights in one process"):
         estimator().fit(da.from_array(X.toarray()), checkpoint=path)
     assert estimator(solver="auto").fit(X, checkpoint=path).solver_ == "sgd"
+
+
+def test_two_fits_with_one_path_do_not_mix(X, path):
+    other = estimator(regularization=0.5)
+    with pytest.raises(ValueError, match=r"written by another fit: with `regularization`=0\.02"):
+        estimator().fit(
+            X,
+            callback=lambda _: other.fit(X, checkpoint=path),
+            callback_every=15,
+            checkpoint=path,
+            checkpoint_every=10,
+        )
+    path.unlink()
+
+    def end(_):
+        raise InterruptedError
+
+    def begin_another(model):
+        if model.n_iter_ == 15:
+            with suppress(InterruptedError):
+                other.fit(X, callback=end, callback_every=12, checkpoint=path, checkpoint_every=10)
+
+    model = estimator()
+    with pytest.raises(ValueError, match="written by another fit during this fit"):
+        model.fit(
+            X, callback=begin_another, callback_every=15, checkpoint=path, checkpoint_every=20
+        )
+    assert not hasattr(model, "item_weights_")
+    assert path.exists()  # the file of the other fit
+
+
+def test_a_symbolic_link_leads_to_the_checkpoint(X, path, tmp_path, killed_after):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    killed_after(1)
+    with pytest.raises(Killed):
+        estimator().fit(X, checkpoint=link, checkpoint_every=10)
+    assert path.exists()
+    model = estimator().fit(X, checkpoint=link, checkpoint_every=10)
+    assert link.is_symlink()
+    assert not path.exists()
+    assert_equal_fits(model, estimator().fit(X))
+
+
+def test_memory_for_the_copy_that_is_written_is_checked(X, path, monkeypatch):
+    need = costs.descent_need(X, 64, 60, "sparse").bytes
+    monkeypatch.setattr(costs, "free_memory", lambda: need + 60**2 * 4 - 1)
+    estimator().fit(X)
+    with pytest.raises(MemoryError):
+        estimator().fit(X, checkpoint=path)

@@ -112,6 +112,26 @@ def test_a_folder_that_a_kill_between_two_renames_took_away_is_restored(tmp_path
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_only_has_the_name_of_a_scratch_folder_is_left_alone(tmp_path):
+    target, victim = tmp_path / "out", tmp_path / "victim"
+    (victim / "old").mkdir(parents=True)
+    (tmp_path / f".out.{'0' * 32}.tmp").symlink_to(victim)
+    os.mkfifo(tmp_path / f".out.{'1' * 32}.tmp")
+    (tmp_path / f".out.{'2' * 32}.tmp").write_text("a file")
+    with folders.whole_folder(target, overwrite=False) as new:
+        (new / "part").write_text("new")
+    assert [own.name for own in target.iterdir()] == ["part"]
+    assert (victim / "old").is_dir()
+
+
+def test_a_folder_that_is_replaced_keeps_its_permissions(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir(mode=0o700)
+    with folders.whole_folder(target, overwrite=True):
+        pass
+    assert target.stat().st_mode & 0o777 == 0o700
+
+
 # Disks
 
 

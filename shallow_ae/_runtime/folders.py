@@ -54,6 +54,8 @@ def whole_folder(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     with scratch_folder(folder) as scratch:
         new = scratch / "new"
         new.mkdir()
+        if folder.exists():
+            new.chmod(folder.stat().st_mode & 0o777)
         yield new
         _flush(new)
         check_folder(folder, overwrite=overwrite)  # another process may have written it
@@ -108,9 +110,11 @@ def delete_abandoned(target: Path) -> None:
         lock = _locked(found) if pattern.fullmatch(found.name) else None
         if lock is None:
             continue
-        with suppress(FileNotFoundError):  # the process has ended meanwhile, and deleted it
-            _delete(found, target)
-        os.close(lock)
+        try:
+            with suppress(FileNotFoundError):  # the process has ended meanwhile, and deleted it
+                _delete(found, target)
+        finally:
+            os.close(lock)
 
 
 def _delete(abandoned: Path, target: Path) -> None:
@@ -119,7 +123,7 @@ def _delete(abandoned: Path, target: Path) -> None:
     age = time.time() - abandoned.stat().st_mtime
     if not any(abandoned.iterdir()) and age < _SECONDS_TO_LOCK:
         return
-    if (abandoned / "old").exists() and not target.exists():
+    if (abandoned / "old").exists() and not os.path.lexists(target):
         (abandoned / "old").rename(target)  # killed between the two renames
     shutil.rmtree(abandoned, ignore_errors=True)
 
@@ -129,8 +133,9 @@ def _locked(folder: Path, *, wait: bool = False) -> int | None:
     if fcntl is None:
         return None
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # deleted meanwhile
+        # Only a folder: neither a link to one, nor a pipe, whose opening would wait.
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # deleted meanwhile, or something else
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

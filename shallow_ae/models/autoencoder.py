@@ -272,10 +272,11 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         checkpoint : str or path, default=None
             File that saves the progress of a long fit by gradient descent, for a fit that is killed
             or interrupted: call `fit` with the same arguments again. If the file exists, the fit
-            continues from it, and the model equals that of an uninterrupted fit, bit for bit. The
-            file is deleted when `fit` returns. It holds n_items^2 numbers, and its writing needs
-            the extra ``files``. `callback` may be called twice after the same step. Not available
-            with "exact" or for a Dask array.
+            continues from it, and the model equals that of an uninterrupted fit with the same
+            arguments, bit for bit. The file is deleted when `fit` returns. It holds n_items^2
+            numbers; its writing needs as much memory, and the extra ``files``. `callback` may be
+            called twice after the same step. Each fit needs a path of its own. Not available with
+            "exact" or for a Dask array.
         checkpoint_every : int, default=25
             Number of steps after which `checkpoint` is replaced.
 

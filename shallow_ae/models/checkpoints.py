@@ -52,8 +52,10 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], every: int, fit: dict[str, Any]) -> None:
         self.every = every
-        self._path = path
+        self._name = os.fspath(path)
+        self._path = Path(os.path.realpath(path))  # a symbolic link is kept, as by `write`
         self._fit = fit
+        self._own: tuple[int, ...] | None = None  # what tells the file of this fit from others
 
     def read(self) -> SavedDescent | None:
         """Return what the file holds, or None if there is no file.
@@ -65,7 +67,8 @@ class Checkpoint:
         ValueError
             If it is a checkpoint of another fit.
         """
-        if not Path(self._path).exists():
+        self._own = self._found()
+        if self._own is None:
             return None
         try:
             contents = read(self._path)
@@ -79,7 +82,18 @@ class Checkpoint:
         return saved
 
     def write(self, saved: SavedDescent) -> None:
-        """Replace the file in one step."""
+        """Replace the file in one step.
+
+        Raises
+        ------
+        ValueError
+            If another fit has written the file meanwhile.
+        """
+        if self._found() not in (None, self._own):
+            raise ValueError(
+                f"`checkpoint`={self._name!r} was written by another fit during this fit. Pass "
+                "each fit a path of its own. In a search, fit without `checkpoint`."
+            )
         progress = saved.progress
         document = {
             "schema": SCHEMA,
@@ -92,11 +106,21 @@ class Checkpoint:
         scores = np.array(saved.validation_curve, np.float64)
         arrays = {"P": progress.P, "losses": progress.losses, "validation_curve": scores}
         write(self._path, Contents(document, arrays))
+        self._own = self._found()
 
     def remove(self) -> None:
-        """Delete the file, if there is one, and what processes left that were killed at it."""
-        Path(self._path).unlink(missing_ok=True)
-        delete_abandoned(Path(self._path).resolve())
+        """Delete the file of this fit, and what processes left that were killed at it."""
+        if self._found() == self._own:
+            self._path.unlink(missing_ok=True)
+        delete_abandoned(self._path)
+
+    def _found(self) -> tuple[int, ...] | None:
+        """Return what tells the file from others, or None if there is no file."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _check_fit(self, found: dict[str, Any]) -> None:
         others = [
@@ -106,7 +130,7 @@ class Checkpoint:
         ]
         if others:
             raise ValueError(
-                f"`checkpoint`={os.fspath(self._path)!r} was written by another fit: with "
+                f"`checkpoint`={self._name!r} was written by another fit: with "
                 f"{', '.join(others)}. {_WAY_OUT}"
             )
 

@@ -54,6 +54,8 @@ def fit(
     A keyboard interrupt ends the descent between two steps. The caller stores the state first and
     then raises the returned interrupt.
     """
+    if checkpoint and isinstance(data, DescentRows):
+        check_descent_fits(parameters, data.X, is_saved=True)
     saved = checkpoint.read() if checkpoint else None
     training = _Training(parameters, objective, data, before, saved=saved)
     monitors: list[Monitor] = []
@@ -106,10 +108,17 @@ def single_pass(
     return training.state(found.weights, found.diagonal, found.losses, len(found.losses))
 
 
-def check_descent_fits(parameters: DescentParameters, X: Interactions) -> None:
-    """Raise a MemoryError if a descent on checked rows needs more than the free memory."""
+def check_descent_fits(
+    parameters: DescentParameters, X: Interactions, *, is_saved: bool = False
+) -> None:
+    """Raise a MemoryError if a descent on checked rows needs more than the free memory.
+
+    Saving needs memory for a copy of the weights, which the writer of the file makes.
+    """
     layout = choose_layout(X, backend())
     need = descent_need(X, parameters.batch_size, parameters.max_iter, layout)
+    if is_saved:
+        need = need._replace(bytes=need.bytes + X.shape[1] ** 2 * X.dtype.itemsize)
     n_entries = X.nnz if sp.issparse(X) else X.size
     check_memory("sgd", need, {"exact": lambda: exact_need(X.shape, n_entries, X.dtype.itemsize)})
 
