@@ -115,7 +115,7 @@ def ask_while_changing(
 
         def ask(number: int) -> None:
             chance = random.Random(f"{seed} {number}")
-            while not end.is_set():
+            while not end.is_set() or not n_answers[number]:
                 name = chance.choice(sorted(subject.questions))
                 answer = answer_of(subject.questions[name])
                 n_answers[number] += 1
@@ -139,7 +139,7 @@ def _change_for(seconds: float, subject: Subject, errors: list[str]) -> int:
     """Go through the cycle of changes for this time, and return how many there were."""
     stop, n_changes = time.monotonic() + seconds, 0
     try:
-        while time.monotonic() < stop:
+        while time.monotonic() < stop or n_changes < len(subject.changes):
             subject.changes[n_changes % len(subject.changes)]()
             n_changes += 1
     except Exception as error:  # whatever a user may get

@@ -61,14 +61,16 @@ def ended_by_a_callback(X):
 def resumed(X):
     """Return a model whose fit was ended by a callback and continued from its checkpoint."""
 
-    def end(model):
-        if model.n_iter_ == 12:
+    def end_once(model):
+        if model.n_iter_ == 12 and ended.append(model) is None and len(ended) == 1:
             raise InterruptedError
 
+    ended = []
     with tempfile.TemporaryDirectory() as folder:
         arguments = {"checkpoint": Path(folder, "fit"), "checkpoint_every": 5}
+        arguments |= {"callback": end_once, "callback_every": 12}
         with suppress(InterruptedError):
-            quick(**VARIANT).fit(X, callback=end, callback_every=12, **arguments)
+            quick(**VARIANT).fit(X, **arguments)
         return quick(**VARIANT).fit(X, **arguments)
 
 

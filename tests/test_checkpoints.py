@@ -129,6 +129,8 @@ def test_an_interrupted_fit_leaves_its_checkpoint(X, path):
     with pytest.raises(KeyboardInterrupt, match="after step 36 of 60"):
         model.fit(X, callback=interrupt, callback_every=12, checkpoint=path, checkpoint_every=10)
     assert model.n_iter_ == 36
+    with pytest.raises(ValueError, match="`callback_every`=12, not None"):
+        estimator().fit(X, checkpoint=path, checkpoint_every=10)
     steps = []
     model = estimator().fit(
         X,

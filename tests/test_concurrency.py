@@ -23,7 +23,8 @@ def _frequent_switches():
     sys.setswitchinterval(before)
 
 
-@pytest.mark.filterwarnings("ignore")  # of columns that a state does not know
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of columns that a state does not know
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "kind",
     [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
@@ -44,11 +45,11 @@ def take_over_in_parts(estimator, trained):
     return estimator
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_mixture_of_two_states_is_found(monkeypatch):
     monkeypatch.setattr(popularity, "take_over", take_over_in_parts)
-    counted = asking.ask_while_changing("popularity", 0.5, n_threads=4)
-    assert counted.wrong
+    trials = (asking.ask_while_changing("popularity", 0.5, 4, seed) for seed in range(20))
+    assert any(counted.wrong for counted in trials)  # the first trial, if a core is free
 
 
 class Refitting:

@@ -330,18 +330,22 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         trial = copy(self)
         data = descent_rows_of(trial, X, sample_weight, reset=before is None)
         fit = descent_parameters_of(self), objective_of(self, data), data, before
-        saved = None if checkpoint is None else checkpoint_of(checkpoint, checkpoint_every, *fit)
+        file = None
+        if checkpoint is not None:
+            pauses = {"checkpoint_every": checkpoint_every}
+            pauses |= {"callback_every": callback_every} if callback else {}
+            file = checkpoint_of(checkpoint, pauses, *fit)
         trial._fitted, interrupt = fit_sgd.fit(
             *fit,
             on_state=Callback(callback, trial) if callback else None,
             every=callback_every,
-            checkpoint=saved,
+            checkpoint=file,
         )
         take_over(self, trial)
         if interrupt:
             raise interrupt
-        if saved:
-            saved.remove()
+        if file:
+            file.remove()
         return self
 
     @available_if(_has_training_data)  # type: ignore[untyped-decorator]

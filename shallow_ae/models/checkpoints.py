@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -165,20 +165,24 @@ def check_checkpoint(checkpoint: Any, checkpoint_every: int) -> None:
 
 def checkpoint_of(
     path: str | os.PathLike[str],
-    every: int,
+    pauses: Mapping[str, int],
     parameters: DescentParameters,
     objective: Objective,
     data: DescentRows | PartitionedRows,
     before: AutoEncoderState | None,
 ) -> Checkpoint:
-    """Return the checkpoint of a fit to checked rows."""
+    """Return the checkpoint of a fit to checked rows.
+
+    `pauses` holds `checkpoint_every`, and `callback_every` if there is a callback: the weights are
+    scaled and scaled back for a callback, which rounds them.
+    """
     if isinstance(data, PartitionedRows) or n_processes() > 1:
         raise ValueError(
             "`checkpoint` needs X and the weights in one process. Pass `X` in memory, or set "
             "`checkpoint`=None and save models from a `callback`."
         )
     check_writable(path)
-    fit = parameters._asdict() | objective._asdict() | {"checkpoint_every": every}
+    fit = parameters._asdict() | objective._asdict() | {"callback_every": None, **pauses}
     del fit["verbose"]
     # A number that was drawn is in the file. Another process would draw another number.
     if not isinstance(parameters.random_state, numbers.Integral):
@@ -190,7 +194,7 @@ def checkpoint_of(
     fit["warm_start"] = before and _digest(
         *_arrays(before.weights.materialized().P), before.diagonal
     )
-    return Checkpoint(path, every, fit)
+    return Checkpoint(path, pauses["checkpoint_every"], fit)
 
 
 def _saved_descent(

@@ -60,7 +60,7 @@ def fit(
     training = _Training(parameters, objective, data, before, saved=saved)
     monitors: list[Monitor] = []
     if checkpoint:
-        monitors.append(CheckpointMonitor(checkpoint, saved, training.saved))
+        monitors.append(CheckpointMonitor(checkpoint, saved, training.descent_to_save))
     del saved  # so that the file's old weights are freed once the descent has copied them
     monitors += training.stopping_monitors(parameters)
     if on_state:
@@ -174,7 +174,7 @@ class _Training:
         self.descent = descent_of(data, self._counts, objective, options, random, before)
         self.learning_rate = saved.learning_rate if saved else self.descent.learning_rate()
         if saved:
-            self._resume(saved)
+            self._continue_from(saved)
         if is_stream and before and parameters.learning_rate == "auto":
             self.learning_rate = min(self.learning_rate, before.learning_rate or math.inf)
 
@@ -188,13 +188,13 @@ class _Training:
             return [LossPlateau(parameters.tol, parameters.n_iter_no_change)]
         return []
 
-    def saved(self) -> SavedDescent:
+    def descent_to_save(self) -> SavedDescent:
         """Return, during a pause, what a checkpoint holds."""
         scores = self.early_stopping.scores if self.early_stopping else []
         progress = self._descent_in_memory().progress()
         return SavedDescent(progress, self._seed, self.learning_rate, scores)
 
-    def _resume(self, saved: SavedDescent) -> None:
+    def _continue_from(self, saved: SavedDescent) -> None:
         self._descent_in_memory().resume(saved.progress)
         if self.early_stopping:
             self.early_stopping.scores += saved.validation_curve
