@@ -185,7 +185,7 @@ def test_exact_updates_need_an_exact_fit():
         descended.set_params(solver="exact").partial_fit(X)
     with pytest.raises(NotFittedError):
         exact().forget(X)
-    with pytest.raises(ValueError, match="`callback` is called between steps"):
+    with pytest.raises(ValueError, match="`callback` and `checkpoint` come between steps"):
         exact().fit(X, callback=print)
 
 

@@ -37,6 +37,8 @@ BROKEN = {  # an object, the name of a part of it, and what is put there
 @pytest.fixture
 def module_of(monkeypatch):
     """Return a function that imports a program of the folder."""
+    for file in FOLDER.glob("*.py"):  # other folders have modules of the same names
+        monkeypatch.delitem(sys.modules, file.stem, raising=False)
     before = dict(sys.modules)
     monkeypatch.syspath_prepend(str(FOLDER))
     yield importlib.import_module
