@@ -115,13 +115,12 @@ def ask_while_changing(
 
         def ask(number: int) -> None:
             chance = random.Random(f"{seed} {number}")
-            while not end.is_set() or not n_answers[number]:
-                name = chance.choice(sorted(subject.questions))
-                answer = answer_of(subject.questions[name])
-                n_answers[number] += 1
-                if not answers.has(name, answer):
-                    found = counted.errors if isinstance(answer, tuple) else counted.wrong
-                    found.append(f"{name}: {answer}")
+            try:
+                while not end.is_set() or not n_answers[number]:
+                    _ask(subject, answers, counted, chance.choice(sorted(subject.questions)))
+                    n_answers[number] += 1
+            except Exception as error:  # of this program
+                counted.errors.append(f"a thread: {error!r}")
 
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(n_threads)]
         for thread in threads:
@@ -133,6 +132,14 @@ def ask_while_changing(
             for thread in threads:
                 thread.join()
     return counted._replace(answers=sum(n_answers), changes=n_changes)
+
+
+def _ask(subject: Subject, answers: Answers, counted: Counted, name: str) -> None:
+    """Ask one question, and note an answer that no state gives."""
+    answer = answer_of(subject.questions[name])
+    if not answers.has(name, answer):
+        found = counted.errors if isinstance(answer, tuple) else counted.wrong
+        found.append(f"{name}: {answer}")
 
 
 def _change_for(seconds: float, subject: Subject, errors: list[str]) -> int:

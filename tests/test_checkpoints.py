@@ -285,6 +285,16 @@ def test_what_cannot_work_is_told_before_the_first_step(X, path, tmp_path):
     assert estimator(solver="auto").fit(X, checkpoint=path).solver_ == "sgd"
 
 
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_fit(X, path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write", full)
+    with pytest.warns(UserWarning, match="No checkpoint after step 40, .*No space left"):
+        model = estimator().fit(X, checkpoint=path, checkpoint_every=40)
+    assert_equal_fits(model, estimator().fit(X))
+
+
 def test_two_fits_with_one_path_do_not_mix(X, path):
     other = estimator(regularization=0.5)
     with pytest.raises(ValueError, match=r"written by another fit: with `regularization`=0\.02"):

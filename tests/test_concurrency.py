@@ -24,7 +24,6 @@ def _frequent_switches():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of columns that a state does not know
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "kind",
     [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],

@@ -74,7 +74,7 @@ def test_the_program_sees_a_file_that_is_lost():
 
 def left_by_a_kill(target, name):
     """Make a folder as a killed process leaves it beside a target, with a folder in it."""
-    left = target.with_name(f".{target.name}.{'0' * 32}.tmp")
+    left = target.with_name(f".{target.name}.{folders._host()}{'0' * 24}.tmp")
     (left / name).mkdir(parents=True)
     return left
 
@@ -88,7 +88,10 @@ def test_what_a_killed_process_left_is_deleted_by_the_next(tmp_path):
         names = sorted(own.name for own in tmp_path.iterdir())
         with folders.scratch_folder(target):  # a second process: the lock keeps the first's folder
             assert set(names) <= {own.name for own in tmp_path.iterdir()}
-    assert sorted(own.name for own in tmp_path.iterdir()) == [f".other.{'0' * 32}.tmp", "out"]
+    assert sorted(own.name for own in tmp_path.iterdir()) == [
+        f".other.{folders._host()}{'0' * 24}.tmp",
+        "out",
+    ]
     assert [own.name for own in target.iterdir()] == ["file"]
 
 
@@ -115,9 +118,9 @@ def test_a_folder_that_a_kill_between_two_renames_took_away_is_restored(tmp_path
 def test_what_only_has_the_name_of_a_scratch_folder_is_left_alone(tmp_path):
     target, victim = tmp_path / "out", tmp_path / "victim"
     (victim / "old").mkdir(parents=True)
-    (tmp_path / f".out.{'0' * 32}.tmp").symlink_to(victim)
-    os.mkfifo(tmp_path / f".out.{'1' * 32}.tmp")
-    (tmp_path / f".out.{'2' * 32}.tmp").write_text("a file")
+    (tmp_path / f".out.{folders._host()}{'0' * 24}.tmp").symlink_to(victim)
+    os.mkfifo(tmp_path / f".out.{folders._host()}{'1' * 24}.tmp")
+    (tmp_path / f".out.{folders._host()}{'2' * 24}.tmp").write_text("a file")
     with folders.whole_folder(target, overwrite=False) as new:
         (new / "part").write_text("new")
     assert [own.name for own in target.iterdir()] == ["part"]

@@ -100,6 +100,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{path} cannot be written: there is no folder {folder}.")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(
+            f"{path} cannot be written: {folder} is read-only. Pass another path."
+        )
 
 
 def read(path: str | os.PathLike[str], *, mapped: bool = True) -> Contents:

@@ -38,7 +38,7 @@ def _left_in_groups() -> Iterator[int]:
         for folder in (group, *group.parents):
             if not folder.is_relative_to(mount):
                 break
-            with suppress(OSError):  # the group at the top may have no files
+            with suppress(OSError, ValueError):  # the group at the top may have no files
                 yield _left_in(folder, names)
 
 
@@ -47,7 +47,9 @@ def _left_in(folder: Path, names: _Names) -> int:
     if limit == "max":
         return sys.maxsize
     used = int((folder / names.used).read_text(encoding="ascii"))
-    statistics = (folder / "memory.stat").read_text(encoding="ascii")
+    statistics = ""
+    with suppress(OSError):
+        statistics = (folder / "memory.stat").read_text(encoding="ascii")
     cached = re.search(rf"^{names.cached} (\d+)$", statistics, re.MULTILINE)
     return int(limit) - used + (int(cached[1]) if cached else 0)
 
@@ -67,19 +69,26 @@ def _mounts() -> Iterator[tuple[int, Path, Path]]:
     """Yield the version, the group at the top, and the folder of each mounted hierarchy."""
     for line in _lines("mountinfo"):
         before, _, after = line.partition(" - ")
-        kind, _, options = after.partition(" ")
-        inside, mount = (Path(part.replace("\\040", " ")) for part in before.split()[3:5])
+        fields, (kind, *options) = before.split(), after.split() or [""]
+        if len(fields) < 5 or kind not in ("cgroup", "cgroup2"):
+            continue
+        inside, mount = (Path(_decoded(part)) for part in fields[3:5])
         if kind == "cgroup2":
             yield 2, inside, mount
-        elif kind == "cgroup" and "memory" in options.split()[-1].split(","):
+        elif options and "memory" in options[-1].split(","):
             yield 1, inside, mount
+
+
+def _decoded(path: str) -> str:
+    """Return a path in which the system writes spaces and the like as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def _paths() -> dict[int, str]:
     """Return the path of this process's group in the hierarchy of each version."""
     found = {}
     for line in _lines("cgroup"):
-        number, controllers, path = line.split(":", maxsplit=2)
+        number, controllers, path = [*line.split(":", maxsplit=2), "", ""][:3]
         if number == "0" and not controllers:
             found[2] = path
         elif "memory" in controllers.split(","):

@@ -6,11 +6,13 @@ import ctypes
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +24,7 @@ except ImportError:  # Windows
 
 _IS_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _IS_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_SECONDS_TO_LOCK = 60.0
+_SECONDS_TO_LOCK, _SECONDS_OF_OTHER_HOSTS = 60.0, 86_400.0
 _LONGEST = 200  # bytes of a name, of the 255 that file systems allow
 
 
@@ -71,7 +73,7 @@ def scratch_folder(target: Path) -> Iterator[Path]:
     killed leaves its folder; the next process that writes to the same target deletes it. A folder
     of a living process is locked, and the system unlocks it when the process ends.
     """
-    scratch = target.with_name(f".{_stem(target)}.{uuid4().hex}.tmp")
+    scratch = target.with_name(f".{_stem(target)}.{_host()}{uuid4().hex[8:]}.tmp")
     try:
         delete_abandoned(target)
         scratch.mkdir(mode=0o700)  # what is written may be for fewer eyes than its folder
@@ -83,9 +85,9 @@ def scratch_folder(target: Path) -> Iterator[Path]:
             if lock is not None:
                 os.close(lock)
     except OSError as error:
-        if (told := _told(error, target, scratch)) is None:
+        if (explained := _explained(error, target, scratch)) is None:
             raise
-        raise told from error
+        raise explained from error
 
 
 def flush_folder(folder: Path) -> None:
@@ -104,24 +106,40 @@ def _stem(target: Path) -> str:
 
 
 def delete_abandoned(target: Path) -> None:
-    """Delete the scratch folders of processes that were killed while they wrote to `target`."""
-    pattern = re.compile(rf"\.{re.escape(_stem(target))}\.[0-9a-f]{{32}}\.tmp")
-    for found in list(target.parent.iterdir()):
-        lock = _locked(found) if pattern.fullmatch(found.name) else None
-        if lock is None:
+    """Delete the scratch folders of processes that were killed while they wrote to `target`.
+
+    Locks may not reach other hosts that share the folder. Their scratch folders are deleted after a
+    day without a change.
+    """
+    pattern = re.compile(rf"\.{re.escape(_stem(target))}\.([0-9a-f]{{8}})[0-9a-f]{{24}}\.tmp")
+    found_there: list[Path] = []
+    with suppress(PermissionError):  # a folder that may be written to, but not listed
+        found_there += target.parent.iterdir()
+    for found in found_there:
+        named = pattern.fullmatch(found.name)
+        lock = _locked(found) if named else None
+        if named is None or lock is None:
             continue
         try:
             with suppress(FileNotFoundError):  # the process has ended meanwhile, and deleted it
-                _delete(found, target)
+                _delete(found, target, is_own_host=named[1] == _host())
         finally:
             os.close(lock)
 
 
-def _delete(abandoned: Path, target: Path) -> None:
+@cache
+def _host() -> str:
+    """Return eight characters that tell this host from others."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _delete(abandoned: Path, target: Path, *, is_own_host: bool) -> None:
     """Delete a scratch folder whose lock this process holds."""
     # A process may have made an empty folder a moment ago, and be about to lock it.
     age = time.time() - abandoned.stat().st_mtime
-    if not any(abandoned.iterdir()) and age < _SECONDS_TO_LOCK:
+    if age < _SECONDS_TO_LOCK and not any(abandoned.iterdir()):
+        return
+    if age < _SECONDS_OF_OTHER_HOSTS and not is_own_host:
         return
     if (abandoned / "old").exists() and not os.path.lexists(target):
         (abandoned / "old").rename(target)  # killed between the two renames
@@ -176,9 +194,10 @@ def _flush(folder: Path) -> None:
     flush_folder(folder)
 
 
-def _told(error: OSError, target: Path, scratch: Path) -> OSError | None:
+def _explained(error: OSError, target: Path, scratch: Path) -> OSError | None:
     """Return the error of a write to `target`, with what to do; None for others."""
-    is_ours = error.filename is None or Path(error.filename).is_relative_to(scratch)
+    name = error.filename
+    is_ours = name is None or (isinstance(name, str) and Path(name).is_relative_to(scratch))
     if error.errno is None or not is_ours:
         return None
     if error.errno == errno.EFBIG:

@@ -51,7 +51,7 @@ def start_jax() -> None:
     RuntimeError
         If this process was forked from one that had used JAX.
     MemoryError
-        If a limit of the process leaves JAX too few addresses.
+        If a limit of the process leaves JAX too little address space.
     """
     global _is_started
     if _is_lost:
@@ -66,14 +66,14 @@ def start_jax() -> None:
 
 
 def check_addresses() -> None:
-    """Raise a MemoryError if a limit of the process leaves too few addresses to start JAX.
+    """Raise a MemoryError if a limit of the process leaves too little address space to start JAX.
 
     An import of JAX, or its start, would fail with less helpful errors or end the process.
     """
     left = sys.maxsize if _is_started else left_to_process()
     if left < _ADDRESSES:
         raise MemoryError(
-            f"JAX needs {gib(_ADDRESSES)} of addresses when it starts, and the limit of this "
+            f"JAX needs {gib(_ADDRESSES)} of address space when it starts, and the limit of this "
             f"process leaves {gib(left)}. Raise the limit (`ulimit -v`), or use solver='exact' or "
             "SparseShallowAutoEncoder, which need no JAX on a CPU."
         )

@@ -55,7 +55,7 @@ def left_to_process() -> int:
 
 
 def address_space_of_code() -> int:
-    """Return how many bytes of addresses a fit takes beside its arrays, most of them never used.
+    """Return the bytes of address space that a fit takes beside its arrays, most of them unused.
 
     A thread reserves 8 MiB for its stack and 64 MiB for the C library's allocator, and OpenBLAS
     some 64 MiB for all threads. The compiler takes 256 MiB as soon as it is loaded. If addresses

@@ -275,8 +275,9 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
             continues from it, and the model equals that of an uninterrupted fit with the same
             arguments, bit for bit. The file is deleted when `fit` returns. It holds n_items^2
             numbers; its writing needs as much memory, and the extra ``files``. `callback` may be
-            called twice after the same step. Each fit needs a path of its own. Not available with
-            "exact" or for a Dask array.
+            called twice after the same step. Each fit needs a path of its own. With `warm_start`,
+            the estimator must be as it was before the fit. Not available with "exact" or for a Dask
+            array.
         checkpoint_every : int, default=25
             Number of steps after which `checkpoint` is replaced.
 
@@ -305,7 +306,8 @@ class ShallowAutoEncoder(AutoEncoderUpdatesMixin, BaseEstimator):
         ConvergenceWarning
             If `tol` is set and not reached within `max_iter` steps.
         UserWarning
-            If `residual_` is too large for the data type.
+            If `residual_` is too large for the data type, or a checkpoint cannot be written, as on
+            a full disk. The fit goes on, and an earlier checkpoint remains.
         """
         check_parameters(self)
         check_callback(callback, callback_every)

@@ -18,6 +18,7 @@ from shallow_ae._model_files.document import SCHEMA, checked_document, damage_as
 from shallow_ae._objective.objective import Objective
 from shallow_ae._runtime.folders import delete_abandoned
 from shallow_ae._runtime.jax_settings import n_processes
+from shallow_ae._runtime.warnings import warn_caller
 from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.arguments import check_integer, plain
 from shallow_ae.models.descent_rows import DescentRows
@@ -152,13 +153,17 @@ class CheckpointMonitor:
         """Write a checkpoint if this step is a multiple of `every`; return False."""
         n_steps = len(descent.losses)
         if n_steps % self.every == 0 and n_steps > self._n_resumed and not descent.is_at_end:
-            self._checkpoint.write(self._save())
+            try:
+                self._checkpoint.write(self._save())
+            except OSError as error:
+                warn_caller(f"No checkpoint after step {n_steps}, and the fit goes on: {error}")
         return False
 
 
 def check_checkpoint(checkpoint: Any, checkpoint_every: int) -> None:
     """Raise an error unless `checkpoint` is a path or None, and `checkpoint_every` is >= 1."""
-    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+    path = os.fspath(checkpoint) if isinstance(checkpoint, str | os.PathLike) else None
+    if checkpoint is not None and not isinstance(path, str):
         raise TypeError(f"`checkpoint`={checkpoint!r} must be the path of a file, or None.")
     check_integer("checkpoint_every", checkpoint_every, low=1)
 

@@ -239,7 +239,7 @@ class GradientDescent:
         P = self._P
         lent = P.view()
         lent.flags.writeable = False
-        with self._loop.changed(lambda: self._finish(P), lambda: self._resume(P)):
+        with self._loop.changed(lambda: self._finish(P), lambda: self._unfinish(P)):
             yield DenseWeights(lent), self._diagonal
 
     def _descend(
@@ -296,7 +296,7 @@ class GradientDescent:
         np.fill_diagonal(P, 0)
         scale_by_counts(P, self._item_counts, self._objective.item_exponent)
 
-    def _resume(self, P: Array) -> None:
+    def _unfinish(self, P: Array) -> None:
         """Undo the changes of `_finish`."""
         scale_by_counts(P, self._item_counts, -self._objective.item_exponent)
         np.fill_diagonal(P, self._diagonal)
