@@ -121,7 +121,8 @@ def main(target):
 
 
 def _supervise(given):
-    """Start children until the time is over, and count what they have tried and found."""
+    """Start children until the time is over, and tell what they have tried and found."""
+    given.findings /= Path(sys.argv[0]).stem  # of this target: others may run at the same time
     given.findings.mkdir(parents=True, exist_ok=True)
     end, n_cases, seed = time.monotonic() + given.seconds, 0, given.seed
     earlier = set(given.findings.iterdir())
@@ -142,6 +143,8 @@ def _supervise(given):
             if cause and not (own / _CURRENT).exists():
                 raise SystemExit(f"The target cannot start: {cause}.")
     found = {file for file in given.findings.iterdir() if file.suffix == ".txt"} - earlier
+    for file in sorted(found):
+        print(f"{file.with_suffix('.bin')}:\n{file.read_text(encoding='utf-8')}")
     print(json.dumps({"cases": n_cases, "findings": len(found)}))
 
 

@@ -45,7 +45,7 @@ def plain_listens(data):
     if not lines:
         raise Refused(None)
     for number, fields in lines.items():
-        count = fields[-1]
+        count = fields[-1].strip("\v\f")  # as `float` does
         if len(fields) != 3 or not _NUMBER.fullmatch(count) or not 0 <= float(count) < math.inf:
             raise Refused(number)
     return [(user, item, float(count)) for user, item, count in lines.values()]
