@@ -233,6 +233,7 @@ def test_a_pipeline_learns_and_scores_from_a_frame(listens):
     np.testing.assert_array_equal(pipeline.predict(listens), quick().fit(X).predict(X))
 
 
+@pytest.mark.slow
 def test_grid_search_over_users_in_two_processes(X):
     X = LogCountTransformer().fit_transform(X)
     grid = {"learning_rate": [1e-4, 1e-2], "regularization": [0.02, 2.0]}

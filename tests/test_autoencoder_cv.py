@@ -419,6 +419,7 @@ def test_a_user_larger_than_all_others_leaves_no_rounding_errors():
 @two_cores
 @pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize("is_tight", [False, True])
+@pytest.mark.slow
 def test_memory_is_what_is_documented(monkeypatch, is_tight):
     if is_tight:
         monkeypatch.setattr(gram_folds, "free_memory", lambda: 1000)

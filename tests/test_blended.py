@@ -121,6 +121,7 @@ def assert_are_the_best(items, table, allowed, off=1e-9):
     names=st.lists(st.sampled_from(list(PARTS)), min_size=1, max_size=4, unique=True),
     seed=st.integers(0, 2**32 - 1),
 )
+@pytest.mark.slow
 def test_any_parts_add_up(problem, names, seed):
     X, _ = problem
     rng = np.random.default_rng(seed)

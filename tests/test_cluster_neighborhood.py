@@ -105,6 +105,7 @@ def test_partitions_give_what_the_stacked_rows_give(n_neighbors, objective, n_pa
 
 
 @pytest.mark.parametrize("task_bytes", [ROOMY, TIGHT])
+@pytest.mark.slow
 def test_single_precision_stays_single(task_bytes):
     both = solve_both(listens(np.float32), PLAIN, 20, 7, task_bytes)
     assert_agree(*both, off=rounding(N_ITEMS, np.float32))

@@ -106,8 +106,9 @@ def X():
 
 @pytest.mark.parametrize(
     ("n_partitions", "order"),
-    [(1, "given"), (7, "shuffled"), pytest.param(40, "shuffled", marks=pytest.mark.slow)],
+    [(1, "given"), (7, "shuffled"), (40, "shuffled")],
 )
+@pytest.mark.slow
 def test_a_fit_from_parquet_is_the_fit_in_memory(client, listens, tmp_path, n_partitions, order):
     if order == "shuffled":
         listens = listens.sample(frac=1, random_state=n_partitions)
@@ -261,6 +262,7 @@ def test_arrays_of_any_kind_of_block(threads, X):
         np.testing.assert_allclose(found.predict(dense).compute(), found.predict(X))
 
 
+@pytest.mark.slow
 def test_a_sum_of_models(threads, X):
     model = BlendedRecommender([("near", NEAREST), ("far", LOW_RANK)], weights=[1, 0.5])
     expected, found = clone(model).fit(X), clone(model).fit(cut(X, 3))

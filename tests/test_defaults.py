@@ -280,6 +280,7 @@ def test_the_value_ranks_nearly_as_well_as_the_best_on_movielens(ml_1m, model, l
     assert ndcg_score(hidden, found, k=100) > least
 
 
+@pytest.mark.slow
 def test_the_default_recommender_on_lastfm(lastfm_folder):
     listens = fetch_lastfm(lastfm_folder).listens
     visible, hidden = hold_out_items(listens, random_state=0)

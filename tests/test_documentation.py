@@ -38,7 +38,17 @@ def run(page, capsys):
 
 
 @pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # by another Dask dashboard
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda p: p.name)
+SLOW = {"cluster.md", "jax.md"}  # the first starts a cluster, the second compiles many functions
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.name in SLOW))
+        for page in PAGES
+        if blocks(page)
+    ],
+)
 def test_python_blocks_run_in_order_and_print_what_is_shown(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run(page, capsys)

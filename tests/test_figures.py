@@ -57,6 +57,7 @@ def test_a_changed_result_changes_the_fingerprint(results):
 
 
 @pytest.mark.parametrize("name", plots.PLOTS)
+@pytest.mark.slow
 def test_a_plot_is_drawn_twice_the_same_with_its_fingerprint(name, results):
     text = plots.draw(results, name, "light")
     assert plots.fingerprint(results) in text

@@ -285,6 +285,7 @@ def test_a_stack_holds_its_batches_whatever_their_sizes(listens):
         np.testing.assert_array_equal(products[1], products[2])
 
 
+@pytest.mark.slow
 def test_calls_with_any_number_of_rows_share_what_is_compiled(listens):
     step_module.steps.clear_cache()
     model = ShallowAutoEncoder(random_state=0)

@@ -55,6 +55,7 @@ def test_from_files_to_files(jukebox, files, tmp_path, settings, capsys):
     assert figures[0] > max(figures[1:])  # seen: 1.6 times
 
 
+@pytest.mark.slow
 def test_the_default_is_made_up_and_follows_its_seed(jukebox, tmp_path):
     arguments = ["--seed", "1", "--out"]
     first = jukebox.main([*arguments, str(tmp_path / "a")])

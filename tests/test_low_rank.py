@@ -284,6 +284,7 @@ def test_columns_are_found_by_name():
     np.testing.assert_array_equal(model.transform(shuffled), model.transform(X))
 
 
+@pytest.mark.slow
 def test_it_ranks_better_than_popularity_on_movielens(ml_1m):
     X, _ = ml_1m
     low_rank = LowRankAutoEncoder(128, random_state=0).fit(X)

@@ -101,6 +101,7 @@ def densely(X):
     ],
 )
 @pytest.mark.parametrize("all_count", [True, False])
+@pytest.mark.slow
 def test_a_fit_on_the_nearest_takes_what_is_planned(
     shape, density, n_neighbors, given, least, all_count
 ):

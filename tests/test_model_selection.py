@@ -173,6 +173,7 @@ def test_a_search_on_frames_keeps_users_together(listens):
     assert len(search.cv_results_["params"]) == 4
 
 
+@pytest.mark.slow
 def test_a_search_runs_in_processes(X):
     search = GridSearchCV(
         make_pipeline(LogCountTransformer(), exact()),

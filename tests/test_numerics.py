@@ -52,6 +52,7 @@ print(in_child(descend), in_child(exact), in_child(nearest))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.slow
 def test_a_forked_process_fits_without_jax_and_says_why_it_cannot_with_it():
     settings = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", PROGRAM]

@@ -159,6 +159,7 @@ def test_a_peer_that_does_not_install_is_absent(tmp_path, monkeypatch):
     assert (found.python, found.versions, found.absent) == ("", {}, "ERROR: no wheel")
 
 
+@pytest.mark.slow
 def test_a_child_measures_and_its_lists_are_scored(tmp_path):
     X = sp.random_array((60, 40), density=0.3, rng=0, format="csr", dtype=np.float32)
     X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)

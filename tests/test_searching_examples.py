@@ -20,6 +20,7 @@ def program(request):
 
 
 @pytest.mark.parametrize("program", ["tuning"], indirect=True)
+@pytest.mark.slow
 def test_the_search_chooses_what_a_loop_does(program, monkeypatch, capsys):
     rates, unweighted = program.GRID
     fewer = {
@@ -40,6 +41,7 @@ def test_the_search_chooses_what_a_loop_does(program, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("program", ["pictures"], indirect=True)
+@pytest.mark.slow
 def test_the_pictures_are_drawn(program, tmp_path):
     program.main(["--out", str(tmp_path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -50,6 +52,7 @@ def test_the_pictures_are_drawn(program, tmp_path):
 
 
 @pytest.mark.parametrize("program", ["model_pictures"], indirect=True)
+@pytest.mark.slow
 def test_the_pictures_of_the_mathematics_are_drawn(program, tmp_path):
     program.main(["--out", str(tmp_path)])
     assert sorted(path.name for path in tmp_path.iterdir()) == [

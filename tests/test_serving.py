@@ -271,6 +271,7 @@ def test_many_threads_ask_at_once(near):
         assert all(found == expected for found in threads.map(ask, range(8)))
 
 
+@pytest.mark.slow
 def test_a_serving_process_imports_no_pandas_no_scikit_learn_and_no_jax(tmp_path):
     for model in (SparseShallowAutoEncoder(), ShallowAutoEncoder(solver="exact")):
         save_model(

@@ -81,6 +81,7 @@ def check_run(example, arguments, n_neighbors, capsys):
 
 
 @pytest.mark.parametrize(("name", "arguments"), RUNS, ids=IDS)
+@pytest.mark.slow
 def test_made_up_listens(name, arguments, capsys):
     check_run(program(name), arguments, 50, capsys)
 

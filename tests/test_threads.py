@@ -92,6 +92,7 @@ def test_tasks_leave_the_setting_of_blas_to_whom_they_work_for():
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no such clock on Windows")
 # Python itself drops an interrupt that comes during a callback of its own, and pytest warns of it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
 def test_an_interrupt_at_any_moment_gives_blas_its_threads_back():
     def interrupt(*_):
         raise KeyboardInterrupt

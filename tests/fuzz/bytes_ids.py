@@ -39,8 +39,8 @@ class Choices:
         return values[self.below(len(values))]
 
 
-# Not among them: np.bool_, which cannot be compared with large integers, np.datetime64, which is equal
-# to a date and has another hash, and Decimal, which cannot be compared with NumPy's integers.
+# Not among them: np.bool_, which cannot be compared with large integers, np.datetime64, which is
+# equal to a date and has another hash, and Decimal, which cannot be compared with NumPy's integers.
 KINDS = [
     lambda choose: choose.of(_TEXTS),
     lambda choose: choose.of(_INTEGERS),
