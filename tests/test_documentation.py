@@ -37,10 +37,10 @@ def run(page, capsys):
             assert lines(capsys.readouterr().out) == lines(output)
 
 
-@pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # by another Dask dashboard
 SLOW = {"cluster.md", "jax.md"}  # the first starts a cluster, the second compiles many functions
 
 
+@pytest.mark.filterwarnings("ignore:Port 8787 is already in use")  # by another Dask dashboard
 @pytest.mark.parametrize(
     "page",
     [
