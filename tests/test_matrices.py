@@ -418,3 +418,15 @@ def test_a_lazy_frame_of_users_x_items_is_refused():
     for entry in ("fit exact", "predict", "recommend", "score X", "score y", "scorer X"):
         with pytest.raises(TypeError, match=r"got LazyFrame: call its `collect\(\)`"):
             ENTRIES[entry](lazy)
+
+
+@pytest.mark.parametrize("form", [np.array, list])
+def test_objects_that_are_numbers_are_split_as_numbers(form):
+    X = np.array([[1, 2, 0], [0, 3, 1]])
+    given = form(list(X.astype(object)))
+    for found, expected in zip(
+        hold_out_items(given, 1, random_state=0), hold_out_items(X, 1, random_state=0), strict=True
+    ):
+        np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    with pytest.raises(ValueError, match="users x items matrix of numbers"):
+        hold_out_items(form([np.array([1, {}], object)]), 1)

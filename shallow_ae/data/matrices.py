@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from shallow_ae._runtime.dask_graphs import is_dask
 from shallow_ae._runtime.warnings import warn_caller
-from shallow_ae._typing import Interactions
+from shallow_ae._typing import Array, Interactions
 from shallow_ae.data.arguments import plain
 from shallow_ae.data.matrix_errors import check_names_of_items, missing_in, text_in
 from shallow_ae.data.sparse_formats import check_format
@@ -224,8 +224,8 @@ def canonical(X: Any) -> sp.csr_array[Any]:
 
 def _summed(X: Any) -> sp.csr_array[Any]:
     """Return `X` as csr_array with summed duplicates and sorted indices."""
-    if isinstance(X, np.ndarray) and X.dtype == np.float16:
-        X = X.astype(np.float32)  # SciPy has no sparse matrices of float16
+    if not sp.issparse(X):
+        X = _supported(np.asarray(X))
     rows = sp.csr_array(X)  # SciPy sums the duplicates of a coo matrix in their own type
     is_integer = rows.dtype.kind in "iu"
     if is_integer and getattr(X, "format", None) == "coo" and rows.nnz < X.nnz:
@@ -240,6 +240,18 @@ def _summed(X: Any) -> sp.csr_array[Any]:
     rows = rows.copy()
     rows.sum_duplicates()
     return rows
+
+
+def _supported(X: Array) -> Array:
+    """Return an array in a type of which SciPy has sparse matrices."""
+    if X.dtype == np.float16:
+        return X.astype(np.float32)
+    if X.dtype != object:
+        return X
+    try:
+        return X.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected a users x items matrix of numbers: {error}.") from error
 
 
 def _narrowed(sums: sp.csr_array[Any], dtype: np.dtype[Any]) -> sp.csr_array[Any]:
