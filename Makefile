@@ -45,7 +45,7 @@ test: $(VENV)/test
 	$(BIN)/python $(PYTEST) -m "not slow"
 
 test-oldest: $(OLDEST)/test
-	$(OLDEST)/bin/python $(PYTEST)
+	$(OLDEST)/bin/python $(PYTEST) -m "not slow"
 
 coverage: $(VENV)/test
 	$(BIN)/python $(PYTEST) --cov --cov-report=term-missing:skip-covered
