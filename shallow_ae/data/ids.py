@@ -101,8 +101,9 @@ class IdMapper(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # 
     float64 or include a Python float, else float32 (exact for sums up to ``2**24``).
 
     A user all of whose items are left out by `min_users` has an empty row, as a user with only
-    unknown items in `transform`. Such a row is one more user in the model's mean over users. No
-    other trace of the interactions that are left out remains.
+    unknown items in `transform`. Such a row is one more user in the model's mean over users. The
+    types of the columns are found before items are left out. No other trace of the interactions
+    that are left out remains.
 
     The time is spent on hashing both id columns and constructing one csr matrix. There is no Python
     loop over rows.

@@ -26,7 +26,10 @@ _BYTES = {False: 4 + 4 + 8, True: 4 + 4 + 8 + 8}  # of an interaction, without a
 
 
 class KeptInteractions(NamedTuple):
-    """The interactions of a fit. Their users, and mostly their items, are those of the IdMapper."""
+    """The interactions of a fit. Their users are those of the IdMapper.
+
+    Their items are those of the IdMapper, too, unless `item_ids` names more.
+    """
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
