@@ -288,10 +288,16 @@ def _read_lastfm(path: Path, columns: list[str], *, n_numbers: int) -> list[Any]
         raise _lastfm_error(path, f"other than {len(columns)} fields in line {bad[0] + 2}")
     fields: list[Any] = list(zip(*rows, strict=True))
     for column in range(n_numbers):
-        if bad := [place for place, value in enumerate(fields[column]) if not value.isdecimal()]:
-            raise _lastfm_error(path, f"no whole number in line {bad[0] + 2}")
+        bad = [place for place, value in enumerate(fields[column]) if not _is_number(value)]
+        if bad:
+            raise _lastfm_error(path, f"no whole number of 64 bits in line {bad[0] + 2}")
         fields[column] = np.array(fields[column]).astype(np.int64)
     return fields
+
+
+def _is_number(text: str) -> bool:
+    # Python refuses to convert thousands of digits.
+    return text.isdecimal() and len(text) < 20 and int(text) < 2**63
 
 
 def _lastfm_error(path: Path, fault: str) -> ValueError:

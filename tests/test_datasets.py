@@ -310,8 +310,9 @@ def test_lastfm_cut_short_anywhere_is_refused(tmp_path):
     [
         ("1\t51", "other than 3 fields in line 10"),
         ("1\t51\t2\t3", "other than 3 fields in line 10"),
-        ("1\t\t2", "no whole number in line 10"),
-        ("1\t51\tx", "no whole number in line 10"),
+        ("1\t\t2", "no whole number of 64 bits in line 10"),
+        ("1\t51\t" + "5" * 20, "no whole number of 64 bits in line 10"),
+        ("1\t51\tx", "no whole number of 64 bits in line 10"),
         ("", "other than 3 fields in line 10"),
         ("\0\0\0\0", "other than 3 fields in line 10"),
         ("1\t99\t2", "no name for the item 99"),
