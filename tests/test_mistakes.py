@@ -435,6 +435,11 @@ IDS = [("ann", "Clocks"), ("ann", "Help!"), ("bob", "Help!")]
             r"`candidates`.*found \['Clocks'\] in it.*dict from users to lists",
         ),
         (lambda: ndcg_score(None, [[1]]), TypeError, "Expected a list of items for each user"),
+        (
+            lambda: IdMapper(user=["user"]).fit(IDS),
+            TypeError,
+            r"`user`=\['user'\] must be the name of a column",
+        ),
     ],
 )
 def test_values_of_the_wrong_kind_are_named(call, error, message):

@@ -879,3 +879,12 @@ def test_there_are_files_of_every_model():
     assert {path.stem for path in FIXTURES.glob("*.safetensors")} >= {
         f"schema1-{name.replace(', ', '-').replace(' ', '-')}" for name in MODELS
     }
+
+
+def test_json_in_another_encoding_is_refused(small, path):
+    n = int.from_bytes(small[:8], "little")
+    header = small[8 : 8 + n].decode().encode("utf-32-le")
+    path.write_bytes(len(header).to_bytes(8, "little") + header + small[8 + n :])
+    for read in READERS:
+        with pytest.raises(ModelFileError, match="its JSON is invalid"):
+            read(path)

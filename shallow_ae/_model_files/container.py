@@ -175,9 +175,9 @@ def _fields_of(header: bytes) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _parsed(text: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError, TypeError) as error:
+    try:  # json would take bytes in other encodings, too
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except (ValueError, AttributeError, RecursionError, TypeError) as error:
         raise ModelFileError("is not a model file, or damaged: its JSON is invalid.") from error
 
 

@@ -119,7 +119,7 @@ def not_seen(mapper: IdMapper) -> str:
     """Return what is true of items that the mapper does not know."""
     if mapper.min_users == 1:
         return "were not seen in fit"
-    return f"were not seen in fit or had fewer than `min_users`={mapper.min_users:,} users"
+    return f"were not seen in fit or had fewer than `min_users`={plain(mapper.min_users)!r} users"
 
 
 def warn_if_split(mapper: IdMapper, interactions: Any) -> None:

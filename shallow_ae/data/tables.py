@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import compress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +51,9 @@ def encode(
     the products of counts and weights. The errors are documented in
     :meth:`shallow_ae.IdMapper.fit`.
     """
+    for name, column in {"user": user, "item": item, "count": count, "weight": weight}.items():
+        if not isinstance(column, Hashable):
+            raise TypeError(f"`{name}`={column!r} must be the name of a column.")
     if len({user, item, count}) < 3:
         raise ValueError(
             f"`user`={user!r}, `item`={item!r} and `count`={count!r} must be three different "
