@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from shallow_ae import IdMapper, datasets
@@ -21,6 +22,9 @@ with pytest.MonkeyPatch.context() as importing:
     from byte_fuzzing import Target, try_at_random
     from sealed_files import mutated, parts_of, sealed
 
+NEW_PANDAS = pytest.mark.skipif(
+    pd.__version__ < "3", reason="pandas 2 compares and reads texts up to a zero character"
+)
 SMALL = [
     (bytes_model_files.FILES / f"schema1-{own}.safetensors").read_bytes() for own in ("nearest",)
 ]
@@ -29,8 +33,8 @@ SMALL = [
 @pytest.mark.parametrize(
     ("target", "n_cases"),
     [
-        (bytes_text_files.TARGET, 300),
-        (bytes_ids.TARGET, 200),
+        pytest.param(bytes_text_files.TARGET, 300, marks=NEW_PANDAS),
+        pytest.param(bytes_ids.TARGET, 200, marks=NEW_PANDAS),
         (Target(bytes_model_files.check, lambda: SMALL, mutated), 60),
     ],
     ids=["text files", "ids", "model files"],

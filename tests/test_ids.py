@@ -244,7 +244,21 @@ def test_the_type_of_the_matrix_follows_the_counts_in_a_list(counts, kind):
 
 @pytest.mark.parametrize(
     "ids",
-    [["a", "a\0"], [2**64, 2**64 + 1], ["a" * 10**6, *map(str, range(10**5))]],
+    [
+        pytest.param(
+            ["a", "a\0"],
+            marks=pytest.mark.skipif(
+                pd.__version__ < "3", reason="pandas 2 compares texts up to a zero character"
+            ),
+        ),
+        pytest.param(
+            [2**64, 2**64 + 1],
+            marks=pytest.mark.skipif(
+                not hasattr(pl, "Int128"), reason="old versions of polars have no such integers"
+            ),
+        ),
+        ["a" * 10**6, *map(str, range(10**5))],
+    ],
     ids=["zeros", "128 bits", "one long id"],
 )
 @pytest.mark.parametrize("library", ["polars", "pyarrow", "pandas"])

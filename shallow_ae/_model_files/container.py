@@ -243,7 +243,8 @@ def _errors_of_the_system() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+        # The second form is that of older versions.
+        if (number := re.search(r"(?:\(os error |Os \{ code: )(\d+)", str(error))) is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
