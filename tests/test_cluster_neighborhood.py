@@ -145,6 +145,7 @@ def test_few_items_or_users(shape, n_parts):
         np.testing.assert_allclose(solution.diagonal, expected.diagonal, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_system_that_is_not_positive_definite_is_told():
     X = sp.csr_array(np.tile(listens(np.float32)[:, [0]].toarray() + 3, 6))
     objective = PLAIN._replace(regularization=1e-9)

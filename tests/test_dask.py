@@ -140,6 +140,7 @@ def assert_same_fit(found, expected, tolerance):
     assert found.loss_curve_ == pytest.approx(expected.loss_curve_, rel=tolerance)
 
 
+@pytest.mark.slow
 def test_recommendations_are_written_by_the_workers(client, listens, tmp_path):
     (tmp_path / "in").mkdir()
     frame = written(listens, tmp_path / "in", 7)
@@ -202,6 +203,7 @@ def test_rows_come_and_go_in_partitions(threads, X):
             found.forget(cut(X[:1] * 7, 1))
 
 
+@pytest.mark.slow
 def test_gradient_descent_goes_on_with_rows_in_partitions(threads, X):
     for options in ({}, {"early_stopping": True}, {"tol": 1e-4, "n_iter_no_change": 5}):
         model = clone(DESCENT).set_params(max_iter=40, **options)

@@ -239,6 +239,7 @@ def test_other_files_are_refused_with_the_reason(page, tmp_path):
     assert "no model file" in page.evaluate(READ, list(b"some text that is no model"))
 
 
+@pytest.mark.slow
 def test_artists_of_lastfm(builder, lastfm_folder, page, site):
     folder, _ = site
     models = builder.build(folder, lastfm_folder)
