@@ -248,7 +248,8 @@ def test_the_type_of_the_matrix_follows_the_counts_in_a_list(counts, kind):
         pytest.param(
             ["a", "a\0"],
             marks=pytest.mark.skipif(
-                pd.__version__ < "3", reason="pandas 2 compares texts up to a zero character"
+                int(pd.__version__.partition(".")[0]) < 3,
+                reason="pandas 2 compares texts up to a zero character",
             ),
         ),
         pytest.param(

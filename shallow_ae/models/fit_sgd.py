@@ -54,10 +54,9 @@ def fit(
     A keyboard interrupt ends the descent between two steps. The caller stores the state first and
     then raises the returned interrupt.
     """
-    if checkpoint and isinstance(data, DescentRows):
-        check_descent_fits(parameters, data.X, is_saved=True)
     saved = checkpoint.read() if checkpoint else None
-    training = _Training(parameters, objective, data, before, saved=saved)
+    is_saved = checkpoint is not None
+    training = _Training(parameters, objective, data, before, saved=saved, is_saved=is_saved)
     monitors: list[Monitor] = []
     if checkpoint:
         monitors.append(CheckpointMonitor(checkpoint, saved, training.descent_to_save))
@@ -136,6 +135,7 @@ class _Training:
         *,
         is_stream: bool = False,
         saved: SavedDescent | None = None,
+        is_saved: bool = False,
     ) -> None:
         check_addresses()  # before the first import of JAX
         from shallow_ae._solvers.gradient_descent.fit import DescentOptions, RandomStreams
@@ -162,7 +162,7 @@ class _Training:
         else:
             self._counts = counts + before.item_counts if before and is_stream else counts
         if isinstance(data, DescentRows):
-            check_descent_fits(parameters, data.X)
+            check_descent_fits(parameters, data.X, is_saved=is_saved)
         options = DescentOptions(
             learning_rate=parameters.learning_rate,
             learning_rate_decay=parameters.learning_rate_decay,
