@@ -146,9 +146,8 @@ def _relevant_indices(truth: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
     Returns None if an item is not an index or is too large for the mark array.
     """
-    if sp.issparse(truth):
-        rows = canonical(truth)
-        starts, items = rows.indptr, rows.indices
+    if isinstance(truth, sp.csr_array):  # canonical, from `readable`
+        starts, items = truth.indptr, truth.indices
     elif are_indices(truth):
         n_users, n_places = truth.shape
         starts, items = np.arange(n_users + 1) * n_places, truth.ravel()
